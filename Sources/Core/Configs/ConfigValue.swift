@@ -1,0 +1,79 @@
+public import OrderedCollections
+
+/// A value of a config document, JSON or YAML, with the order of its keys and the text of its numbers kept.
+public indirect enum ConfigValue: Sendable, Hashable {
+  /// `null`, `~` or nothing.
+  case null
+  /// A boolean.
+  case bool(Bool)
+  /// An integer or a float.
+  case number(ConfigNumber)
+  /// A string. YAML dates and times, which converters only carry along, are strings too.
+  case string(String)
+  /// A sequence.
+  case array([ConfigValue])
+  /// A mapping.
+  case object(ConfigObject)
+
+  /// An integer.
+  public static func int(_ value: Int) -> ConfigValue { .number(ConfigNumber(value)) }
+  /// A float.
+  public static func double(_ value: Double) -> ConfigValue { .number(ConfigNumber(value)) }
+}
+
+/// A mapping of a config document, in document order. Keys are distinct.
+public typealias ConfigObject = OrderedDictionary<String, ConfigValue>
+
+/// A number with the text it was written as, if it was read. Two numbers are equal when kind and value are.
+public struct ConfigNumber: Sendable, Hashable {
+  /// Python's two kinds of number; an integer of any size is no float of the same value.
+  public enum Value: Sendable, Hashable {
+    /// An integer that fits 64 bits.
+    case int(Int)
+    /// A longer integer: an optional minus sign and decimal digits.
+    case bigInt(String)
+    /// A float.
+    case double(Double)
+  }
+
+  /// The number.
+  public let value: Value
+  /// The text in the document it was read from; nil for a computed number.
+  public let text: String?
+
+  /// A number that was read.
+  public init(_ value: Value, text: String?) {
+    self.value = value
+    self.text = text
+  }
+
+  /// A computed integer.
+  public init(_ value: Int) { self.init(.int(value), text: nil) }
+  /// A computed float.
+  public init(_ value: Double) { self.init(.double(value), text: nil) }
+
+  /// The integer, when it is one that fits 64 bits.
+  public var int: Int? { if case .int(let int) = value { int } else { nil } }
+
+  /// The value as a float, as Python's `float()` gives it.
+  public var double: Double {
+    switch value {
+    case .int(let int): Double(int)
+    case .bigInt(let digits): Double(digits) ?? .infinity
+    case .double(let double): double
+    }
+  }
+
+  public static func == (left: ConfigNumber, right: ConfigNumber) -> Bool { left.value == right.value }
+  public func hash(into hasher: inout Hasher) { hasher.combine(value) }
+}
+
+extension ConfigValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
+  ExpressibleByFloatLiteral, ExpressibleByNilLiteral
+{
+  public init(stringLiteral value: String) { self = .string(value) }
+  public init(integerLiteral value: Int) { self = .int(value) }
+  public init(booleanLiteral value: Bool) { self = .bool(value) }
+  public init(floatLiteral value: Double) { self = .double(value) }
+  public init(nilLiteral: ()) { self = .null }
+}

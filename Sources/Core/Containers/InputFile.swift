@@ -1,0 +1,82 @@
+import SystemPackage
+
+/// A file open for positioned reads. Closed when the last reference goes.
+///
+/// Safe to use from several threads: reads carry their own offset and no position is shared.
+public final class InputFile: Sendable {
+  /// The path as the user gave it, for messages.
+  public let path: String
+  /// Bytes when the file was opened.
+  public let size: Int
+  /// The descriptor, for calls such as `copy_file_range`. Do not close it.
+  let descriptor: FileDescriptor
+
+  /// Opens a regular file.
+  ///
+  /// Throws `ConversionError` with `.unreadableInput` when it does not exist, may not be read, or is no regular file.
+  public init(path: String) throws(ConversionError) {
+    self.path = path
+    do {
+      descriptor = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec])
+    } catch {
+      throw ConversionError(.unreadableInput, "\(path) cannot be opened: \(error)")
+    }
+    do {
+      // The offset of the end is the size for regular files; directories and pipes fail here or on the first read.
+      size = Int(try descriptor.seek(offset: 0, from: .end))
+    } catch {
+      try? descriptor.close()
+      throw ConversionError(.unreadableInput, "\(path) is not a regular file")
+    }
+    // Seeking to the end of a directory yields a huge number on some file systems and 0 on others.
+    var probe: UInt8 = 0
+    do {
+      _ = try withUnsafeMutableBytes(of: &probe) { try descriptor.read(fromAbsoluteOffset: 0, into: $0) }
+    } catch {
+      try? descriptor.close()
+      throw ConversionError(.unreadableInput, "\(path) cannot be read: \(error)")
+    }
+  }
+
+  deinit { try? descriptor.close() }
+
+  /// Fills the whole buffer from an absolute offset.
+  ///
+  /// Throws `ConversionError` with `.unreadableInput` on a read error or when the file ends first.
+  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(ConversionError) {
+    var done = 0
+    while done < buffer.count {
+      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+      let count: Int
+      do {
+        count = try descriptor.read(fromAbsoluteOffset: Int64(offset + done), into: rest)
+      } catch {
+        throw ConversionError(.unreadableInput, "\(path) cannot be read at byte \(offset + done): \(error)")
+      }
+      guard count > 0 else {
+        throw ConversionError(
+          .unreadableInput, "\(path) ends at byte \(offset + done), \(buffer.count - done) bytes too early")
+      }
+      done += count
+    }
+  }
+
+  /// Reads `count` bytes. For headers and directories whose size was checked against a limit first.
+  public func bytes(at offset: Int, count: Int) throws(ConversionError) -> [UInt8] {
+    guard offset >= 0, count >= 0, count <= size, offset <= size - count else {
+      throw ConversionError(
+        .unreadableInput, "\(path) has \(size) bytes, but bytes \(offset) to \(offset &+ count) are needed")
+    }
+    var failure: ConversionError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      do throws(ConversionError) {
+        try read(at: offset, into: UnsafeMutableRawBufferPointer(buffer))
+        initialized = count
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+}

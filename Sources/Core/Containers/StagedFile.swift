@@ -1,0 +1,98 @@
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// An output file that is invisible until it is complete.
+///
+/// Bytes go to a hidden file beside the final one. `publish` syncs it and renames it, so a reader sees the old file,
+/// none, or the whole new one. If it is never published, the hidden file is removed when the last reference goes.
+/// Writes are safe from several threads, each with its own range.
+public final class StagedFile: Sendable {
+  /// Where the file will appear.
+  public let path: String
+  private let stagedPath: String
+  /// The descriptor, for calls such as `copy_file_range`. Do not close it.
+  let descriptor: FileDescriptor
+
+  /// Creates the hidden file in the folder of `path`, readable by whoever the umask allows.
+  ///
+  /// Throws `ConversionError` with `.outputFailed` when the folder cannot be written to.
+  public init(path: String) throws(ConversionError) {
+    self.path = path
+    let target = FilePath(path)
+    let name = target.lastComponent?.string ?? "output"
+    var random = SystemRandomNumberGenerator()
+    let suffix = String(random.next() as UInt64, radix: 36)
+    stagedPath = target.removingLastComponent().appending(".\(name).\(suffix).partial").string
+    do {
+      descriptor = try FileDescriptor.open(
+        FilePath(stagedPath), .readWrite, options: [.create, .exclusiveCreate, .closeOnExec],
+        permissions: [.ownerReadWrite, .groupReadWrite, .otherReadWrite])
+    } catch {
+      throw ConversionError(.outputFailed, "\(path) cannot be created: \(error)")
+    }
+  }
+
+  deinit {
+    try? descriptor.close()
+    // After publish the name is gone and this fails, which is what is wanted.
+    unlink(stagedPath)
+  }
+
+  /// Writes the whole buffer at an absolute offset.
+  ///
+  /// Throws `.diskFull` when no space is left, `.outputFailed` for any other fault.
+  public func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(ConversionError) {
+    var done = 0
+    while done < buffer.count {
+      do {
+        done += try descriptor.write(
+          toAbsoluteOffset: Int64(offset + done), UnsafeRawBufferPointer(rebasing: buffer[done...]))
+      } catch {
+        throw writeError(error)
+      }
+    }
+  }
+
+  /// Writes an array of bytes at an absolute offset.
+  public func write(_ bytes: [UInt8], at offset: Int) throws(ConversionError) {
+    var failure: ConversionError?
+    bytes.withUnsafeBytes { buffer in
+      do throws(ConversionError) { try write(buffer, at: offset) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Sets the length, leaving a hole where nothing was written.
+  public func resize(to size: Int) throws(ConversionError) {
+    do { try descriptor.resize(to: Int64(size)) } catch { throw writeError(error) }
+  }
+
+  /// Flushes the content to the disk.
+  public func synchronize() throws(ConversionError) {
+    guard fsync(descriptor.rawValue) == 0 else { throw writeError(Errno(rawValue: errno)) }
+  }
+
+  /// Syncs the content, gives the file its final name and syncs the folder. An existing file is replaced.
+  public func publish() throws(ConversionError) {
+    try synchronize()
+    guard rename(stagedPath, path) == 0 else { throw writeError(Errno(rawValue: errno)) }
+    let folder = FilePath(path).removingLastComponent()
+    let folderPath = folder.isEmpty ? FilePath(".") : folder
+    if let handle = try? FileDescriptor.open(folderPath, .readOnly, options: [.directory, .closeOnExec]) {
+      fsync(handle.rawValue)
+      try? handle.close()
+    }
+  }
+
+  private func writeError(_ error: any Error) -> ConversionError {
+    if let code = error as? Errno, code == .noSpace || code == .diskQuotaExceeded {
+      return ConversionError(.diskFull, "no space left while writing \(path)")
+    }
+    return ConversionError(.outputFailed, "\(path) cannot be written: \(error)")
+  }
+}

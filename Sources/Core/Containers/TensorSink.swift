@@ -1,0 +1,47 @@
+/// A tensor as a writer sees it: contiguous, little-endian, at the start of its storage.
+public struct OutputTensor: Sendable, Hashable {
+  /// Element type.
+  public let dtype: DType
+  /// Length of each axis.
+  public let shape: [Int]
+  /// Index into the byte counts given to the sink. Two tensors may share one storage where the container can.
+  public let storage: Int
+
+  /// A tensor to be written.
+  public init(dtype: DType, shape: [Int], storage: Int) {
+    self.dtype = dtype
+    self.shape = shape
+    self.storage = storage
+  }
+}
+
+/// What a sink is asked to write: the object tree and the size of each storage. All sizes are known before any byte is.
+public struct SinkLayout: Sendable {
+  /// The object tree.
+  public let tree: ObjectTree<OutputTensor>
+  /// Bytes of each storage.
+  public let storages: [Int]
+
+  /// A layout. Every `OutputTensor.storage` of the tree must be an index into `storages`.
+  public init(tree: ObjectTree<OutputTensor>, storages: [Int]) {
+    self.tree = tree
+    self.storages = storages
+  }
+}
+
+/// A checkpoint being written. Made from a complete layout; all offsets are known before the first byte is filled in.
+///
+/// Life cycle: create (headers that need no data are laid out), fill every region in any order and from any thread,
+/// `finish` once. The sink writes into a `StagedFile`; nothing appears under the final name before that is published.
+public protocol TensorSink: Sendable {
+  /// The file being written.
+  var file: StagedFile { get }
+  /// Absolute offset in `file` of each storage of the layout.
+  var offsets: [Int] { get }
+  /// True when `finish` needs the CRC-32 of each storage.
+  var needsChecksums: Bool { get }
+
+  /// Writes what remains (checksums, directory). `checksums` has one CRC-32 for each storage, or is empty when
+  /// `needsChecksums` is false. Does not publish. Throws `.outputFailed` or `.diskFull`.
+  func finish(checksums: [UInt32]) throws(ConversionError)
+}

@@ -1,0 +1,64 @@
+/// A checkpoint opened for reading: its object tree, and the bytes of its storages on demand.
+///
+/// Opening reads headers and directories only, never a tensor. A source is safe to read from several threads at once.
+/// Reading allocates nothing that grows with the checkpoint.
+public protocol TensorSource: Sendable {
+  /// Which container it is.
+  var kind: ContainerKind { get }
+  /// The object tree. For containers without nesting, one dictionary.
+  var tree: ObjectTree<TensorDescriptor> { get }
+  /// The storages that the descriptors of `tree` refer to, by `StorageID.index`.
+  var storages: [StorageDescriptor] { get }
+
+  /// Fills `buffer` with the bytes of a storage from `offset` on.
+  ///
+  /// Precondition: the range lies inside the storage. Throws `ConversionError` with `.unreadableInput` when the file
+  /// ends early or cannot be read.
+  func read(_ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(ConversionError)
+}
+
+/// What a source knows of one storage before reading it.
+public struct StorageDescriptor: Sendable {
+  /// Bytes.
+  public let byteCount: Int
+  /// Where the bytes lie verbatim, little-endian, in a local file; nil when they are compressed or elsewhere.
+  public let extent: FileExtent?
+  /// CRC-32 of all the bytes, when the container states it and has no reason to be distrusted.
+  public let crc32: UInt32?
+
+  /// A storage.
+  public init(byteCount: Int, extent: FileExtent?, crc32: UInt32? = nil) {
+    self.byteCount = byteCount
+    self.extent = extent
+    self.crc32 = crc32
+  }
+}
+
+/// A byte range of an open file.
+public struct FileExtent: Sendable {
+  /// The open file.
+  public let file: InputFile
+  /// First byte.
+  public let offset: Int
+  /// Number of bytes.
+  public let length: Int
+
+  /// A range that the caller has checked to lie inside the file.
+  public init(file: InputFile, offset: Int, length: Int) {
+    self.file = file
+    self.offset = offset
+    self.length = length
+  }
+}
+
+/// The containers that Zooport reads or writes. Found by content, never by file name.
+public enum ContainerKind: String, Sendable, Hashable, CaseIterable {
+  /// The zip archive of `torch.save`, since torch 1.6.
+  case torchZip = "torch"
+  /// The pickle stream of `torch.save` before torch 1.6.
+  case torchLegacy = "torch-legacy"
+  /// safetensors.
+  case safetensors
+  /// HDF5 as Cerebras releases write it.
+  case hdf5
+}

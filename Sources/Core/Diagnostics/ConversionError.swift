@@ -1,0 +1,62 @@
+/// The bounded set of reasons for which a conversion fails. Logs, metrics, exit statuses and the API share it.
+public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
+  /// The request contradicts itself or names something that does not exist.
+  case usage
+  /// No model of this name is in the catalogue.
+  case unknownModel = "unknown_model"
+  /// The model exists, the pair of formats does not.
+  case unsupportedPair = "unsupported_pair"
+  /// A config value has no counterpart in the target format.
+  case configNotConvertible = "config_not_convertible"
+  /// Keys of the state dict match no rule.
+  case keysUnmatched = "keys_unmatched"
+  /// A key that a rule needs is absent, or a tensor has another shape than its rule needs.
+  case stateDictMismatch = "state_dict_mismatch"
+  /// The file is not what it should be, ends early, or cannot be opened.
+  case unreadableInput = "unreadable_input"
+  /// The file breaks a rule of its format in a way that only an attack or a fault would.
+  case hostileInput = "hostile_input"
+  /// The output cannot be written.
+  case outputFailed = "output_failed"
+  /// The disk is full.
+  case diskFull = "disk_full"
+  /// A download failed.
+  case fetchFailed = "fetch_failed"
+  /// Somebody asked for the work to stop.
+  case cancelled
+  /// A fault of Zooport's own.
+  case `internal`
+
+  /// The exit status of the command line, as the contract in DESIGN.md fixes it.
+  public var exitStatus: Int32 {
+    switch self {
+    case .usage, .unknownModel, .unsupportedPair: 2
+    case .configNotConvertible: 3
+    case .keysUnmatched: 4
+    case .unreadableInput, .hostileInput: 5
+    case .stateDictMismatch, .outputFailed, .diskFull, .fetchFailed, .cancelled, .internal: 1
+    }
+  }
+}
+
+/// Why a conversion failed: one kind, one message that is safe to show, and everything else that was found.
+public struct ConversionError: Error, Sendable, CustomStringConvertible {
+  /// The reason, from a bounded set.
+  public let kind: ErrorKind
+  /// What happened and what to do about it; names the file, key or field. Safe to show to a client.
+  public let message: String
+  /// All findings, the fatal ones and the others.
+  public let diagnostics: [Diagnostic]
+  /// Detail for the log only, such as an errno text with a path.
+  public let cause: String?
+
+  /// An error of one kind.
+  public init(_ kind: ErrorKind, _ message: String, diagnostics: [Diagnostic] = [], cause: String? = nil) {
+    self.kind = kind
+    self.message = message
+    self.diagnostics = diagnostics
+    self.cause = cause
+  }
+
+  public var description: String { "\(kind.rawValue): \(message)" }
+}

@@ -1,0 +1,41 @@
+/// Upper bounds for every size that an input file states. One place, so that a reviewer sees them together.
+///
+/// A file that states more is refused with `ErrorKind.hostileInput`; nothing is allocated on its word.
+public struct Limits: Sendable {
+  /// Dimensions of a tensor.
+  public var rank = 64
+  /// Elements of a tensor: 2^44, far above the largest embedding in use.
+  public var elements = 1 << 44
+  /// Tensors in one checkpoint.
+  public var tensors = 4_000_000
+  /// Nesting of containers in a pickle, a JSON or a YAML document.
+  public var nesting = 256
+  /// Bytes of a safetensors header; the format's own limit.
+  public var safetensorsHeader = 100_000_000
+  /// Entries of a zip central directory.
+  public var zipEntries = 4_000_000
+  /// Bytes of a zip central directory.
+  public var zipDirectory = 1 << 30
+  /// Bytes of a `data.pkl`, or of the pickles of a legacy stream.
+  public var pickleBytes = 1 << 30
+  /// Opcodes executed by the pickle machine.
+  public var pickleOperations = 200_000_000
+  /// Entries of the pickle memo.
+  public var pickleMemo = 50_000_000
+  /// Bytes of one string, bytes object or integer in a pickle.
+  public var pickleString = 64 << 20
+  /// Values that the tree of a checkpoint may hold once shared parts are counted each time.
+  public var treeNodes = 20_000_000
+  /// Bytes of a config document.
+  public var configBytes = 16 << 20
+  /// Values of a config document, aliases counted each time they are visited.
+  public var configNodes = 1_000_000
+  /// Bytes of a shard index.
+  public var indexBytes = 256 << 20
+
+  /// The limits in force unless a caller narrows them.
+  public static let standard = Limits()
+
+  /// The standard limits, to be narrowed field by field.
+  public init() {}
+}

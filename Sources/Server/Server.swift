@@ -1,0 +1,6 @@
+import Core
+
+@main
+enum Zooport {
+  static func main() {}
+}
