@@ -30,6 +30,8 @@ public struct Limits: Sendable {
   public var configBytes = 16 << 20
   /// Values of a config document, aliases counted each time they are visited.
   public var configNodes = 1_000_000
+  /// Characters of one number in a config document; Python's own limit for decimal integers.
+  public var numberDigits = 4_300
   /// Bytes of a shard index.
   public var indexBytes = 256 << 20
 
