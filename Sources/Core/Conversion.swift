@@ -130,7 +130,7 @@ public enum Conversion {
     guard request.command == .convert else {
       let plan = try Planner.plan(config: config.root, along: route)
       let outputs = try OutputPaths(request, route)
-      let staged = try stage(plan, config, at: outputs.config)
+      let staged = try stage(plan, at: outputs.config)
       monitor.report(ConversionProgress(phase: .publishing))
       try staged.publish()
       return ConversionResult(checkpoint: nil, config: outputs.config, warnings: plan.warnings)
@@ -144,7 +144,7 @@ public enum Conversion {
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
     let plan = try Planner.plan(config: config.root, checkpoint: source.tree, along: route, options: options)
     let outputs = try OutputPaths(request, route)
-    let stagedConfig = try stage(plan, config, at: outputs.config)
+    let stagedConfig = try stage(plan, at: outputs.config)
     let checkpointPath = outputs.checkpoint(for: path)
     let sink = try write(plan, from: source, to: checkpointPath, request.options, monitor)
     monitor.report(ConversionProgress(phase: .publishing))
@@ -154,11 +154,10 @@ public enum Conversion {
 
   /// Writes the config of a plan where nobody sees it yet.
   private static func stage(
-    _ plan: Plan, _ input: ConfigDocument, at path: String
+    _ plan: Plan, at path: String
   ) throws(ConversionError) -> StagedFile {
     let staged = try StagedFile(path: path)
-    let text = input.rendering(plan.config, as: plan.route.target == .hf ? .json : .yaml)
-    try staged.write(Array(text.utf8), at: 0)
+    try ConfigDocument(root: plan.config, syntax: plan.route.target == .hf ? .json : .yaml).save(to: staged)
     return staged
   }
 

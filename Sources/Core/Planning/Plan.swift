@@ -1,3 +1,5 @@
+public import OrderedCollections
+
 /// Everything a conversion will write, decided before any tensor byte is read. A value: it can be shown, tested, stored.
 public struct Plan: Sendable {
   /// One tensor of the output.

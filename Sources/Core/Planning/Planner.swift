@@ -1,4 +1,4 @@
-import OrderedCollections
+public import OrderedCollections
 
 /// Turns a config and the object tree of a checkpoint into a plan, or into every reason why there is none.
 ///

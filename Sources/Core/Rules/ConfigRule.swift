@@ -1,3 +1,5 @@
+public import OrderedCollections
+
 /// What connects the keys of one model config with those of the other. A plain value, like `Rule`.
 public struct ConfigRule: Sendable {
   /// A value under one key, given the config of the same side with defaults filled in; nil leaves the key out.
