@@ -14,10 +14,10 @@ enum CheckpointSignature: Equatable {
       self = .hdf5
     } else if head.starts(with: Array("PK".utf8)) {
       self = .torchZip
-    } else if head.first == 0x80 {
-      self = .torchLegacy
     } else if Self.isSafetensors(head, size: file.size) {
       self = .safetensors
+    } else if head.first == 0x80 {
+      self = .torchLegacy
     } else {
       self = .other(Self.describe(head))
     }
@@ -39,6 +39,8 @@ enum CheckpointSignature: Equatable {
   private static func isSafetensors(_ head: [UInt8], size: Int) -> Bool {
     guard head.count > 8, head[8] == UInt8(ascii: "{") else { return false }
     let length = head[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    // A pickle starts with 0x80 and its protocol; a header of such a length would have to fit the file.
+    if head[0] == 0x80, head[1] <= 5, length > UInt64(size - 8) { return false }
     return length <= UInt64(size - 8) || !head[..<8].allSatisfy { $0 >= 0x09 && $0 < 0x7F }
   }
 
