@@ -3,8 +3,11 @@
 /// Opening reads the directory, the local headers and `data.pkl`; storages are found in the directory and never touched.
 /// Peak memory: the directory, and the values of the pickle.
 public struct TorchZipReader: TensorSource {
+  /// `torchZip`.
   public let kind = ContainerKind.torchZip
+  /// What `data.pkl` describes.
   public let tree: ObjectTree<TensorDescriptor>
+  /// The `data/N` entries that the pickle names, and numpy arrays that lie inside it.
   public let storages: [StorageDescriptor]
   private let inline: [Int: [UInt8]]
 
@@ -30,6 +33,7 @@ public struct TorchZipReader: TensorSource {
     inline = machine.resolver.inline
   }
 
+  /// Fills `buffer` from a storage.
   public func read(
     _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {

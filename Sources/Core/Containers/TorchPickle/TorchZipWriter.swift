@@ -4,9 +4,13 @@
 /// offsets of storages by itself. Source: `PyTorchStreamWriter` in caffe2/serialize/inline_container.cc, over miniz.
 /// Peak memory: `data.pkl` and the directory.
 public final class TorchZipWriter: TensorSink {
+  /// True: tied tensors name one `data/N` entry.
   public static let sharesStorages = true
+  /// The file being written.
   public let file: StagedFile
+  /// Where each storage goes.
   public let offsets: [Int]
+  /// True: zip states a CRC-32 for each entry.
   public let needsChecksums = true
   private let records: [ZipRecord]
   /// Index in `records` of the first storage.
@@ -16,6 +20,9 @@ public final class TorchZipWriter: TensorSink {
   /// equal files wherever they are written.
   private static let root = "archive"
 
+  /// Lays the archive out and writes the entries that need no tensor data.
+  ///
+  /// Throws `.internal` when a tensor does not fit its storage, `.outputFailed` or `.diskFull` when the file cannot be made.
   public init(path: String, layout: SinkLayout) throws(ConversionError) {
     let pickle = try PickleWriter.data(layout)
     let leading: [(String, [UInt8])] = [
@@ -43,6 +50,7 @@ public final class TorchZipWriter: TensorSink {
     for record in records { if let content = record.content { try file.write(content, at: record.dataOffset) } }
   }
 
+  /// Writes local headers, data descriptors and the directory.
   public func finish(checksums: [UInt32]) throws(ConversionError) {
     guard checksums.count == offsets.count else {
       throw ConversionError(.internal, "\(checksums.count) checksums for \(offsets.count) storages")
