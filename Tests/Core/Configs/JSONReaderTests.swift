@@ -35,7 +35,10 @@ import Testing
       return
     }
     #expect(Array(object.keys) == ["b", "a", "c"])
-    let texts = object.values.map { if case .number(let number) = $0 { number.text } else { nil } }
+    let texts = object.values.map { value -> String? in
+      guard case .number(let number) = value else { return nil }
+      return number.text
+    }
     #expect(texts == ["1.50", "1E-5", "10"])
   }
 
@@ -86,12 +89,5 @@ import Testing
     for text in ["[[[[1]]]]", "[1, 2, 3, 4, 5]", "12345", "1.2345", long] {
       #expect { try parse(text, limits: limits) } throws: { ($0 as? ConversionError)?.kind == .hostileInput }
     }
-  }
-}
-
-extension ConfigValue: ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
-  public init(arrayLiteral elements: ConfigValue...) { self = .array(elements) }
-  public init(dictionaryLiteral elements: (String, ConfigValue)...) {
-    self = .object(ConfigObject(uniqueKeysWithValues: elements))
   }
 }
