@@ -105,6 +105,14 @@ import Testing
     #expect(refusal(bomb + text("."))?.message.contains("expands to more") == true)
   }
 
+  /// Appending one item at a time must not copy the list each time.
+  @Test(.timeLimit(.minutes(1))) func growsInPlace() throws {
+    let count = 300_000
+    let items = [UInt8](repeating: 0, count: 2 * count).indices.map { UInt8(ascii: $0.isMultiple(of: 2) ? "N" : "a") }
+    guard case .list(let values) = try run(text("]") + items + text(".")) else { return }
+    #expect(values.count == count)
+  }
+
   @Test func obeysEachLimit() {
     var limits = Limits.standard
     limits.pickleOperations = 3
