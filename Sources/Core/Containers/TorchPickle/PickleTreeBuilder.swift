@@ -1,8 +1,8 @@
 /// Turns the heap of a pickle machine into an `ObjectTree`.
 ///
-/// Two passes over the nodes that the root reaches, both iterative. The first finds cycles, nesting, and how many values
-/// the tree holds when each shared part is counted wherever it stands, so that a small pickle cannot expand into a huge
-/// tree. The second makes each node's tree once; shared parts share memory.
+/// Two passes over the nodes that the root reaches, both iterative. The first finds cycles, nesting, and how many
+/// values the tree holds when each shared part is counted wherever it stands, so that a small pickle cannot expand into
+/// a huge tree. The second makes each node's tree once; shared parts share memory.
 struct PickleTreeBuilder {
   private let heap: PickleHeap
   private let name: String
