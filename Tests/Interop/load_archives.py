@@ -32,9 +32,12 @@ def describe(value):
 
 def load(path):
     if path.endswith(".safetensors"):
-        from safetensors.torch import load_file
+        from safetensors.torch import load_file, save
 
-        return load_file(path)
+        tensors = load_file(path)
+        with open(path, "rb") as file:
+            assert file.read() == save(tensors, {"format": "pt"}), "the library writes other bytes"
+        return tensors
     mapped = torch.load(path, weights_only=True, mmap=True)
     loaded = torch.load(path, weights_only=True)
     assert [describe(v) for _, v in leaves(mapped)] == [describe(v) for _, v in leaves(loaded)], "mmap reads other values"
