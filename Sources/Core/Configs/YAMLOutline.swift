@@ -55,7 +55,7 @@ struct YAMLOutline {
       while true {
         let item = try events.next()
         if case .sequenceEnd = item.content {
-          return Value(range: start..<(flow ? offset(item.end) : end), children: nil)
+          return Value(range: start..<max(start, flow ? offset(item.end) : end), children: nil)
         }
         end = max(end, try value(item, events).range.upperBound)
       }
@@ -71,7 +71,7 @@ struct YAMLOutline {
     while true {
       let keyEvent = try events.next()
       if case .mappingEnd = keyEvent.content {
-        return Value(range: start..<(flow ? offset(keyEvent.end) : end), children: children)
+        return Value(range: start..<max(start, flow ? offset(keyEvent.end) : end), children: children)
       }
       let keyRange = try value(keyEvent, events).range
       let element = try value(try events.next(), events)
@@ -98,7 +98,7 @@ struct YAMLOutline {
 
   /// Block scalars end after their line break and the empty lines that follow; those are no part of the content.
   private func contentEnd(from start: Int, to end: Int) -> Int {
-    var end = end
+    var end = max(start, end)
     while end > start, bytes[end - 1] == 0x0A || bytes[end - 1] == 0x20 { end -= 1 }
     return end
   }

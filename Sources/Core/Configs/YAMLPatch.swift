@@ -83,7 +83,7 @@ enum YAMLPatch {
   }
 
   private static func contentEnd(_ entry: YAMLOutline.Entry, _ outline: YAMLOutline) -> Int {
-    outline.lineEnd(of: max(entry.keyRange.upperBound, entry.valueRange.upperBound) - 1)
+    outline.lineEnd(of: max(entry.keyRange.upperBound, entry.valueRange.upperBound, 1) - 1)
   }
 
   /// Applies edits from the start to the end; nil when two of them touch the same bytes.

@@ -5,8 +5,11 @@ internal import OrderedCollections
 /// Safe to read from several threads, as each shard is. Holds one opened source for each shard and a table entry for
 /// each storage, nothing that grows with the bytes.
 public struct ShardedSource: TensorSource {
+  /// The container that all shards share.
   public let kind: ContainerKind
+  /// One dictionary of tensors, in the order of the index.
   public let tree: ObjectTree<TensorDescriptor>
+  /// The storages of all shards, shard after shard.
   public let storages: [StorageDescriptor]
   private let shards: [any TensorSource]
   /// Shard of each storage, and its place there.
@@ -80,6 +83,7 @@ public struct ShardedSource: TensorSource {
     shards = join.sources
   }
 
+  /// Reads from the shard that holds the storage. Throws as the shard does.
   public func read(
     _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {

@@ -118,40 +118,11 @@ import Testing
       source = source.split(separator: "\n").map { $0 + (Bool.random(using: &random) ? "  # c" : "") }.joined(
         separator: "\n# n\n")
       guard var document = try? yaml(source) else { continue }
-      document.root = Self.changed(document.root, depth: 2, &random)
+      document.root = ConfigSamples.changed(document.root, depth: 2, &random)
       let read = try yaml(document.render())
       #expect(
-        ConfigFixtures.typed(Self.sorted(.object(read.root)))
-          == ConfigFixtures.typed(Self.sorted(.object(document.root))))
-    }
-  }
-
-  private static func changed(_ object: ConfigObject, depth: Int, _ random: inout SplitMix) -> ConfigObject {
-    var result = ConfigObject()
-    for (key, value) in object {
-      switch Int.random(in: 0..<6, using: &random) {
-      case 0: break
-      case 1: result[ConfigSamples.string(&random)] = value
-      case 2: result[key] = ConfigSamples.value(depth: 1, &random)
-      case 3: result[ConfigSamples.string(&random)] = ConfigSamples.value(depth: 2, &random); result[key] = value
-      default:
-        if case .object(let inner) = value, depth > 0 {
-          result[key] = .object(changed(inner, depth: depth - 1, &random))
-        } else {
-          result[key] = value
-        }
-      }
-    }
-    return result
-  }
-
-  private static func sorted(_ value: ConfigValue) -> ConfigValue {
-    switch value {
-    case .array(let values): return .array(values.map(sorted))
-    case .object(let object):
-      let pairs = object.map { ($0, sorted($1)) }.sorted { $0.0 < $1.0 }
-      return .object(ConfigObject(uniqueKeysWithValues: pairs))
-    default: return value
+        ConfigFixtures.typed(ConfigSamples.sorted(.object(read.root)))
+          == ConfigFixtures.typed(ConfigSamples.sorted(.object(document.root))))
     }
   }
 }
