@@ -50,28 +50,27 @@ struct YAMLOutline {
   private func value(_ event: YAMLEvent, _ events: YAMLEvents) throws(ConversionError) -> Value {
     let start = offset(event.start)
     switch event.content {
-    case .sequenceStart(_, _, let flow):
+    case .sequenceStart(_, _, flow: true), .mappingStart(_, _, flow: true):
+      return Value(range: start..<max(start, try endOfFlow(events)), children: nil)
+    case .sequenceStart:
       var end = start
       while true {
         let item = try events.next()
-        if case .sequenceEnd = item.content {
-          return Value(range: start..<max(start, flow ? offset(item.end) : end), children: nil)
-        }
+        if case .sequenceEnd = item.content { return Value(range: start..<end, children: nil) }
         end = max(end, try value(item, events).range.upperBound)
       }
-    case .mappingStart(_, _, let flow):
-      return try mapping(start, flow: flow, events)
+    case .mappingStart: return try mapping(start, events)
     default: return Value(range: start..<contentEnd(from: start, to: offset(event.end)), children: nil)
     }
   }
 
-  private func mapping(_ start: Int, flow: Bool, _ events: YAMLEvents) throws(ConversionError) -> Value {
+  private func mapping(_ start: Int, _ events: YAMLEvents) throws(ConversionError) -> Value {
     var end = start
-    var children: [Entry]? = flow ? nil : []
+    var children: [Entry]? = []
     while true {
       let keyEvent = try events.next()
       if case .mappingEnd = keyEvent.content {
-        return Value(range: start..<max(start, flow ? offset(keyEvent.end) : end), children: children)
+        return Value(range: start..<end, children: children)
       }
       let keyRange = try value(keyEvent, events).range
       let element = try value(try events.next(), events)
@@ -85,6 +84,21 @@ struct YAMLOutline {
       } else {
         children = nil
       }
+    }
+  }
+
+  /// Skips a flow collection whose start was read. Only its end is located: it may be one long line of many values,
+  /// and to locate a mark costs a walk along its line.
+  private func endOfFlow(_ events: YAMLEvents) throws(ConversionError) -> Int {
+    var depth = 1
+    while true {
+      let event = try events.next()
+      switch event.content {
+      case .sequenceStart, .mappingStart: depth += 1
+      case .sequenceEnd, .mappingEnd: depth -= 1
+      default: break
+      }
+      if depth == 0 { return offset(event.end) }
     }
   }
 
