@@ -30,6 +30,12 @@ public struct Limits: Sendable {
   public var configBytes = 16 << 20
   /// Values of a config document, aliases counted each time they are visited.
   public var configNodes = 1_000_000
+  /// Bytes of HDF5 metadata (headers, group nodes, heaps) read to open one file, parts read twice counted twice.
+  public var hdf5MetadataBytes = 4 << 30
+  /// Bytes of one HDF5 chunk after decoding.
+  public var hdf5ChunkBytes = 256 << 20
+  /// Bytes of one tensor that a file claims without holding them: unwritten datasets and constant tensors.
+  public var hdf5UnstoredBytes = 1 << 36
   /// Bytes of a shard index.
   public var indexBytes = 256 << 20
 
