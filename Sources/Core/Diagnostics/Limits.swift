@@ -30,6 +30,8 @@ public struct Limits: Sendable {
   public var configBytes = 16 << 20
   /// Values of a config document, aliases counted each time they are visited.
   public var configNodes = 1_000_000
+  /// Characters of one number in a config document; Python's own limit for decimal integers.
+  public var numberDigits = 4_300
   /// Bytes of HDF5 metadata (headers, group nodes, heaps) read to open one file, parts read twice counted twice.
   public var hdf5MetadataBytes = 4 << 30
   /// Bytes of one HDF5 chunk after decoding.
