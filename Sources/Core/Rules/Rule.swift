@@ -65,10 +65,14 @@ public enum TensorTransform: Sendable {
   case pack(Packing)
   /// The keys exist on one side only and are left out on the way to the other.
   case leaveOut(reason: String)
+  /// Keys of one side that may stand there with None, but not with a tensor: it would mean a model that the other side
+  /// cannot express.
+  case refuse(reason: String)
   /// A tensor of one side that holds nothing learned: left out on the way to the other side, made anew on the way back
   /// wherever a key fits `beside`.
   case generate(on: Side, beside: KeyPattern, ElementRecipe)
-  /// A tensor of one side that the other cannot give: drawn at random, from a fixed seed, if nothing else wrote it.
+  /// A tensor of one side that the other cannot give: drawn at random, from a fixed seed, if nothing else wrote it. A
+  /// standard deviation of zero makes it all zeros.
   case draw(on: Side, key: String, shape: [Dimension], standardDeviation: Float)
   /// On this side the value under `key` may be missing or None, because it is the one under `twin`.
   case tie(on: Side, key: String, twin: String, when: ConfigCondition)
