@@ -1,12 +1,15 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import PackageDescription
+
+/// Set by the Makefile, so that a warning fails our own checks but never somebody's build with a newer compiler.
+let strict = Context.environment["ZOOPORT_WARNINGS_AS_ERRORS"] == "1"
 
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableUpcomingFeature("InternalImportsByDefault"),
-]
+] + (strict ? [.treatAllWarnings(as: .error)] : [])
 
 let package = Package(
   name: "zooport",
@@ -29,13 +32,14 @@ let package = Package(
     // Thin windows onto system libraries: a module map and, where C macros or variadics need it, inline wrappers.
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CIsal", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+    .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
     .target(
       name: "Core",
       dependencies: [
-        "CIsal", "CLinux", "CZlib",
+        "CIsal", "CLZ4", "CLinux", "CZlib",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "OrderedCollections", package: "swift-collections"),
         .product(name: "SystemPackage", package: "swift-system"),
