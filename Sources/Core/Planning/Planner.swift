@@ -40,9 +40,12 @@ public enum Planner {
     var failures: [Diagnostic] = []
     var droppedKeys = false
     var entries = content.otherEntries
+    var prefix = route.optionalPrefix
     for step in outcome.steps {
       var findings = StateDictPlanner.Findings()
-      content.stateDict = StateDictPlanner(step: step).convert(content.stateDict, findings: &findings)
+      let planner = StateDictPlanner(step: step, optionalPrefix: step.hop.keepsPrefix ? nil : prefix)
+      content.stateDict = planner.convert(content.stateDict, findings: &findings)
+      if !step.hop.keepsPrefix { prefix = nil }
       for key in findings.unmatched {
         let finding = Diagnostic(
           options.dropUnmatchedKeys ? .warning : .error, .keysUnmatched, .tensor(key), "Key not matched: \(key)")

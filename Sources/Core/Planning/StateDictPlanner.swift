@@ -7,6 +7,7 @@ struct StateDictPlanner {
   let rules: [Rule]
   let from: Side
   let passesUnknownKeys: Bool
+  /// A prefix that keys may carry, taken off before anything else.
   let optionalPrefix: String?
   let context: RuleContext
   /// The release or format that is written, for messages.
@@ -19,20 +20,19 @@ struct StateDictPlanner {
     var warnings: [Diagnostic] = []
   }
 
-  init(step: ConfigPlanner.Step) {
+  init(step: ConfigPlanner.Step, optionalPrefix: String? = nil) {
     context = step.context
+    self.optionalPrefix = optionalPrefix
     switch step.hop {
     case .bridge(let bridge, let side):
       rules = bridge.tensors
       from = side
       passesUnknownKeys = false
-      optionalPrefix = nil
       target = side == .hf ? bridge.release.description : "hf"
     case .revision(let revision, let side):
       rules = revision.tensors
       from = side
       passesUnknownKeys = !revision.coversAllKeys
-      optionalPrefix = side == .newer ? revision.optionalPrefix : nil
       target = revision.release.description
     }
   }
