@@ -28,7 +28,7 @@ public enum Planner {
     config: ConfigObject, checkpoint: ObjectTree<TensorDescriptor>, along route: Route, options: Options = Options()
   ) throws(ConversionError) -> Plan {
     let outcome = try ConfigPlanner.convert(config, along: route)
-    var content = try CheckpointContent(checkpoint, format: route.source)
+    var content = try CheckpointContent(checkpoint, format: route.source, bareAllowed: route.target.isCS)
     if route.target == .hf, outcome.input["sparsity"]?.isTruthyInPython ?? false {
       // A sparse Model Zoo checkpoint marks pruned weights with NaN; Hugging Face knows dense weights only.
       content.stateDict.values = content.stateDict.values.mapValues { value in
@@ -113,7 +113,7 @@ public enum Planner {
     }
     let stateTree = ObjectTree<Int>.dictionary(state, ordered: true)
     let tree: ObjectTree<Int>
-    if route.target == .hf {
+    if route.target == .hf || content.isBare {
       tree = stateTree
     } else {
       let others = entries.map { entry in
