@@ -71,6 +71,7 @@ let package = Package(
       name: "CoreTests",
       dependencies: [
         "Core",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "OrderedCollections", package: "swift-collections"),
         .product(name: "SystemPackage", package: "swift-system"),
       ],

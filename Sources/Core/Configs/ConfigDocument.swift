@@ -1,0 +1,105 @@
+public import OrderedCollections
+
+/// A config as a file: one mapping, in JSON or YAML.
+public struct ConfigDocument: Sendable {
+  /// How a config is written down.
+  public enum Syntax: String, Sendable, Hashable, CaseIterable {
+    /// Hugging Face's `config.json`.
+    case json
+    /// Model Zoo's `params.yaml`.
+    case yaml
+
+    /// The extension of output files.
+    public var fileExtension: String { rawValue }
+  }
+
+  /// The syntax it was read in, and is written in.
+  public let syntax: Syntax
+  /// The mapping.
+  public var root: ConfigObject
+
+  /// A new document.
+  public init(root: ConfigObject, syntax: Syntax) {
+    self.root = root
+    self.syntax = syntax
+  }
+
+  /// Reads a config file. `.json`, `.yaml` and `.yml` say which syntax it is; any other name leaves that to the content.
+  ///
+  /// Throws `.unreadableInput` when the file cannot be read, is malformed or holds no mapping, `.hostileInput` when it
+  /// exceeds a limit or names forbidden tags.
+  public static func load(path: String, limits: Limits = .standard) throws(ConversionError) -> ConfigDocument {
+    let file = try InputFile(path: path)
+    guard file.size <= limits.configBytes else {
+      throw ConversionError(
+        .hostileInput, "\(path) has \(file.size) bytes; a config of at most \(limits.configBytes) is read")
+    }
+    let bytes = try file.bytes(at: 0, count: file.size)
+    return try parse(bytes, name: path, syntax: Syntax(path: path), limits: limits)
+  }
+
+  /// Reads a config from memory; without a syntax, a text that starts with `{` is taken for JSON.
+  ///
+  /// `name` is what errors call it. Throws as `load` does.
+  public static func parse(
+    _ bytes: [UInt8], name: String, syntax: Syntax? = nil, limits: Limits = .standard
+  ) throws(ConversionError) -> ConfigDocument {
+    let syntax = syntax ?? Syntax(content: bytes)
+    let value: ConfigValue
+    switch syntax {
+    case .json: value = try JSONReader.parse(bytes, name: name, limits: limits)
+    case .yaml: value = try YAMLReader.parse(bytes, name: name, limits: limits)
+    }
+    guard case .object(let root) = value else {
+      throw ConversionError(
+        .unreadableInput, "\(name) holds \(value.kindDescription); a config must be a mapping of keys to values")
+    }
+    return ConfigDocument(root: root, syntax: syntax)
+  }
+
+  /// The text of the document.
+  public func render() -> String {
+    switch syntax {
+    case .json: JSONWriter.render(.object(root))
+    case .yaml: YAMLWriter.render(.object(root))
+    }
+  }
+
+  /// Writes the text into a staged file, from its start. Does not publish. Throws `.outputFailed` or `.diskFull`.
+  public func save(to file: StagedFile) throws(ConversionError) {
+    try file.write(Array(render().utf8), at: 0)
+  }
+}
+
+extension ConfigDocument.Syntax {
+  /// The syntax that the extension of a path names.
+  fileprivate init?(path: String) {
+    let name = path.lowercased()
+    if name.hasSuffix(".json") {
+      self = .json
+    } else if name.hasSuffix(".yaml") || name.hasSuffix(".yml") {
+      self = .yaml
+    } else {
+      return nil
+    }
+  }
+
+  fileprivate init(content: [UInt8]) {
+    let first = content.first { $0 > 0x20 && ![0xEF, 0xBB, 0xBF].contains($0) }
+    self = first == UInt8(ascii: "{") ? .json : .yaml
+  }
+}
+
+extension ConfigValue {
+  /// The kind of value, for messages.
+  public var kindDescription: String {
+    switch self {
+    case .null: "nothing"
+    case .bool: "a boolean"
+    case .number: "a number"
+    case .string: "a string"
+    case .array: "a list"
+    case .object: "a mapping"
+    }
+  }
+}

@@ -1,0 +1,44 @@
+/// A walk from one format of a model to another: the hops, in order.
+public struct Route: Sendable {
+  /// One step, in one direction.
+  public enum Hop: Sendable {
+    /// Between Hugging Face and the release of the bridge.
+    case bridge(Bridge, from: Side)
+    /// Between a release and the one before it.
+    case revision(Revision, from: Side)
+  }
+
+  /// The model.
+  public let model: Model
+  /// From.
+  public let source: Format
+  /// To.
+  public let target: Format
+  /// The steps.
+  public let hops: [Hop]
+
+  /// The walk along the model's line of releases; nil when a format is not on it or source and target are the same.
+  public init?(model: Model, source: Format, target: Format) {
+    guard source != target, model.formats.contains(source), model.formats.contains(target) else { return nil }
+    self.model = model
+    self.source = source
+    self.target = target
+    let releases = model.releases
+    func position(_ format: Format) -> Int? {
+      switch format {
+      case .hf: model.bridge.flatMap { releases.firstIndex(of: $0.release) }
+      case .cs(let release): releases.firstIndex(of: release)
+      }
+    }
+    guard let start = position(source), let end = position(target) else { return nil }
+    var hops: [Hop] = []
+    if source == .hf, let bridge = model.bridge { hops.append(.bridge(bridge, from: .hf)) }
+    if start < end {
+      for index in start..<end { hops.append(.revision(model.revisions[index], from: .older)) }
+    } else {
+      for index in (end..<start).reversed() { hops.append(.revision(model.revisions[index], from: .newer)) }
+    }
+    if target == .hf, let bridge = model.bridge { hops.append(.bridge(bridge, from: .cs)) }
+    self.hops = hops
+  }
+}
