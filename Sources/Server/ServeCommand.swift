@@ -53,7 +53,7 @@ struct ServeCommand: AsyncParsableCommand {
     let logger = Logger(label: "zooport")
     do {
       let app = try App(
-        settings: settings, runner: CoreRunner(), listings: CoreRunner.listings, logger: logger)
+        settings: settings, runner: CoreRunner(), listings: Catalogue.listings, logger: logger)
       try await app.run { port in
         let host = settings.host.contains(":") ? "[\(settings.host)]" : settings.host
         FileHandle.standardOutput.write(Data("Zooport listens on http://\(host):\(port)\n".utf8))

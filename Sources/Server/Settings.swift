@@ -123,7 +123,7 @@ struct Settings: Sendable {
 
     mutating func size(_ name: String, atLeast minimum: Int) -> Int? {
       guard let text = text(name) else { return nil }
-      if let size = ByteSize(text)?.bytes, size >= minimum { return size }
+      if let size = ByteCount(argument: text)?.bytes, size >= minimum { return size }
       refuse(name, text, "a size such as 512MiB, \(minimum) bytes at least")
       return nil
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Core
+import OrderedCollections
 
 #if canImport(Glibc)
   import Glibc

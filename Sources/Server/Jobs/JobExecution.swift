@@ -29,17 +29,21 @@ struct JobExecution {
     options.dropUnmatchedKeys = job.options.dropUnmatchedKeys
     options.memoryBudget = settings.memoryBudget
     options.threads = settings.threads
-    let result = try runner.run(
-      ConversionRequest(
-        command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
-        config: config, checkpoint: checkpoint, outputDirectory: folder.outputs.string, options: options),
-      monitor: attempt)
+    let request = ConversionRequest(
+      command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
+      config: config, checkpoint: checkpoint, outputDirectory: folder.outputs.string, options: options)
+    let result: ConversionResult
+    do {
+      result = try runner.run(request, monitor: attempt)
+    } catch {
+      throw withoutPaths(error)
+    }
 
     var progress = attempt.progress
     var outputs: [JobOutput] = []
     for path in [result.checkpoint, result.config].compactMap({ $0 }) { outputs.append(try digest(FilePath(path))) }
     progress.phase = nil
-    return JobResult(outputs: outputs, warnings: result.warnings.map(\.message), progress: progress)
+    return JobResult(outputs: outputs, warnings: result.warnings.map { withoutPaths($0.message) }, progress: progress)
   }
 
   /// Puts an input where the conversion finds it and answers the path.
@@ -69,6 +73,27 @@ struct JobExecution {
       fetched = attempt.progress.bytesDone
     }
     return path.string
+  }
+
+  /// The error with the client's file names in place of the server's paths.
+  private func withoutPaths(_ error: ConversionError) -> ConversionError {
+    ConversionError(
+      error.kind, withoutPaths(error.message),
+      diagnostics: error.diagnostics.map { finding in
+        var subject = finding.subject
+        if case .file(let path) = subject { subject = .file(withoutPaths(path)) }
+        return Diagnostic(
+          finding.severity, finding.kind, subject, withoutPaths(finding.message), origin: finding.origin)
+      },
+      cause: error.cause ?? error.message)
+  }
+
+  private func withoutPaths(_ text: String) -> String {
+    var text = text
+    for part in [folder.config, folder.checkpoint, folder.outputs] {
+      text = text.replacingOccurrences(of: part.string + "/", with: "")
+    }
+    return text
   }
 
   private func absolute(_ path: FilePath) -> String {

@@ -4,9 +4,10 @@ import Core
 struct ModelDirectory: Sendable {
   let listings: [ModelListing]
 
-  /// The listing of a model, by its name or an alias.
+  /// The listing of a model, by its name or an alias, letter case aside as on the command line.
   func listing(named name: String) -> ModelListing? {
-    listings.first { $0.name == name || $0.aliases.contains(name) }
+    let name = name.lowercased()
+    return listings.first { $0.name == name || $0.aliases.contains(name) }
   }
 
   /// What is wrong with a model and a pair; empty when there is a conversion.
