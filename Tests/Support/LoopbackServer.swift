@@ -38,7 +38,7 @@ public final class LoopbackServer: Sendable {
             answer(target) { text in
               var bytes = Array(text.utf8)[...]
               while !bytes.isEmpty {
-                let count = bytes.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+                let count = bytes.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
                 guard count > 0 else { return false }
                 bytes = bytes.dropFirst(count)
               }

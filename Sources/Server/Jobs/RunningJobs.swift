@@ -69,7 +69,17 @@ final class Attempt: ConversionMonitor {
 
   var progress: JobProgress { state.withLock { $0.progress } }
 
-  func report(_ progress: ConversionProgress) { state.withLock { $0.progress = JobProgress(progress) } }
+  func report(_ progress: ConversionProgress) {
+    var next = JobProgress(progress)
+    state.withLock { state in
+      // Publishing has no counts of its own; those of the conversion stay.
+      if progress.phase == .publishing, next.tensorsTotal == 0 {
+        next = state.progress
+        next.phase = progress.phase.rawValue
+      }
+      state.progress = next
+    }
+  }
 
   /// Downloads, all files of the job together.
   func reportFetching(done: Int, total: Int) {

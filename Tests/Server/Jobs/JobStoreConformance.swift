@@ -1,6 +1,7 @@
 import Foundation
 import HTTPTypes
 import Synchronization
+import SystemPackage
 import Testing
 
 @testable import Core
