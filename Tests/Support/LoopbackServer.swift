@@ -1,4 +1,4 @@
-import Foundation
+public import Foundation
 import Synchronization
 
 /// A tiny HTTP/1.1 server on a free port of 127.0.0.1, one thread a connection, that does whatever a test asks of it.
@@ -6,7 +6,25 @@ import Synchronization
 /// Every answer closes its connection. The server lives until `stop` or the end of the process.
 public final class LoopbackServer: Sendable {
   /// Writes raw bytes of an answer; false when the client has gone.
-  public typealias Send = @Sendable (String) -> Bool
+  public struct Send: Sendable {
+    fileprivate let connection: Int32
+
+    /// Sends text.
+    @discardableResult
+    public func callAsFunction(_ text: String) -> Bool { self(Data(text.utf8)) }
+
+    /// Sends bytes.
+    @discardableResult
+    public func callAsFunction(_ data: Data) -> Bool {
+      var bytes = Array(data)[...]
+      while !bytes.isEmpty {
+        let count = bytes.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+        guard count > 0 else { return false }
+        bytes = bytes.dropFirst(count)
+      }
+      return true
+    }
+  }
 
   /// The port it listens on.
   public let port: Int
@@ -35,15 +53,7 @@ public final class LoopbackServer: Sendable {
         Thread { [self] in
           if let target = Self.readTarget(connection) {
             log.withLock { $0.append(target) }
-            answer(target) { text in
-              var bytes = Array(text.utf8)[...]
-              while !bytes.isEmpty {
-                let count = bytes.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-                guard count > 0 else { return false }
-                bytes = bytes.dropFirst(count)
-              }
-              return true
-            }
+            answer(target, Send(connection: connection))
           }
           close(connection)
         }.start()

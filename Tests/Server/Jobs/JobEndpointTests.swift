@@ -13,7 +13,7 @@ struct JobEndpointTests {
   @Test("From upload to download", arguments: [TestingSetup.router, .live])
   func wholeLife(_ setup: TestingSetup) async throws {
     let harness = try ServiceHarness()
-    try await harness.test(setup) { client in
+    try await harness.test(setup) { client async throws in
       let url = try await client.start("quick")
       let job = try await client.wait(url, for: "succeeded")
       #expect(Set(job.json.keys).isSuperset(of: [
@@ -49,7 +49,7 @@ struct JobEndpointTests {
   @Test("A download answers conditions and ranges", arguments: [TestingSetup.router, .live])
   func downloads(_ setup: TestingSetup) async throws {
     let harness = try ServiceHarness()
-    try await harness.test(setup) { client in
+    try await harness.test(setup) { client async throws in
       let job = try await client.start("quick")
       _ = try await client.wait(job, for: "succeeded")
       let url = "\(job)/outputs/pytorch_model_to_cs-1.8.mdl"
@@ -88,7 +88,7 @@ struct JobEndpointTests {
   @Test("A running job shows its progress, and ends within a second when cancelled")
   func cancelRunning() async throws {
     let harness = try ServiceHarness()
-    try await harness.test { client in
+    try await harness.test { client async throws in
       let url = try await client.start("endless")
       _ = try await client.wait(url, for: "running")
       let running = try await eventually {
@@ -109,7 +109,7 @@ struct JobEndpointTests {
   @Test("A queued job is cancelled before it starts, and others go on")
   func cancelQueued() async throws {
     let harness = try ServiceHarness { $0.workers = 1 }
-    try await harness.test { client in
+    try await harness.test { client async throws in
       let blocker = try await client.start("endless")
       _ = try await client.wait(blocker, for: "running")
       let queued = try await client.start("quick")
@@ -124,7 +124,7 @@ struct JobEndpointTests {
   @Test("A failed job carries its problem, without the paths of the server")
   func failure() async throws {
     let harness = try ServiceHarness()
-    try await harness.test { client in
+    try await harness.test { client async throws in
       let job = try await client.wait(try await client.start("broken"), for: "failed")
       let error = try #require(job.json["error"] as? [String: Any])
       #expect(error["code"] as? String == "config_not_convertible")
@@ -141,7 +141,7 @@ struct JobEndpointTests {
   @Test("Multipart submission: files, shards, options; the files go with the job", arguments: [TestingSetup.router, .live])
   func multipart(_ setup: TestingSetup) async throws {
     let harness = try ServiceHarness()
-    try await harness.test(setup) { client in
+    try await harness.test(setup) { client async throws in
       var body = ""
       for (name, value) in [("model", "swift"), ("src_fmt", "hf"), ("tgt_fmt", "cs-1.8"), ("options", #"{"drop_unmatched_keys":true}"#)] {
         body += "--B\r\nContent-Disposition: form-data; name=\"\(name)\"\r\n\r\n\(value)\r\n"
@@ -173,7 +173,7 @@ struct JobEndpointTests {
     ])
   func badMultipart(_ body: String, _ status: Int) async throws {
     let harness = try ServiceHarness()
-    try await harness.test { client in
+    try await harness.test { client async throws in
       let answer = try await client.send(
         .post, "/v1/jobs", headers: [.contentType: "multipart/form-data; boundary=B"], body: body)
       #expect(answer.status.code == status)
@@ -201,7 +201,7 @@ struct JobEndpointTests {
       (#"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"checkpoint":[{"url":"https://h/a"},{"url":"https://i/a"}]}"#, 422, "invalid_request"),
     ])
   func refused(_ body: String, _ status: Int, _ code: String) async throws {
-    try await ServiceHarness().test { client in
+    try await ServiceHarness().test { client async throws in
       let answer = try await client.submit(body)
       #expect(answer.status.code == status)
       #expect(answer["code"] == code, "\(answer.body)")
@@ -210,7 +210,7 @@ struct JobEndpointTests {
 
   @Test("All faults of a submission are named at once")
   func allFaults() async throws {
-    try await ServiceHarness().test { client in
+    try await ServiceHarness().test { client async throws in
       let answer = try await client.submit(#"{"model":1,"extra":true,"options":{"a":1},"checkpoint":[{"url":"ftp://x"}]}"#)
       let subjects = (answer.json["diagnostics"] as? [[String: Any]])?.compactMap { $0["subject"] as? String }
       #expect(Set(subjects ?? []) == ["model", "extra", "options.a", "checkpoint", "config", "src_fmt", "tgt_fmt"])
@@ -219,7 +219,7 @@ struct JobEndpointTests {
 
   @Test("Other media types and unknown queries are refused")
   func mediaType() async throws {
-    try await ServiceHarness().test { client in
+    try await ServiceHarness().test { client async throws in
       for type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""] {
         let answer = try await client.send(.post, "/v1/jobs", headers: [.contentType: type], body: "{}")
         #expect(answer.status == .unsupportedMediaType)
@@ -232,7 +232,7 @@ struct JobEndpointTests {
 
   @Test("Listing by status and model, page by page")
   func listing() async throws {
-    try await ServiceHarness().test { client in
+    try await ServiceHarness().test { client async throws in
       var urls: [String] = []
       for _ in 0..<5 {
         urls.append(try await client.start("quick"))
@@ -263,7 +263,7 @@ struct JobEndpointTests {
     }
     defer { server.stop() }
     let policy = try EgressPolicy(allowing: ["127.0.0.0/8"])
-    try await ServiceHarness { $0.egress = policy }.test { client in
+    try await ServiceHarness { $0.egress = policy }.test { client async throws in
       func submit(_ file: String) async throws -> String {
         let answer = try await client.submit(
           """
@@ -286,7 +286,7 @@ struct JobEndpointTests {
 
   @Test("Addresses that are not public are not fetched unless allowed")
   func egress() async throws {
-    try await ServiceHarness().test { client in
+    try await ServiceHarness().test { client async throws in
       let answer = try await client.submit(
         #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","command":"convert-config","config":{"url":"http://127.0.0.1:1/config.json"}}"#)
       let job = try await client.wait(try #require(answer["url"]), for: "failed")
@@ -311,7 +311,7 @@ struct JobEndpointTests {
       interrupted = "/v1/jobs/\(job.id)"
     }
     let harness = try ServiceHarness { $0.dataFolder = folder.path }
-    try await harness.test { client in
+    try await harness.test { client async throws in
       let job = try await client.wait(interrupted, for: "succeeded")
       #expect(job.json["attempt"] as? Int == 2)
     }
@@ -322,7 +322,7 @@ struct JobEndpointTests {
     let harness = try ServiceHarness()
     let url = try await {
       let box = Box()
-      try await harness.test { client in
+      try await harness.test { client async throws in
         let url = try await client.start("endless")
         _ = try await client.wait(url, for: "running")
         await box.set(url)

@@ -10,7 +10,7 @@ struct DatabaseTests {
   func pragmas() throws {
     let folder = try TemporaryFolder()
     let database = try Database(path: folder.path.appending("x.sqlite").string)
-    try database.pool.writeWithoutTransaction { db in
+    try database.pool.writeWithoutTransaction { db throws in
       #expect(try Int.fetchOne(db, sql: "PRAGMA synchronous") == 2)
       #expect(try String.fetchOne(db, sql: "PRAGMA journal_mode") == "wal")
       #expect(try Int.fetchOne(db, sql: "PRAGMA foreign_keys") == 1)

@@ -9,7 +9,7 @@ struct UploadEndpointTests {
   @Test("Put, get, head, delete", arguments: [TestingSetup.router, .live])
   func life(_ setup: TestingSetup) async throws {
     let harness = try ServiceHarness()
-    try await harness.test(setup) { client in
+    try await harness.test(setup) { client async throws in
       let content = String(repeating: "0123456789", count: 300_000)
       let put = try await client.send(.put, "/v1/uploads/my%20model.bin", body: content)
       #expect(put.status == .created)
@@ -34,7 +34,7 @@ struct UploadEndpointTests {
     ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
   ])
   func digest(_ content: String, _ sha256: String) async throws {
-    try await ServiceHarness().test { client in
+    try await ServiceHarness().test { client async throws in
       let id = try await client.upload("x", content)
       #expect(try await client.send(.get, "/v1/uploads/\(id)")["sha256"] == sha256)
     }
@@ -43,7 +43,7 @@ struct UploadEndpointTests {
   @Test("Names that are no file names are refused", arguments: ["..%2Fx", "%2e%2e", ".hidden", "a%00b", "a%5Cb", "a%0Ab"])
   func names(_ name: String) async throws {
     let harness = try ServiceHarness()
-    try await harness.test { client in
+    try await harness.test { client async throws in
       let answer = try await client.send(.put, "/v1/uploads/\(name)", body: "x")
       #expect(answer.status == .unprocessableContent)
     }
@@ -54,7 +54,7 @@ struct UploadEndpointTests {
   @Test("A body over the limit is refused, announced or not")
   func limit() async throws {
     let harness = try ServiceHarness { $0.maximumUpload = 10 }
-    try await harness.test { client in
+    try await harness.test { client async throws in
       #expect(try await client.send(.put, "/v1/uploads/x", body: "0123456789").status == .created)
       let answer = try await client.send(.put, "/v1/uploads/x", body: "0123456789a")
       #expect(answer.status == .contentTooLarge)
@@ -65,7 +65,7 @@ struct UploadEndpointTests {
 
   @Test("An upload that a waiting job needs stays")
   func inUse() async throws {
-    try await ServiceHarness().test { client in
+    try await ServiceHarness().test { client async throws in
       let id = try await client.upload("pytorch_model.bin", "x")
       let job = try await client.submit(
         #"{"model":"endless","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"checkpoint":{"upload":"\#(id)"}}"#)
