@@ -8,6 +8,8 @@ struct CheckpointContent {
   let otherEntries: [ObjectTree<SymbolicTensor>.Entry]
   /// Where each source tensor lies.
   private(set) var descriptors: [String: TensorDescriptor] = [:]
+  /// True when a Model Zoo checkpoint is a state dict and nothing around it.
+  let isBare: Bool
   /// Keys of the state dict as it was read.
   let keyCount: Int
 
@@ -16,15 +18,19 @@ struct CheckpointContent {
 
   /// Finds the state dict: for the Model Zoo under `model`; for Hugging Face the whole tree, or what a wrapper holds.
   ///
+  /// With `bareAllowed`, a Model Zoo checkpoint may also be the bare state dict that `model.state_dict()` gives.
   /// Throws `.unreadableInput` when the tree has no state dict where the format keeps it.
-  init(_ tree: ObjectTree<TensorDescriptor>, format: Format) throws(ConversionError) {
+  init(
+    _ tree: ObjectTree<TensorDescriptor>, format: Format, bareAllowed: Bool = false
+  ) throws(ConversionError) {
     guard case .dictionary(let entries, _) = tree else {
       throw ConversionError(
         .unreadableInput, "The checkpoint holds no dictionary of tensors. Save model.state_dict() and convert that.")
     }
     var state = entries
     var others: [ObjectTree<TensorDescriptor>.Entry] = []
-    if format.isCS {
+    isBare = format.isCS && bareAllowed && tree["model"] == nil && Self.holdsTensors(entries)
+    if format.isCS, !isBare {
       guard let model = entries.first(where: { $0.key == .string("model") }), case .dictionary(let inside, _) = model.value
       else {
         throw ConversionError(
@@ -34,7 +40,7 @@ struct CheckpointContent {
       }
       state = inside
       others = entries.filter { $0.key != .string("model") }
-    } else if let wrapped = Self.unwrap(entries) {
+    } else if !format.isCS, let wrapped = Self.unwrap(entries) {
       state = wrapped
     }
 
@@ -68,11 +74,15 @@ struct CheckpointContent {
     self.descriptors = descriptors
   }
 
+  private static func holdsTensors(_ entries: [ObjectTree<TensorDescriptor>.Entry]) -> Bool {
+    entries.contains { if case .tensor = $0.value { true } else { false } }
+  }
+
   /// The state dict inside a checkpoint that wraps it, when nothing at the top is a tensor.
   private static func unwrap(
     _ entries: [ObjectTree<TensorDescriptor>.Entry]
   ) -> [ObjectTree<TensorDescriptor>.Entry]? {
-    guard !entries.contains(where: { if case .tensor = $0.value { true } else { false } }) else { return nil }
+    guard !holdsTensors(entries) else { return nil }
     for name in wrappers {
       guard let entry = entries.first(where: { $0.key == .string(name) }), case .dictionary(let inside, _) = entry.value
       else { continue }

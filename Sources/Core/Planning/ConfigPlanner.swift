@@ -103,6 +103,11 @@ private struct Engine {
       case .check(from, let condition): attempt(rule) { () throws(ConfigFailure) -> Void? in try condition(source) }
       case .assume(from, let key, let orNull, let derive) where source[key] == nil || orNull && source[key] == .null:
         if let value = attempt(rule, { () throws(ConfigFailure) in try derive(source) }) { source[key] = value }
+      case .caution(from, let key, let sentence):
+        if let sentence = sentence(source) {
+          warnings.append(
+            Diagnostic(.warning, .configNotConvertible, .config(key), sentence, origin: rule.origin))
+        }
       default: break
       }
     }
@@ -139,7 +144,7 @@ private struct Engine {
             throw .unsupported(key, value, supported: allowed)
           }
         }
-      case .ignore, .assume, .fill, .check: break
+      case .ignore, .assume, .fill, .check, .caution: break
       }
     }
     if !failures.isEmpty { throw Self.error(failures, warnings: warnings) }

@@ -28,7 +28,7 @@ public enum Planner {
     config: ConfigObject, checkpoint: ObjectTree<TensorDescriptor>, along route: Route, options: Options = Options()
   ) throws(ConversionError) -> Plan {
     let outcome = try ConfigPlanner.convert(config, along: route)
-    var content = try CheckpointContent(checkpoint, format: route.source)
+    var content = try CheckpointContent(checkpoint, format: route.source, bareAllowed: route.target.isCS)
     if route.target == .hf, outcome.input["sparsity"]?.isTruthyInPython ?? false {
       // A sparse Model Zoo checkpoint marks pruned weights with NaN; Hugging Face knows dense weights only.
       content.stateDict.values = content.stateDict.values.mapValues { value in
@@ -40,9 +40,12 @@ public enum Planner {
     var failures: [Diagnostic] = []
     var droppedKeys = false
     var entries = content.otherEntries
+    var prefix = route.optionalPrefix
     for step in outcome.steps {
       var findings = StateDictPlanner.Findings()
-      content.stateDict = StateDictPlanner(step: step).convert(content.stateDict, findings: &findings)
+      let planner = StateDictPlanner(step: step, optionalPrefix: step.hop.keepsPrefix ? nil : prefix)
+      content.stateDict = planner.convert(content.stateDict, findings: &findings)
+      if !step.hop.keepsPrefix { prefix = nil }
       for key in findings.unmatched {
         let finding = Diagnostic(
           options.dropUnmatchedKeys ? .warning : .error, .keysUnmatched, .tensor(key), "Key not matched: \(key)")
@@ -113,7 +116,7 @@ public enum Planner {
     }
     let stateTree = ObjectTree<Int>.dictionary(state, ordered: true)
     let tree: ObjectTree<Int>
-    if route.target == .hf {
+    if route.target == .hf || content.isBare {
       tree = stateTree
     } else {
       let others = entries.map { entry in

@@ -25,20 +25,37 @@ public struct Route: Sendable {
     self.target = target
     let releases = model.releases
     func position(_ format: Format) -> Int? {
-      switch format {
-      case .hf: model.bridge.flatMap { releases.firstIndex(of: $0.release) }
-      case .cs(let release): releases.firstIndex(of: release)
-      }
+      if case .cs(let release) = format { releases.firstIndex(of: release) } else { nil }
     }
-    guard let start = position(source), let end = position(target) else { return nil }
+    var bridge: Bridge?
+    if source == .hf || target == .hf {
+      guard let other = position(source) ?? position(target) else { return nil }
+      func distance(_ bridge: Bridge) -> Int { abs((position(.cs(bridge.release)) ?? releases.count * 2) - other) }
+      bridge = model.bridges.min { distance($0) < distance($1) }
+    }
+    guard let start = position(source) ?? bridge.flatMap({ position(.cs($0.release)) }),
+      let end = position(target) ?? bridge.flatMap({ position(.cs($0.release)) })
+    else { return nil }
     var hops: [Hop] = []
-    if source == .hf, let bridge = model.bridge { hops.append(.bridge(bridge, from: .hf)) }
+    if source == .hf, let bridge { hops.append(.bridge(bridge, from: .hf)) }
     if start < end {
       for index in start..<end { hops.append(.revision(model.revisions[index], from: .older)) }
     } else {
       for index in (end..<start).reversed() { hops.append(.revision(model.revisions[index], from: .newer)) }
     }
-    if target == .hf, let bridge = model.bridge { hops.append(.bridge(bridge, from: .cs)) }
+    if target == .hf, let bridge { hops.append(.bridge(bridge, from: .cs)) }
     self.hops = hops
+  }
+
+  /// The prefix that every key of the source may carry.
+  public var optionalPrefix: String? {
+    if case .cs(let release) = source { model.optionalPrefix(of: release) } else { nil }
+  }
+}
+
+extension Route.Hop {
+  /// True when an optional prefix of the keys outlives this step.
+  var keepsPrefix: Bool {
+    if case .revision(let revision, from: .newer) = self { revision.keepsPrefix } else { false }
   }
 }

@@ -7,6 +7,7 @@ struct StateDictPlanner {
   let rules: [Rule]
   let from: Side
   let passesUnknownKeys: Bool
+  /// A prefix that keys may carry, taken off before anything else.
   let optionalPrefix: String?
   let context: RuleContext
   /// The release or format that is written, for messages.
@@ -19,20 +20,19 @@ struct StateDictPlanner {
     var warnings: [Diagnostic] = []
   }
 
-  init(step: ConfigPlanner.Step) {
+  init(step: ConfigPlanner.Step, optionalPrefix: String? = nil) {
     context = step.context
+    self.optionalPrefix = optionalPrefix
     switch step.hop {
     case .bridge(let bridge, let side):
       rules = bridge.tensors
       from = side
       passesUnknownKeys = false
-      optionalPrefix = nil
       target = side == .hf ? bridge.release.description : "hf"
     case .revision(let revision, let side):
       rules = revision.tensors
       from = side
       passesUnknownKeys = !revision.coversAllKeys
-      optionalPrefix = side == .newer ? revision.optionalPrefix : nil
       target = revision.release.description
     }
   }
@@ -49,12 +49,19 @@ struct StateDictPlanner {
     var source = input.values
     if let optionalPrefix { source = withoutPrefix(optionalPrefix, source, &findings) }
     resolveTies(&source, side: from)
+    checkNeeds(source, &findings)
 
     var output = OrderedDictionary<String, StateDict.Value>()
     output.reserveCapacity(source.count)
+    var repeats: [Instance] = []
     for instance in collect(source, &findings, passing: &output) {
-      apply(instance, to: &output, &findings)
+      if case .repeated(from.other, _, _) = rules[instance.rule].transform {
+        repeats.append(instance)
+      } else {
+        apply(instance, to: &output, &findings)
+      }
     }
+    writeRepeats(repeats, to: &output)
     generateBuffers(&output, &findings)
     drawHeads(&output, &findings)
     resolveTies(&output, side: from.other)
@@ -74,7 +81,7 @@ struct StateDictPlanner {
     instances.reserveCapacity(source.count)
     var open: [OpenInstance: Int] = [:]
     for (key, value) in source {
-      guard let (slot, binding) = index.matches(key.split(separator: ".")).first else {
+      guard let (slot, binding) = match(key, index) else {
         if passesUnknownKeys { output[key] = value } else { findings.unmatched.append(key) }
         continue
       }
@@ -95,6 +102,13 @@ struct StateDictPlanner {
       instances[position].values[slot.position] = (key, value)
     }
     return instances
+  }
+
+  /// The rule that a key belongs to; an older spelling belongs to the rule of the spelling it stands for.
+  private func match(_ key: String, _ index: PatternIndex) -> (slot: PatternIndex.Slot, binding: KeyPattern.Binding)? {
+    guard let found = index.matches(key.split(separator: ".")).first else { return nil }
+    guard case .alias(from, let spelling) = rules[found.slot.rule].transform else { return found }
+    return index.matches(spelling.fill(found.binding).split(separator: ".")).first
   }
 
   private struct OpenInstance: Hashable {
@@ -154,9 +168,12 @@ struct StateDictPlanner {
         let values = instance.values.map { $0?.value }
         let results = try from == .left ? custom.forward(values, context) : custom.backward(values, context)
         for (key, value) in zip(targets, results) { if let value { emit(key, value) } }
+      case .repeated(_, let hole, _):
+        guard instance.binding[hole] == "0", let value = instance.values.first ?? nil else { return }
+        emit(targets[0], value.value)
       case .refuse(let reason):
         if instance.values.contains(where: { $0?.value != .other(.none) }) { fail(reason, .configNotConvertible) }
-      case .leaveOut, .generate, .draw, .tie: break
+      case .leaveOut, .generate, .draw, .tie, .alias, .need: break
       }
     } catch { fail(error.message) }
   }
@@ -181,10 +198,40 @@ struct StateDictPlanner {
 
   private func resolveTies(_ values: inout OrderedDictionary<String, StateDict.Value>, side: Side) {
     for rule in rules {
-      guard case .tie(side, let key, let twin, let condition) = rule.transform, context.holds(condition),
-        values[key]?.tensor == nil, let shared = values[twin], shared.tensor != nil
+      guard case .tie(side, let key, let twin, let condition) = rule.transform,
+        condition.map(context.holds) ?? true, values[key]?.tensor == nil, let shared = values[twin],
+        shared.tensor != nil
       else { continue }
       values[key] = shared
+    }
+  }
+
+  /// Finds every key without which the target would not be the same model.
+  private func checkNeeds(_ source: OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings) {
+    for rule in rules {
+      guard case .need(from, let key, let reason) = rule.transform, source[key]?.tensor == nil else { continue }
+      findings.failures.append(
+        Diagnostic(
+          .error, .stateDictMismatch, .tensor(key), "'\(key)' is not in the checkpoint: \(reason)",
+          origin: rule.origin))
+    }
+  }
+
+  /// Writes one copy of each tensor for each layer that the output has.
+  private func writeRepeats(_ repeats: [Instance], to output: inout OrderedDictionary<String, StateDict.Value>) {
+    for instance in repeats {
+      guard case .repeated(_, let hole, let beside) = rules[instance.rule].transform,
+        let value = instance.values.first ?? nil
+      else { continue }
+      let layers = PatternIndex([(PatternIndex.Slot(rule: instance.rule, position: 0), beside)])
+      for key in Array(output.keys) {
+        guard let binding = layers.matches(key.split(separator: ".")).first?.binding, let layer = binding[hole],
+          binding.allSatisfy({ $0.key == hole || instance.binding[$0.key] == $0.value })
+        else { continue }
+        for pattern in rules[instance.rule].claims(from.other) {
+          output[pattern.fill(instance.binding.merging([hole: layer]) { _, new in new })] = value.value
+        }
+      }
     }
   }
 

@@ -20,6 +20,8 @@ public struct ConfigRule: Sendable {
     case assume(Side, String, orNull: Bool, Derivation)
     /// After everything else: the value of a key of the target that no rule wrote.
     case fill(Side, String, Derivation)
+    /// A sentence that the user should read, about a key of a source of one side; nil when there is nothing to say.
+    case caution(Side, String, @Sendable (ConfigObject) -> String?)
     /// A condition on a whole config of one side.
     case check(Side, @Sendable (ConfigObject) throws(ConfigFailure) -> Void)
   }

@@ -139,6 +139,19 @@ public struct Fill: ConfigRuleGroup {
   }
 }
 
+/// Something that a conversion cannot carry over exactly, and that does not stop it.
+public struct Caution: ConfigRuleGroup {
+  public let configRules: [ConfigRule]
+
+  /// What `sentence` says of a source of `side` becomes a warning about `key`.
+  public init(
+    _ side: Side, _ key: String, file: String = #fileID, line: Int = #line,
+    _ sentence: @escaping @Sendable (ConfigObject) -> String?
+  ) {
+    configRules = [ConfigRule(.caution(side, key, sentence), origin: Origin(file, line))]
+  }
+}
+
 /// A condition that a whole config of one side must meet before it can be converted.
 public struct Check: ConfigRuleGroup {
   public let configRules: [ConfigRule]

@@ -74,8 +74,16 @@ public enum TensorTransform: Sendable {
   /// A tensor of one side that the other cannot give: drawn at random, from a fixed seed, if nothing else wrote it. A
   /// standard deviation of zero makes it all zeros.
   case draw(on: Side, key: String, shape: [Dimension], standardDeviation: Float)
-  /// On this side the value under `key` may be missing or None, because it is the one under `twin`.
-  case tie(on: Side, key: String, twin: String, when: ConfigCondition)
+  /// One tensor of the other side stands on this side once for each number that `hole` takes. Read at number 0; written
+  /// wherever a key fits `beside`.
+  case repeated(on: Side, over: String, beside: KeyPattern)
+  /// Older spelling of a key of this side: read as the key that fits `spelling`, never written.
+  case alias(on: Side, spelling: KeyPattern)
+  /// A key of this side that the other side cannot do without; its absence ends the conversion.
+  case need(on: Side, key: String, reason: String)
+  /// On this side the value under `key` may be missing or None, because it is the one under `twin`; always, or while a
+  /// config value is true.
+  case tie(on: Side, key: String, twin: String, when: ConfigCondition?)
   /// The rare exception, with both directions written out.
   case custom(CustomTransform)
 
@@ -88,6 +96,12 @@ public enum TensorTransform: Sendable {
       return .generate(on: side, beside: beside.under(prefix(side)), recipe)
     case .draw(let side, let key, let shape, let deviation):
       return .draw(on: side, key: moved(key, side), shape: shape, standardDeviation: deviation)
+    case .repeated(let side, let hole, let beside):
+      return .repeated(on: side, over: hole, beside: beside.under(prefix(side)))
+    case .alias(let side, let spelling):
+      return .alias(on: side, spelling: spelling.under(prefix(side)))
+    case .need(let side, let key, let reason):
+      return .need(on: side, key: moved(key, side), reason: reason)
     case .tie(let side, let key, let twin, let condition):
       return .tie(on: side, key: moved(key, side), twin: moved(twin, side), when: condition)
     default: return self

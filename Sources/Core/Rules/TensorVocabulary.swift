@@ -122,19 +122,65 @@ public struct Drawn: RuleGroup {
   }
 }
 
-/// Two keys of one side that share one tensor while a config value is true.
+/// Two keys of one side that share one tensor, always or while a config value is true.
 public struct Tie: RuleGroup {
   public let rules: [Rule]
 
   /// While `condition` holds, a missing or None `key` of `side` is the tensor under `twin`.
   public init(
-    _ side: Side, _ key: String, to twin: String, when condition: ConfigCondition, file: String = #fileID,
+    _ side: Side, _ key: String, to twin: String, when condition: ConfigCondition? = nil, file: String = #fileID,
     line: Int = #line
   ) {
     rules = [
       Rule(
         left: [], right: [], transform: .tie(on: side, key: key, twin: twin, when: condition),
         origin: Origin(file, line))
+    ]
+  }
+}
+
+/// One tensor that the left side keeps a copy of in every layer.
+public struct Repeated: RuleGroup {
+  public let rules: [Rule]
+
+  /// `left`, which has a hole `over` that `right` lacks, is `right` in each layer: the one of layer 0 is read, and one
+  /// is written for each key of the left that fits `beside`.
+  public init(
+    _ left: KeyPattern, _ right: KeyPattern, over hole: String, beside: KeyPattern, file: String = #fileID,
+    line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: [left], right: [right], transform: .repeated(on: .left, over: hole, beside: beside),
+        origin: Origin(file, line))
+    ]
+  }
+}
+
+/// An older spelling of a key, understood when reading and never written.
+public struct Alias: RuleGroup {
+  public let rules: [Rule]
+
+  /// A key of `side` that fits `pattern` is read as if it were `spelling`.
+  public init(
+    _ side: Side, _ pattern: KeyPattern, for spelling: KeyPattern, file: String = #fileID, line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
+        transform: .alias(on: side, spelling: spelling), origin: Origin(file, line))
+    ]
+  }
+}
+
+/// A key whose absence says that the other side cannot hold the model.
+public struct Needed: RuleGroup {
+  public let rules: [Rule]
+
+  /// Without `key`, a checkpoint of `side` is not converted, for this reason.
+  public init(_ side: Side, _ key: String, _ reason: String, file: String = #fileID, line: Int = #line) {
+    rules = [
+      Rule(left: [], right: [], transform: .need(on: side, key: key, reason: reason), origin: Origin(file, line))
     ]
   }
 }
