@@ -16,8 +16,7 @@ struct SyntheticStateDict {
     for rule in rules {
       for instance in rule.instances(on: side) {
         switch rule.transform {
-        case .rename: add(instance, one: Self.shape(instance[0], width))
-        case .transposeMatrix: add(instance, one: Self.shape(instance[0], width))
+        case .rename, .transposeMatrix, .repeated: add(instance, one: Self.shape(instance[0], width))
         case .pack(let packing):
           let isMatrix = !instance[0].hasSuffix("bias")
           if side == .right {
@@ -27,7 +26,7 @@ struct SyntheticStateDict {
             add(instance, one: !isMatrix ? [rows] : packing.transposed ? [width, rows] : [rows, width])
           }
         case .custom: for key in instance { add([key], one: isVector(key) ? [width] : [width, width]) }
-        case .leaveOut, .refuse, .generate, .draw, .tie: break
+        case .leaveOut, .refuse, .generate, .draw, .alias, .need, .tie: break
         }
       }
     }
@@ -43,27 +42,48 @@ struct SyntheticStateDict {
   private mutating func add(_ keys: [String], one shape: [Int]) {
     let tensor = SymbolicTensor(source: keys[0], dtype: .float32, shape: shape)
     shapes.append((keys[0], shape))
-    for key in keys { values[key] = .tensor(tensor) }
+    for key in keys where values[key] == nil { values[key] = .tensor(tensor) }
   }
 }
 
 extension Rule {
-  /// Example keys that the rule claims on a side: for each choice of layer and words, one key for each pattern.
+  /// Example keys that the rule claims on a side: for each choice of layer and words, one key for each pattern. What
+  /// stands in every layer alike is one instance with a key for each layer.
   func instances(on side: Side, numbers: [Int] = [0, 1, 12]) -> [[String]] {
     let patterns = claims(side)
     guard !patterns.isEmpty else { return [] }
-    let words = patterns.map(\.wordCount).max() ?? 1
-    var instances: OrderedSet<[String]> = []
-    for number in numbers {
-      for word in 0..<words { instances.append(patterns.map { $0.example(number: number, word: word) }) }
+    var repeatsHole: String?
+    if case .repeated(side, let hole, _) = transform { repeatsHole = hole }
+    var bindings: [KeyPattern.Binding] = [[:]]
+    for hole in OrderedSet(patterns.flatMap(\.holeWords)) where hole.name != repeatsHole {
+      let texts = hole.words ?? numbers.map { "\($0)" }
+      bindings = bindings.flatMap { binding in
+        texts.map { binding.merging([hole.name: $0[...]]) { _, new in new } }
+      }
     }
-    return Array(instances)
+    return bindings.map { binding in
+      guard let repeatsHole else { return patterns.map { $0.fill(binding) } }
+      return numbers.map { number in
+        patterns[0].fill(binding.merging([repeatsHole: "\(number)"]) { _, new in new })
+      }
+    }
   }
 }
 
+/// A hole and the words that it may take; nil for a number.
+private struct HoleWords: Hashable {
+  let name: String
+  let words: [String]?
+}
+
 extension KeyPattern {
-  /// The largest number of words that a hole of the pattern may take.
-  fileprivate var wordCount: Int {
-    segments.map { if case .hole(let hole) = $0 { hole.words?.count ?? 1 } else { 1 } }.max() ?? 1
+  fileprivate var holeWords: [HoleWords] {
+    segments.compactMap { segment in
+      switch segment {
+      case .literal: nil
+      case .hole(let hole): HoleWords(name: hole.name, words: hole.words)
+      case .rest: HoleWords(name: "rest", words: ["rest.weight"])
+      }
+    }
   }
 }
