@@ -78,8 +78,11 @@ struct ServiceHarness {
   }
 
   /// Runs a test with workers; `.router` without, `.live` with a real socket.
-  func test(_ setup: TestingSetup = .router, _ body: @Sendable (Client) async throws -> Void) async throws {
-    try await app.http(services: [app.pool]).test(setup) { try await body(Client(base: $0)) }
+  func test(
+    _ setup: TestingSetup = .router, guardLimits: ConnectionGuard.Limits? = nil,
+    _ body: @Sendable (Client) async throws -> Void
+  ) async throws {
+    try await app.http(services: [app.pool], guardLimits: guardLimits).test(setup) { try await body(Client(base: $0)) }
     withExtendedLifetime(app) {}
   }
 

@@ -31,9 +31,10 @@ struct SettingsTests {
       Issue.record("accepted")
     } catch {
       #expect(error.problems.count == 6)
-      for part in ["--port is 70000", "--max-upload is much", "ZOOPORT_WORKERS is 0", "ZOOPORT_ALLOW_PRIVATE_FETCH is 1.2.3",
-        "ZOOPORT_LOG_LEVEL is loud", "ZOOPORT_PROT is no setting"]
-      {
+      for part in [
+        "--port is 70000", "--max-upload is much", "ZOOPORT_WORKERS is 0", "ZOOPORT_ALLOW_PRIVATE_FETCH is 1.2.3",
+        "ZOOPORT_LOG_LEVEL is loud", "ZOOPORT_PROT is no setting",
+      ] {
         #expect(error.description.contains(part), "\(part)")
       }
     }
