@@ -18,6 +18,8 @@ struct Settings: Sendable {
   var lease: Duration = .seconds(30)
   var shutdown: Duration = .seconds(10)
   var logLevel = Logger.Level.info
+  /// Variables that look like settings and are none: perhaps a typing error, perhaps another tool's. Worth a warning.
+  var unknownVariables: [String] = []
 
   /// One row of the table that help texts, `deploy/env.example` and docs are made of or checked against.
   struct Definition: Sendable {
@@ -94,16 +96,11 @@ struct Settings: Sendable {
         reader.refuse("log-level", level, "one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
       }
     }
-    for variable in environment.keys.sorted() where variable.hasPrefix("ZOOPORT_") {
-      if !Self.table.contains(where: { $0.variable == variable }), !Self.foreign.contains(variable) {
-        reader.problems.append("\(variable) is no setting of zooport")
-      }
+    unknownVariables = environment.keys.sorted().filter { variable in
+      variable.hasPrefix("ZOOPORT_") && !Self.table.contains { $0.variable == variable }
     }
     guard reader.problems.isEmpty else { throw Invalid(problems: reader.problems) }
   }
-
-  /// Variables with the prefix that tests use and the service does not read.
-  private static let foreign: Set = ["ZOOPORT_BINARY", "ZOOPORT_SHARED"]
 
   /// Looks values up and collects what is wrong with them.
   private struct Reader {
