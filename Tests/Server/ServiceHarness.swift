@@ -86,9 +86,9 @@ struct ServiceHarness {
     withExtendedLifetime(app) {}
   }
 
-  /// Names under a part of the data folder.
+  /// Names in a part of the data folder, not in its subfolders, which may be going away.
   func files(_ part: String) throws -> [String] {
-    try FileManager.default.subpathsOfDirectory(atPath: folder.path.appending(part).string).sorted()
+    try FileManager.default.contentsOfDirectory(atPath: folder.path.appending(part).string).sorted()
   }
 }
 
