@@ -101,6 +101,7 @@ let package = Package(
       path: "Tests/Server",
       swiftSettings: settings
     ),
-    .testTarget(name: "EndToEndTests", dependencies: ["Core", "TestSupport"], path: "Tests/EndToEnd", swiftSettings: settings),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["Core", "TestSupport"], path: "Tests/EndToEnd", swiftSettings: settings),
   ]
 )
