@@ -5,8 +5,11 @@
 ///
 /// Memory: the tree, about 300 bytes for each stored tensor, and at most `chunkCacheBytes` of decoded chunks.
 public final class HDF5Reader: TensorSource {
+  /// Always `.hdf5`.
   public let kind = ContainerKind.hdf5
+  /// The object tree, entries in the order in which they were saved. Numpy arrays are tensors in it.
   public let tree: ObjectTree<TensorDescriptor>
+  /// One storage for each dataset and for each constant tensor.
   public let storages: [StorageDescriptor]
   private let input: InputFile
   private let data: [HDF5Storage]
@@ -41,6 +44,11 @@ public final class HDF5Reader: TensorSource {
     }
   }
 
+  /// Fills `buffer` with the bytes of a storage from `offset` on, decoded and little-endian.
+  ///
+  /// Precondition: the range lies inside the storage. Throws `.unreadableInput` when the file cannot be read,
+  /// `.hostileInput` when a chunk does not decode to its stated size. Memory: one chunk, at most
+  /// `Limits.hdf5ChunkBytes`, beside the cache.
   public func read(
     _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {

@@ -6,8 +6,11 @@
 ///
 /// Memory while it is made: the names of the leaves and about 130 bytes for each of them.
 public final class HDF5Writer: TensorSink {
+  /// The file being written.
   public let file: StagedFile
+  /// Absolute offset of each storage, a multiple of 64.
   public let offsets: [Int]
+  /// False: the container holds no checksum.
   public let needsChecksums = false
   private let superblock: [UInt8]
 

@@ -20,7 +20,8 @@ struct PytreeEncoder {
   /// The same for a dictionary of one leaf, which each leaf's own metadata begins with.
   static func encodeLeaf(key: String) -> String {
     let quoted = JSONWriter.quoted(key)
-    let spec = #"[1, {"type": "builtins.dict", "context": \#(JSONWriter.quoted("[\(quoted)]")), "#
+    let spec =
+      #"[1, {"type": "builtins.dict", "context": \#(JSONWriter.quoted("[\(quoted)]")), "#
       + #""children_spec": [\#(leaf)]}]"#
     return #"[{\#(quoted): "*"}, \#(JSONWriter.quoted(spec))]"#
   }

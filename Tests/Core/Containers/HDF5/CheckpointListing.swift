@@ -50,7 +50,9 @@ struct CheckpointListing: Sendable {
       guard case .object(let fields) = fields, case .string(let type)? = fields["python"] else { return false }
       return ["dict", "list"].contains(type) || (type == "tuple" && fields["repr"] == nil)
     }
-    let nested = entries.values.count { $0.field("python") == "set" || ($0.field("python") == "tuple" && $0.field("repr") != nil) }
+    let nested = entries.values.count {
+      $0.field("python") == "set" || ($0.field("python") == "tuple" && $0.field("repr") != nil)
+    }
     // The listings show a set or a pickled tuple as one entry; in the samples each has two members.
     #expect(leaves == entries.count - containers + nested, "number of leaves in \(path)")
   }

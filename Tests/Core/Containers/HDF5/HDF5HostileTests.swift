@@ -7,9 +7,11 @@ struct HDF5HostileTests {
   @Test(
     .enabled(if: CheckpointListing.folder != nil),
     arguments: [
-      ("h5-bad-offsets.mdl", "damaged"), ("h5-dill-spec.mdl", "posix.system"), ("h5-external-link.mdl", "external link"),
+      ("h5-bad-offsets.mdl", "damaged"), ("h5-dill-spec.mdl", "posix.system"),
+      ("h5-external-link.mdl", "external link"),
       ("h5-external-storage.mdl", "__spec__"), ("h5-huge-dataset.mdl", "__spec__"), ("h5-lz4-lies.mdl", "__spec__"),
-      ("h5-object-bytes.mdl", "posix.system"), ("h5-soft-link-loop.mdl", "soft link"), ("h5-truncated.mdl", "truncated"),
+      ("h5-object-bytes.mdl", "posix.system"), ("h5-soft-link-loop.mdl", "soft link"),
+      ("h5-truncated.mdl", "truncated"),
     ])
   func refusesSample(_ name: String, naming part: String) throws {
     let folder = try #require(CheckpointListing.folder)
