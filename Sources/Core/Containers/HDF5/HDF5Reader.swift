@@ -3,7 +3,8 @@
 /// Opening reads metadata only: the object tree is built, no tensor byte is touched. Contiguous little-endian data is
 /// offered as a `FileExtent`; compressed chunks are decoded when they are read. Reads are safe from several threads.
 ///
-/// Memory: the tree, about 300 bytes for each stored tensor, and at most `chunkCacheBytes` of decoded chunks.
+/// Memory: on opening, about 2 KB for each leaf, of which the tree and the storages stay; later at most
+/// `chunkCacheBytes` of decoded chunks.
 public final class HDF5Reader: TensorSource {
   /// Always `.hdf5`.
   public let kind = ContainerKind.hdf5

@@ -4,7 +4,7 @@
 /// written, and all metadata is written when the sink is made. Datasets are contiguous and without filters, which
 /// h5py reads without a plugin. Two entries that are the same tensor become one dataset and a link, as in the tool.
 ///
-/// Memory while it is made: the names of the leaves and about 130 bytes for each of them.
+/// Memory while it is made: the names of the leaves and a few hundred bytes for each of them.
 public final class HDF5Writer: TensorSink {
   /// The file being written.
   public let file: StagedFile

