@@ -112,3 +112,75 @@ public struct UnattendedMonitor: ConversionMonitor {
   public func report(_ progress: ConversionProgress) {}
   public var isCancelled: Bool { false }
 }
+
+/// Runs conversions.
+public enum Conversion {
+  /// Converts what the request names, and publishes all outputs or none.
+  ///
+  /// Blocks the calling thread and uses `options.threads` more; never call it from the cooperative pool. Memory: the
+  /// budget of the options, plus what the names of the tensors take. Throws `ConversionError`; then no output file exists
+  /// that did not exist before.
+  public static func run(
+    _ request: ConversionRequest, monitor: some ConversionMonitor
+  ) throws(ConversionError) -> ConversionResult {
+    monitor.report(ConversionProgress(phase: .planning))
+    let route = try Catalogue.route(
+      model: request.model, from: request.sourceFormat, to: request.targetFormat)
+    let config = try ConfigDocument.load(path: request.config)
+    guard request.command == .convert else {
+      let plan = try Planner.plan(config: config.root, along: route)
+      let outputs = try OutputPaths(request, route)
+      let staged = try stage(plan, at: outputs.config)
+      monitor.report(ConversionProgress(phase: .publishing))
+      try staged.publish()
+      return ConversionResult(checkpoint: nil, config: outputs.config, warnings: plan.warnings)
+    }
+
+    guard let path = request.checkpoint.first else {
+      throw ConversionError(.usage, "A checkpoint is needed to convert; convert-config converts a config alone.")
+    }
+    let source = try Checkpoint.open(path: path)
+    var options = Planner.Options()
+    options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
+    let plan = try Planner.plan(config: config.root, checkpoint: source.tree, along: route, options: options)
+    let outputs = try OutputPaths(request, route)
+    let stagedConfig = try stage(plan, at: outputs.config)
+    let checkpointPath = outputs.checkpoint(for: path)
+    let sink = try write(plan, from: source, to: checkpointPath, request.options, monitor)
+    monitor.report(ConversionProgress(phase: .publishing))
+    try publish(sink.file, stagedConfig)
+    return ConversionResult(checkpoint: checkpointPath, config: outputs.config, warnings: plan.warnings)
+  }
+
+  /// Writes the config of a plan where nobody sees it yet.
+  private static func stage(
+    _ plan: Plan, at path: String
+  ) throws(ConversionError) -> StagedFile {
+    let staged = try StagedFile(path: path)
+    try ConfigDocument(root: plan.config, syntax: plan.route.target == .hf ? .json : .yaml).save(to: staged)
+    return staged
+  }
+
+  /// Computes and writes the tensors of a plan where nobody sees them yet.
+  private static func write(
+    _ plan: Plan, from source: any TensorSource, to path: String, _ options: ConversionOptions,
+    _ monitor: some ConversionMonitor
+  ) throws(ConversionError) -> any TensorSink {
+    let layout = OutputLayout(plan, sharing: TorchZipWriter.sharesStorages)
+    let sink = try TorchZipWriter(path: path, layout: layout.sink)
+    let executor = Executor(
+      source: source, budget: .init(bytes: options.memoryBudget, threads: max(options.threads, 1)), monitor: monitor)
+    try executor.run(layout.jobs, into: sink)
+    return sink
+  }
+
+  /// Gives both files their names, or neither.
+  private static func publish(_ checkpoint: StagedFile, _ config: StagedFile) throws(ConversionError) {
+    try config.synchronize()
+    try checkpoint.publish()
+    do throws(ConversionError) { try config.publish() } catch {
+      checkpoint.withdraw()
+      throw error
+    }
+  }
+}

@@ -89,6 +89,9 @@ public final class StagedFile: Sendable {
     }
   }
 
+  /// Removes the published file again, because something that belongs to it could not be published.
+  func withdraw() { unlink(path) }
+
   private func writeError(_ error: any Error) -> ConversionError {
     if let code = error as? Errno, code == .noSpace || code == .diskQuotaExceeded {
       return ConversionError(.diskFull, "no space left while writing \(path)")

@@ -22,8 +22,10 @@ public struct Limits: Sendable {
   public var pickleOperations = 200_000_000
   /// Entries of the pickle memo.
   public var pickleMemo = 50_000_000
-  /// Bytes of one string, bytes object or integer in a pickle.
+  /// Bytes of one string or bytes object in a pickle.
   public var pickleString = 64 << 20
+  /// Bytes of one integer in a pickle; converting to decimal takes time that grows with the square.
+  public var pickleInteger = 1 << 10
   /// Values that the tree of a checkpoint may hold once shared parts are counted each time.
   public var treeNodes = 20_000_000
   /// Bytes of a config document.

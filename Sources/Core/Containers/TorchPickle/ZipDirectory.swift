@@ -1,0 +1,165 @@
+/// The directory of a zip archive, read and checked without touching the content of any entry.
+///
+/// Reads what torch, miniz and Python write: zip64 or not, with data descriptors or without. Every entry is checked to
+/// lie inside the file and not to overlap another. Source: PKWARE's APPNOTE.TXT, version 6.3.10.
+struct ZipDirectory {
+  /// One entry.
+  struct Entry {
+    let name: String
+    /// Bytes in the archive, as the directory states them.
+    let compressedSize: Int
+    /// Bytes of the content, as the directory states them.
+    let size: Int
+    let crc32: UInt32
+    /// 0 is stored.
+    let method: UInt16
+    let encrypted: Bool
+    /// Offset of the local header.
+    let headerOffset: Int
+    /// Offset of the first byte of the content.
+    fileprivate(set) var dataOffset: Int
+  }
+
+  let file: InputFile
+  /// The entries in the order of the directory.
+  private(set) var entries: [Entry] = []
+  private var indices: [String: Int] = [:]
+
+  /// Reads the directory of a file.
+  ///
+  /// Throws `.unreadableInput` when the file is cut off or uses a feature of zip that torch does not, `.hostileInput`
+  /// when the directory contradicts itself or the file. Complexity: O(entries log entries) and one small read for each
+  /// entry.
+  init(file: InputFile, limits: Limits) throws(ConversionError) {
+    self.file = file
+    let end = try ZipEnd(file: file)
+    guard end.count <= limits.zipEntries else {
+      throw hostile("the directory claims \(end.count) entries; at most \(limits.zipEntries) are read")
+    }
+    guard end.size <= limits.zipDirectory else {
+      throw hostile("the directory claims \(end.size) bytes; at most \(limits.zipDirectory) are read")
+    }
+    guard end.count <= end.size / 46 else {
+      throw hostile("the directory claims \(end.count) entries in \(end.size) bytes")
+    }
+    try readEntries(ZipBytes(try file.bytes(at: end.offset, count: end.size)), count: end.count)
+    for index in entries.indices { try locate(index) }
+    try checkOverlaps(before: end.offset)
+  }
+
+  /// The entry of a name, nil when there is none. Complexity: O(1).
+  subscript(_ name: String) -> Entry? { indices[name].map { entries[$0] } }
+
+  /// The range of the file that holds an entry's content. Throws unless it is stored as it is.
+  func content(_ entry: Entry) throws(ConversionError) -> FileExtent {
+    guard !entry.encrypted else { throw unreadable("the entry \(entry.name) is encrypted") }
+    guard entry.method == 0 else {
+      throw unreadable("the entry \(entry.name) is compressed, which torch never does; save the checkpoint with torch")
+    }
+    guard entry.compressedSize == entry.size else {
+      throw hostile("the entry \(entry.name) is stored, but claims two sizes")
+    }
+    return FileExtent(file: file, offset: entry.dataOffset, length: entry.size)
+  }
+
+  // MARK: Reading
+
+  private mutating func readEntries(_ bytes: ZipBytes, count: Int) throws(ConversionError) {
+    var position = 0
+    entries.reserveCapacity(count)
+    indices.reserveCapacity(count)
+    for _ in 0..<count {
+      guard bytes.has(46, at: position), bytes.u32(position) == 0x0201_4B50 else {
+        throw hostile("the directory is damaged after \(entries.count) entries")
+      }
+      let nameLength = Int(bytes.u16(position + 28))
+      let extraLength = Int(bytes.u16(position + 30))
+      let next = position + 46 + nameLength + extraLength + Int(bytes.u16(position + 32))
+      guard next <= bytes.count else { throw hostile("the directory is damaged after \(entries.count) entries") }
+      let extra = position + 46 + nameLength
+      var zip64 = ZipExtra64(bytes, range: extra..<extra + extraLength)
+      let size = zip64.resolve(bytes.u32(position + 24))
+      let compressedSize = zip64.resolve(bytes.u32(position + 20))
+      let headerOffset = zip64.resolve(bytes.u32(position + 42))
+      let name = bytes.text(position + 46..<extra)
+      guard let size, let compressedSize, let headerOffset, bytes.u16(position + 34) == 0 else {
+        throw hostile("the entry \(name) has an impossible size or place")
+      }
+      let index = entries.count
+      guard indices.updateValue(index, forKey: name) == nil else { throw hostile("two entries are named \(name)") }
+      entries.append(
+        Entry(
+          name: name, compressedSize: compressedSize, size: size, crc32: bytes.u32(position + 16),
+          method: bytes.u16(position + 10), encrypted: bytes.u16(position + 8) & 0x2041 != 0,
+          headerOffset: headerOffset, dataOffset: headerOffset))
+      position = next
+    }
+    guard position == bytes.count else { throw hostile("the directory holds more than the \(count) entries it claims") }
+  }
+
+  /// Finds the content of an entry from its local header, which must agree with the directory.
+  private mutating func locate(_ index: Int) throws(ConversionError) {
+    let entry = entries[index]
+    let nameLength = entry.name.utf8.count
+    guard entry.headerOffset <= file.size - 30 - nameLength else {
+      throw hostile("the entry \(entry.name) starts beyond the end of the file")
+    }
+    let header = ZipBytes(try file.bytes(at: entry.headerOffset, count: 30 + nameLength))
+    guard header.u32(0) == 0x0403_4B50, Int(header.u16(26)) == nameLength, header.u16(8) == entry.method,
+      header.text(30..<30 + nameLength) == entry.name
+    else { throw hostile("the entry \(entry.name) and its local header disagree") }
+    let dataOffset = entry.headerOffset + 30 + nameLength + Int(header.u16(28))
+    guard dataOffset <= file.size, entry.compressedSize <= file.size - dataOffset else {
+      throw hostile("the entry \(entry.name) runs past the end of the file")
+    }
+    entries[index].dataOffset = dataOffset
+  }
+
+  private func checkOverlaps(before directory: Int) throws(ConversionError) {
+    var end = 0
+    for entry in entries.sorted(by: { $0.headerOffset < $1.headerOffset }) {
+      guard entry.headerOffset >= end else { throw hostile("the entry \(entry.name) overlaps another") }
+      end = entry.dataOffset + entry.compressedSize
+    }
+    guard end <= directory else { throw hostile("an entry overlaps the directory") }
+  }
+
+  private func hostile(_ message: String) -> ConversionError {
+    ConversionError(.hostileInput, "\(file.path): \(message)")
+  }
+
+  private func unreadable(_ message: String) -> ConversionError {
+    ConversionError(.unreadableInput, "\(file.path): \(message)")
+  }
+}
+
+/// The zip64 extra field of a directory entry: 64-bit values for those fields that are all ones, in a fixed order.
+private struct ZipExtra64 {
+  private let bytes: ZipBytes
+  private var rest: Range<Int>
+
+  init(_ bytes: ZipBytes, range: Range<Int>) {
+    self.bytes = bytes
+    rest = range.upperBound..<range.upperBound
+    var position = range.lowerBound
+    while range.upperBound - position >= 4 {
+      let length = Int(bytes.u16(position + 2))
+      let end = position + 4 + length
+      guard end <= range.upperBound else { return }
+      if bytes.u16(position) == 1 {
+        rest = position + 4..<end
+        return
+      }
+      position = end
+    }
+  }
+
+  /// The value of a 32-bit field, from the extra field when it is all ones; nil when it is missing there or too large.
+  mutating func resolve(_ field: UInt32) -> Int? {
+    guard field == .max else { return Int(field) }
+    guard rest.count >= 8 else { return nil }
+    let value = Int(exactly: bytes.u64(rest.lowerBound))
+    rest = rest.lowerBound + 8..<rest.upperBound
+    return value
+  }
+}

@@ -1,0 +1,179 @@
+/// Computes boxes of output tensors. One for each worker thread; owns that thread's scratch memory.
+///
+/// Memory: `scratchBytes`, whatever the size of tensors. A box whose sources do not fit the scratch is split.
+final class TileEvaluator {
+  private let source: any TensorSource
+  private let scratch: UnsafeMutableRawBufferPointer
+
+  /// An evaluator over a source. `scratchBytes` is at least 4096.
+  init(source: any TensorSource, scratchBytes: Int) {
+    self.source = source
+    scratch = .allocate(byteCount: max(scratchBytes, 4096), alignment: 64)
+  }
+
+  deinit { scratch.deallocate() }
+
+  /// A box of a tensor's index space: first index and length along each axis.
+  struct Box {
+    var lower: [Int]
+    var count: [Int]
+
+    var isEmpty: Bool { count.contains(0) }
+  }
+
+  /// Where the elements of a box go: the address of its first element and the stride of each axis, in elements.
+  struct Target {
+    var pointer: UnsafeMutableRawPointer
+    var strides: [Int]
+    let elementSize: Int
+
+    func moved(_ axis: Int, by count: Int) -> Target {
+      moved(by: strides[axis] * count)
+    }
+
+    func moved(by elements: Int) -> Target {
+      Target(pointer: pointer + elements * elementSize, strides: strides, elementSize: elementSize)
+    }
+  }
+
+  /// Fills a box. Throws `.unreadableInput` when a source cannot be read.
+  func evaluate(_ tensor: LoweredTensor, _ box: Box, into target: Target) throws(ConversionError) {
+    if box.isEmpty { return }
+    switch tensor {
+    case .view(let view): try read(view, box, into: target)
+    case .concatenate(let parts, let axis, let starts, _):
+      for (part, start) in zip(parts, starts) {
+        let first = max(box.lower[axis], start)
+        let end = min(box.lower[axis] + box.count[axis], start + part.shape[axis])
+        guard first < end else { continue }
+        var inner = box
+        inner.lower[axis] = first - start
+        inner.count[axis] = end - first
+        try evaluate(part, inner, into: target.moved(axis, by: first - box.lower[axis]))
+      }
+    case .slice(let operand, let axis, let start, _):
+      var inner = box
+      inner.lower[axis] += start
+      try evaluate(operand, inner, into: target)
+    case .permute(let operand, let axes):
+      var inner = box
+      var moved = target
+      for (axis, operandAxis) in axes.enumerated() {
+        inner.lower[operandAxis] = box.lower[axis]
+        inner.count[operandAxis] = box.count[axis]
+        moved.strides[operandAxis] = target.strides[axis]
+      }
+      try evaluate(operand, inner, into: moved)
+    case .reshape(let operand, let shape):
+      for piece in ReshapedBox.pieces(of: box, strides: target.strides, shape: shape, operand: operand.shape) {
+        var inner = target.moved(by: piece.offset)
+        inner.strides = piece.strides
+        try evaluate(operand, piece.box, into: inner)
+      }
+    case .map(let operand, let function, let dtype):
+      try evaluate(operand, box, into: target)
+      Kernels.apply(function, dtype, counts: box.count, strides: target.strides, target.pointer)
+    case .generate(let generator):
+      generator.fill(box.lower, box.count, target.strides, target.pointer)
+    }
+  }
+
+  /// Copies a box of a strided view, reading as few and as long runs as it can.
+  private func read(
+    _ view: LoweredTensor.View, _ box: Box, into target: Target
+  ) throws(ConversionError) {
+    let size = view.elementSize
+    var offset = view.offset
+    var axes: [Kernels.Axis] = []
+    for axis in box.count.indices {
+      offset += box.lower[axis] * view.strides[axis]
+      if box.count[axis] > 1 {
+        axes.append(
+          Kernels.Axis(count: box.count[axis], source: view.strides[axis], target: target.strides[axis]))
+      }
+    }
+    // Outermost in the file first; expanded axes, which read the same bytes again, last.
+    axes.sort { $0.source > $1.source }
+    try read(view.storage, offset, axes, size, target.pointer)
+  }
+
+  private func read(
+    _ storage: StorageID, _ offset: Int, _ axes: [Kernels.Axis], _ size: Int, _ target: UnsafeMutableRawPointer
+  ) throws(ConversionError) {
+    let counts = axes.map(\.count)
+    if TensorShape.isContiguous(counts, strides: axes.map(\.source)),
+      TensorShape.isContiguous(counts, strides: axes.map(\.target))
+    {
+      let bytes = counts.reduce(size, *)
+      try source.read(
+        storage, at: offset * size, into: UnsafeMutableRawBufferPointer(start: target, count: bytes))
+      return
+    }
+
+    // The innermost axes are read as one image each, gaps included as long as half of it is wanted.
+    var image = axes.count
+    var span = 1
+    var wanted = 1
+    while image > 0 {
+      let axis = axes[image - 1]
+      let wider = span + (axis.count - 1) * axis.source
+      guard wider * size <= scratch.count, wider <= 2 * wanted * axis.count || image == axes.count else { break }
+      span = wider
+      wanted *= axis.count
+      image -= 1
+    }
+    let images = axes[..<image].reduce(1) { $0 * $1.count }
+    guard images <= scratch.count / (span * size) else {
+      // Too much for the scratch: split the axis that is outermost in the file.
+      try readHalves(storage, offset, axes, size, target)
+      return
+    }
+    if image == axes.count, let last = axes.last, last.count > 1 {
+      // Not even the innermost axis fits.
+      try readHalves(storage, offset, axes, size, target)
+      return
+    }
+
+    var packed = axes
+    var stride = span
+    for axis in (0..<image).reversed() {
+      packed[axis].source = stride
+      stride *= packed[axis].count
+    }
+    try readImages(storage, offset, axes[..<image], packed[..<image], span, size, 0)
+    guard let base = scratch.baseAddress else { return }
+    Kernels.copy(packed, elementSize: size, from: base, to: target)
+  }
+
+  private func readImages(
+    _ storage: StorageID, _ offset: Int, _ outer: ArraySlice<Kernels.Axis>, _ packed: ArraySlice<Kernels.Axis>,
+    _ span: Int, _ size: Int, _ position: Int
+  ) throws(ConversionError) {
+    guard let axis = outer.first, let place = packed.first else {
+      let range = position * size..<(position + span) * size
+      try source.read(storage, at: offset * size, into: UnsafeMutableRawBufferPointer(rebasing: scratch[range]))
+      return
+    }
+    for index in 0..<axis.count {
+      try readImages(
+        storage, offset + index * axis.source, outer.dropFirst(), packed.dropFirst(), span, size,
+        position + index * place.source)
+    }
+  }
+
+  private func readHalves(
+    _ storage: StorageID, _ offset: Int, _ axes: [Kernels.Axis], _ size: Int, _ target: UnsafeMutableRawPointer
+  ) throws(ConversionError) {
+    guard let split = axes.firstIndex(where: { $0.count > 1 }) else {
+      preconditionFailure("one element always fits the scratch")
+    }
+    var first = axes
+    var second = axes
+    first[split].count = axes[split].count / 2
+    second[split].count = axes[split].count - first[split].count
+    try read(storage, offset, first, size, target)
+    try read(
+      storage, offset + first[split].count * axes[split].source, second, size,
+      target + first[split].count * axes[split].target * size)
+  }
+}

@@ -1,0 +1,85 @@
+/// Every model that Zooport knows. One explicit array: nothing registers itself.
+public enum Catalogue {
+  /// The families, in the order of `list`.
+  public static let all: [Family] = [.bert, .codegen, .gpt2, .gptj, .gptNeoX, .t5]
+
+  /// Every model, in the order of `list`.
+  public static var models: [Model] { all.flatMap(\.models) }
+
+  /// The model of this name or alias, letter case aside.
+  public static func model(named name: String) -> Model? {
+    let name = name.lowercased()
+    return models.first { $0.name == name || $0.aliases.contains(name) }
+  }
+
+  /// What `list`, `GET /v1/models` and the documentation say.
+  public static var listings: [ModelListing] { models.map(ModelListing.init) }
+
+  /// What they say of one model, found by name or alias.
+  public static func listing(named name: String) -> ModelListing? { model(named: name).map(ModelListing.init) }
+
+  /// The way from one format of a model to another.
+  ///
+  /// Throws `.usage` for text that is no format, `.unknownModel`, and `.unsupportedPair` with the formats that exist.
+  public static func route(
+    model name: String, from source: String, to target: String
+  ) throws(ConversionError) -> Route {
+    guard let model = model(named: name) else {
+      throw ConversionError(
+        .unknownModel,
+        "There is no model '\(name)'. Known models: \(models.map(\.name).joined(separator: ", ")).")
+    }
+    let known = model.formats.map(\.description).joined(separator: ", ")
+    guard let from = Format(source) else {
+      throw ConversionError(.unsupportedPair, "'\(source)' is no source format. \(model.name) has: \(known).")
+    }
+    guard let to = Format(target) else {
+      throw ConversionError(.unsupportedPair, "'\(target)' is no target format. \(model.name) has: \(known).")
+    }
+    guard from != to, let route = Route(model: model, source: from, target: to) else {
+      throw ConversionError(
+        .unsupportedPair, "\(model.name) does not convert from \(source) to \(target). Its formats are: \(known).")
+    }
+    return route
+  }
+}
+
+extension ModelListing {
+  init(_ model: Model) {
+    var conversions: [Conversion] = []
+    for (index, first) in model.formats.enumerated() {
+      for second in model.formats[(index + 1)...] {
+        for (source, target) in [(first, second), (second, first)] {
+          conversions.append(
+            Conversion(
+              source: source, target: target, note: model.note(source, target),
+              composed: !model.toolOffers(source, target)))
+        }
+      }
+    }
+    self.init(name: model.name, aliases: model.aliases, conversions: conversions)
+  }
+}
+
+extension Model {
+  /// True when the vendor's tool of some release lists this pair.
+  func toolOffers(_ source: Format, _ target: Format) -> Bool {
+    switch (source, target) {
+    case (.hf, .cs(let release)), (.cs(let release), .hf): bridge.map { release >= $0.release } ?? false
+    default: toolOffersUpgrades
+    }
+  }
+
+  /// Which classes hold the state dict on both sides, and the caveat.
+  func note(_ source: Format, _ target: Format) -> String {
+    func named(_ format: Format) -> String {
+      switch format {
+      case .hf: "HF \(bridge?.hfClass ?? "")"
+      case .cs(let release): "CS \(release.major).\(release.minor) \(csClass)"
+      }
+    }
+    let classes = "\(named(source)) -> \(named(target))"
+    guard let caveat, source == .hf || target == .hf else { return classes }
+    return "\(classes). \(caveat)"
+  }
+}

@@ -1,0 +1,93 @@
+import OrderedCollections
+
+/// A checkpoint taken apart: the state dict, the other entries, and where the tensors of both lie.
+struct CheckpointContent {
+  /// The state dict, each tensor under its key.
+  var stateDict: StateDict
+  /// Entries beside the state dict: optimizer, learning rate scheduler, step.
+  let otherEntries: [ObjectTree<SymbolicTensor>.Entry]
+  /// Where each source tensor lies.
+  private(set) var descriptors: [String: TensorDescriptor] = [:]
+  /// True when a Model Zoo checkpoint is a state dict and nothing around it.
+  let isBare: Bool
+  /// Keys of the state dict as it was read.
+  let keyCount: Int
+
+  /// Names under which training frameworks put the state dict of a model into a checkpoint.
+  private static let wrappers = ["model", "state_dict", "module"]
+
+  /// Finds the state dict: for the Model Zoo under `model`; for Hugging Face the whole tree, or what a wrapper holds.
+  ///
+  /// With `bareAllowed`, a Model Zoo checkpoint may also be the bare state dict that `model.state_dict()` gives.
+  /// Throws `.unreadableInput` when the tree has no state dict where the format keeps it.
+  init(
+    _ tree: ObjectTree<TensorDescriptor>, format: Format, bareAllowed: Bool = false
+  ) throws(ConversionError) {
+    guard case .dictionary(let entries, _) = tree else {
+      throw ConversionError(
+        .unreadableInput, "The checkpoint holds no dictionary of tensors. Save model.state_dict() and convert that.")
+    }
+    var state = entries
+    var others: [ObjectTree<TensorDescriptor>.Entry] = []
+    isBare = format.isCS && bareAllowed && tree["model"] == nil && Self.holdsTensors(entries)
+    if format.isCS, !isBare {
+      guard let model = entries.first(where: { $0.key == .string("model") }), case .dictionary(let inside, _) = model.value
+      else {
+        throw ConversionError(
+          .unreadableInput,
+          "The checkpoint has no entry 'model', where a \(format) checkpoint keeps its state dict. "
+            + "If this is a Hugging Face checkpoint, use --src-fmt hf.")
+      }
+      state = inside
+      others = entries.filter { $0.key != .string("model") }
+    } else if !format.isCS, let wrapped = Self.unwrap(entries) {
+      state = wrapped
+    }
+
+    var descriptors: [String: TensorDescriptor] = [:]
+    func symbolic(_ tree: ObjectTree<TensorDescriptor>, named name: String) -> ObjectTree<SymbolicTensor> {
+      var count = 0
+      return tree.mapTensors { descriptor in
+        let key = count == 0 ? name : "\(name)#\(count)"
+        count += 1
+        descriptors[key] = descriptor
+        return SymbolicTensor(source: key, dtype: descriptor.dtype, shape: descriptor.shape)
+      }
+    }
+    var values = OrderedDictionary<String, StateDict.Value>(minimumCapacity: state.count)
+    for entry in state {
+      let key = entry.key.description
+      guard values[key] == nil else {
+        throw ConversionError(.unreadableInput, "The state dict has the key '\(key)' twice.")
+      }
+      switch symbolic(entry.value, named: key) {
+      case .tensor(let tensor): values[key] = .tensor(tensor)
+      case let other: values[key] = .other(other)
+      }
+    }
+    // The slash keeps these names apart from every key of the state dict, which the planner splits at dots only.
+    otherEntries = others.map { entry in
+      .init(entry.key.retyped(), symbolic(entry.value, named: "/\(entry.key.description)"))
+    }
+    stateDict = StateDict(values)
+    keyCount = values.count
+    self.descriptors = descriptors
+  }
+
+  private static func holdsTensors(_ entries: [ObjectTree<TensorDescriptor>.Entry]) -> Bool {
+    entries.contains { if case .tensor = $0.value { true } else { false } }
+  }
+
+  /// The state dict inside a checkpoint that wraps it, when nothing at the top is a tensor.
+  private static func unwrap(
+    _ entries: [ObjectTree<TensorDescriptor>.Entry]
+  ) -> [ObjectTree<TensorDescriptor>.Entry]? {
+    guard !holdsTensors(entries) else { return nil }
+    for name in wrappers {
+      guard let entry = entries.first(where: { $0.key == .string(name) }), case .dictionary(let inside, _) = entry.value
+      else { continue }
+      return inside
+    }
+    return nil
+  }
+}

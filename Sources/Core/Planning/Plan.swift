@@ -1,0 +1,28 @@
+public import OrderedCollections
+
+/// Everything a conversion will write, decided before any tensor byte is read. A value: it can be shown, tested, stored.
+public struct Plan: Sendable {
+  /// One tensor of the output.
+  public struct Tensor: Sendable, Hashable {
+    /// Its key, or for tensors outside the state dict its path.
+    public let key: String
+    /// Dtype, shape and where the elements come from.
+    public let tensor: SymbolicTensor
+  }
+
+  /// The way from source to target.
+  public let route: Route
+  /// The output's object tree; leaves are indexes into `tensors`. Nil when only the config is converted.
+  public let tree: ObjectTree<Int>?
+  /// The tensors, in the order of the tree.
+  public let tensors: [Tensor]
+  /// Where the sources of the expressions lie, by key.
+  public let sources: [String: TensorDescriptor]
+  /// The output config.
+  public let config: ConfigObject
+  /// Findings that do not stop the conversion, in the order in which they were made.
+  public let warnings: [Diagnostic]
+
+  /// Bytes of tensor data in the output, each tensor counted. Complexity: O(tensors).
+  public var byteCount: Int { tensors.reduce(0) { $0 + $1.tensor.byteCount } }
+}

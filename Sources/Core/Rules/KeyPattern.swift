@@ -1,0 +1,128 @@
+/// A pattern over the dot-separated segments of a key: `h.{layer}.ln_1.{leaf}`.
+///
+/// A segment is literal text, or one hole with optional literal text before and after it: `{stack}_embeddings`. What a hole
+/// takes depends on its name, without any regular expression:
+/// - `{leaf}` takes `weight` or `bias`;
+/// - `{name=a|b}` takes one of the listed words;
+/// - `{rest}` as the last segment takes one or more whole segments;
+/// - any other name, such as `{layer}` or `{expert}`, takes decimal digits.
+///
+/// The same hole stands for the same text on both sides of a rule.
+public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleByStringInterpolation,
+  CustomStringConvertible
+{
+  enum Segment: Sendable, Hashable {
+    case literal(String)
+    case hole(Hole)
+    case rest
+  }
+
+  struct Hole: Sendable, Hashable {
+    let prefix: String
+    let name: String
+    let words: [String]?
+    let suffix: String
+
+    /// The text that the hole takes of a segment, or nil when the segment does not fit.
+    func capture(_ segment: Substring) -> Substring? {
+      guard segment.utf8.count > prefix.utf8.count + suffix.utf8.count, segment.hasPrefix(prefix),
+        segment.hasSuffix(suffix)
+      else { return nil }
+      let text = segment.dropFirst(prefix.count).dropLast(suffix.count)
+      if let words { return words.contains { $0 == text } ? text : nil }
+      return text.utf8.allSatisfy { (48...57).contains($0) } ? text : nil
+    }
+  }
+
+  /// The text of each hole, by name.
+  public typealias Binding = [String: Substring]
+
+  let segments: [Segment]
+  public let description: String
+
+  public init(stringLiteral text: String) { self.init(text) }
+
+  /// Reads a pattern. An empty text is the pattern without segments, useful as the prefix of a scope.
+  public init(_ text: String) {
+    description = text
+    segments = text.split(separator: ".").map { part in
+      guard let open = part.firstIndex(of: "{"), let close = part.firstIndex(of: "}"), open < close else {
+        return .literal(String(part))
+      }
+      let inside = part[part.index(after: open)..<close]
+      if inside == "rest" { return .rest }
+      let pieces = inside.split(separator: "=", maxSplits: 1)
+      let name = String(pieces[0])
+      let words = pieces.count == 2 ? pieces[1].split(separator: "|").map(String.init) : nil
+      return .hole(
+        Hole(
+          prefix: String(part[..<open]), name: name, words: name == "leaf" ? words ?? ["weight", "bias"] : words,
+          suffix: String(part[part.index(after: close)...])))
+    }
+  }
+
+  /// The pattern with another one before it.
+  public func under(_ prefix: KeyPattern) -> KeyPattern {
+    if prefix.segments.isEmpty { return self }
+    if segments.isEmpty { return prefix }
+    return KeyPattern("\(prefix.description).\(description)")
+  }
+
+  /// The names of all holes.
+  public var holes: Set<String> {
+    Set(
+      segments.compactMap { segment in
+        switch segment {
+        case .literal: nil
+        case .hole(let hole): hole.name
+        case .rest: "rest"
+        }
+      })
+  }
+
+  /// What the holes take when the whole key fits, else nil. Complexity: O(length of the key).
+  public func match(_ key: [Substring]) -> Binding? {
+    var binding: Binding = [:]
+    for (index, segment) in segments.enumerated() {
+      guard index < key.count else { return nil }
+      switch segment {
+      case .literal(let text): if key[index] != text { return nil }
+      case .hole(let hole):
+        guard let text = hole.capture(key[index]) else { return nil }
+        if let earlier = binding[hole.name], earlier != text { return nil }
+        binding[hole.name] = text
+      case .rest:
+        binding["rest"] = key[index...].joined(separator: ".")[...]
+        return binding
+      }
+    }
+    return key.count == segments.count ? binding : nil
+  }
+
+  /// The key that results from putting texts into the holes. Precondition: every hole has a text.
+  public func fill(_ binding: Binding) -> String {
+    var key = ""
+    for segment in segments {
+      if !key.isEmpty { key += "." }
+      switch segment {
+      case .literal(let text): key += text
+      case .hole(let hole): key += hole.prefix + (binding[hole.name] ?? "") + hole.suffix
+      case .rest: key += binding["rest"] ?? ""
+      }
+    }
+    return key
+  }
+
+  /// The same pattern with every numeric hole replaced by a number and every word hole by its first word: an example key.
+  public func example(number: Int = 0, word: Int = 0) -> String {
+    var binding: Binding = [:]
+    for segment in segments {
+      switch segment {
+      case .literal: break
+      case .hole(let hole): binding[hole.name] = hole.words.map { $0[word % $0.count][...] } ?? "\(number)"
+      case .rest: binding["rest"] = "rest.weight"
+      }
+    }
+    return fill(binding)
+  }
+}

@@ -1,0 +1,115 @@
+/// How the elements of one output tensor come from source tensors. Symbolic: holds names and numbers, no element.
+///
+/// Build it through `SymbolicTensor`, which knows dtype and shape, checks every step and simplifies. Two output tensors with
+/// equal expressions have equal elements, so they can share one storage.
+public indirect enum TensorExpression: Sendable, Hashable {
+  /// The tensor of the source state dict under this key.
+  case source(String)
+  /// Axis `i` of the result is axis `axes[i]` of the operand.
+  case permute(TensorExpression, axes: [Int])
+  /// Part of one axis; `length` is the operand's length along it.
+  case slice(TensorExpression, axis: Int, range: Range<Int>, length: Int)
+  /// Operands one after the other along an axis. The lengths along that axis are kept for finding parts again.
+  case concatenate([TensorExpression], axis: Int, lengths: [Int])
+  /// The same elements in row-major order under another shape; `from` is the operand's shape.
+  case reshape(TensorExpression, from: [Int], to: [Int])
+  /// The same elements, each passed through a function.
+  case map(TensorExpression, ElementFunction)
+  /// Elements that come from no source.
+  case generate(ElementGenerator)
+
+  /// The keys of all source tensors, in the order in which they appear, each once. Complexity: O(size).
+  public var sourceKeys: [String] {
+    var keys: [String] = []
+    func visit(_ expression: TensorExpression) {
+      switch expression {
+      case .source(let key): if !keys.contains(key) { keys.append(key) }
+      case .permute(let operand, _), .slice(let operand, _, _, _), .reshape(let operand, _, _), .map(let operand, _):
+        visit(operand)
+      case .concatenate(let operands, _, _): operands.forEach(visit)
+      case .generate: break
+      }
+    }
+    visit(self)
+    return keys
+  }
+
+  /// A short name of what is done, for reports and plans: `copy`, `permute`, `slice`, `concatenate` ...
+  public var summary: String {
+    switch self {
+    case .source: "copy"
+    case .permute(let operand, let axes): Self.chain(operand, "permute\(axes)")
+    case .slice(let operand, let axis, let range, _):
+      Self.chain(operand, "slice(axis \(axis), \(range.lowerBound)..<\(range.upperBound))")
+    case .concatenate(let operands, let axis, _):
+      "concatenate(axis \(axis): \(operands.map(\.summary).joined(separator: ", ")))"
+    case .reshape(let operand, _, let shape): Self.chain(operand, "reshape\(shape)")
+    case .map(let operand, let function): Self.chain(operand, function.description)
+    case .generate(let generator): generator.description
+    }
+  }
+
+  private static func chain(_ operand: TensorExpression, _ step: String) -> String {
+    if case .source = operand { step } else { "\(operand.summary), \(step)" }
+  }
+}
+
+/// A function of one element, computed in the tensor's own dtype as torch computes it.
+public enum ElementFunction: Sendable, Hashable, CustomStringConvertible {
+  /// `x[x.isnan()] = 0`: how a sparse Model Zoo checkpoint becomes dense.
+  case nanToZero
+
+  public var description: String {
+    switch self {
+    case .nanToZero: "NaN to 0"
+    }
+  }
+}
+
+/// Tensors that a format demands and no source holds.
+public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
+  /// One float32 value, rank 0: `torch.tensor(value)`.
+  case scalar(Float)
+  /// Float32 zeros.
+  case zeros(shape: [Int])
+  /// `torch.tril(torch.ones(n, n)).view(1, 1, n, n)` as uint8.
+  case causalMask(size: Int)
+  /// `torch.arange(n).expand(1, -1)` as int64.
+  case positions(count: Int)
+  /// `1 / base ** (arange(0, dimension, 2).float() / dimension)` as float32: rotary inverse frequencies.
+  case inverseFrequencies(base: Double, dimension: Int)
+  /// Float32 values drawn from a normal distribution with mean 0, the same for the same seed and shape.
+  case normal(shape: [Int], standardDeviation: Float, seed: UInt64)
+
+  /// Element type.
+  public var dtype: DType {
+    switch self {
+    case .scalar, .zeros, .inverseFrequencies, .normal: .float32
+    case .causalMask: .uint8
+    case .positions: .int64
+    }
+  }
+
+  /// Length of each axis.
+  public var shape: [Int] {
+    switch self {
+    case .scalar: []
+    case .zeros(let shape): shape
+    case .causalMask(let size): [1, 1, size, size]
+    case .positions(let count): [1, count]
+    case .inverseFrequencies(_, let dimension): [(dimension + 1) / 2]
+    case .normal(let shape, _, _): shape
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .scalar(let value): "constant \(value)"
+    case .zeros: "zeros"
+    case .causalMask: "causal mask"
+    case .positions: "positions"
+    case .inverseFrequencies: "inverse frequencies"
+    case .normal(_, let deviation, _): "drawn (normal, std \(deviation))"
+    }
+  }
+}

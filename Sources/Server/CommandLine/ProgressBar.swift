@@ -1,0 +1,71 @@
+import Core
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// One line on standard error: a bar, bytes, rate and time left. Redrawn at most ten times a second.
+final class ProgressBar: Sendable {
+  private struct State {
+    var drawnAt: ContinuousClock.Instant?
+    var startedAt: ContinuousClock.Instant?
+  }
+
+  private let state = Mutex(State())
+
+  /// Shows how far a conversion is.
+  func show(_ progress: ConversionProgress) {
+    let now = ContinuousClock.now
+    let elapsed: Duration? = state.withLock { state in
+      if progress.phase == .converting, state.startedAt == nil { state.startedAt = now }
+      let complete = progress.bytesDone == progress.bytesTotal
+      if let drawn = state.drawnAt, now - drawn < .milliseconds(100), !complete { return nil }
+      state.drawnAt = now
+      return now - (state.startedAt ?? now)
+    }
+    guard let elapsed else { return }
+    StandardError.write("\r\u{1B}[2K" + Self.line(progress, elapsed: elapsed, width: Self.terminalWidth))
+  }
+
+  /// Removes the line.
+  func clear() {
+    if state.withLock({ $0.drawnAt != nil }) { StandardError.write("\r\u{1B}[2K") }
+  }
+
+  /// The line for a moment.
+  static func line(_ progress: ConversionProgress, elapsed: Duration, width: Int) -> String {
+    guard progress.phase == .converting, progress.bytesTotal > 0 else { return "\(progress.phase.rawValue) ..." }
+    let share = Double(progress.bytesDone) / Double(progress.bytesTotal)
+    let seconds = elapsed / .seconds(1)
+    let rate = seconds > 0 ? Double(progress.bytesDone) / seconds : 0
+    var text = " \(Int(share * 100))% \(amount(Double(progress.bytesDone)))/\(amount(Double(progress.bytesTotal)))"
+    if rate > 0 {
+      text += " \(amount(rate))/s"
+      let left = Int((Double(progress.bytesTotal - progress.bytesDone) / rate).rounded(.up))
+      text += " \(left / 60):\(left % 60 < 10 ? "0" : "")\(left % 60) left"
+    }
+    text += ", \(progress.tensorsDone)/\(progress.tensorsTotal) tensors"
+    let cells = min(30, width - text.count - 3)
+    guard cells >= 5 else { return String(text.dropFirst().prefix(width - 1)) }
+    let filled = Int(share * Double(cells))
+    return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: cells - filled) + "]" + text
+  }
+
+  private static func amount(_ bytes: Double) -> String {
+    for (unit, factor) in [("GB", 1e9), ("MB", 1e6), ("KB", 1e3)] where bytes >= factor {
+      let tenths = Int((bytes / factor * 10).rounded())
+      return "\(tenths / 10).\(tenths % 10) \(unit)"
+    }
+    return "\(Int(bytes)) B"
+  }
+
+  /// Columns of the terminal on standard error; 80 when there is none.
+  static var terminalWidth: Int {
+    var size = winsize()
+    guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    return Int(size.ws_col)
+  }
+}
