@@ -62,7 +62,7 @@ struct HDF5HostileTests {
     while ContinuousClock.now < end {
       var bytes = seeds[tried % seeds.count]
       Self.damage(&bytes, using: &generator)
-      let path = try folder.write(bytes, "damaged.mdl")
+      let path = try folder.write(bytes, as: "damaged.mdl")
       do throws(ConversionError) {
         let reader = try HDF5Reader(try InputFile(path: path), limits: Self.narrow)
         try Self.readAll(reader)
