@@ -27,7 +27,7 @@ struct HDF5LeafWriter {
 
   private func problem(_ key: String, _ what: String) -> ConversionError {
     ConversionError(
-      .outputFailed,
+      .usage,
       "\(path): \(key) \(what), which a Cerebras HDF5 checkpoint cannot hold; write a torch archive instead")
   }
 

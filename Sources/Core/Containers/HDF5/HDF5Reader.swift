@@ -26,7 +26,7 @@ public final class HDF5Reader: TensorSource {
   /// that no release writes, `.hostileInput` when it is damaged, exceeds a limit or holds a pickled class that is not
   /// known. Complexity: O(metadata).
   public init(
-    _ input: InputFile, limits: Limits = .standard, chunkCacheBytes: Int = 32 << 20
+    file input: InputFile, limits: Limits = .standard, chunkCacheBytes: Int = 32 << 20
   ) throws(ConversionError) {
     let contents = try HDF5Contents(file: try HDF5File(input: input, limits: limits), chunkCacheBytes: chunkCacheBytes)
     guard contents.attributes["__spec__"] != nil else {

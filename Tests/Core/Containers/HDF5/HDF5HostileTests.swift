@@ -17,7 +17,7 @@ struct HDF5HostileTests {
     let folder = try #require(CheckpointListing.folder)
     let start = ContinuousClock.now
     let error = try #require(throws: ConversionError.self) {
-      try HDF5Reader(InputFile(path: "\(folder)/hostile/\(name)"))
+      try HDF5Reader(file: InputFile(path: "\(folder)/hostile/\(name)"))
     }
     #expect(error.kind == .hostileInput || error.kind == .unreadableInput)
     #expect(error.message.contains(name) && error.message.contains(part), "\(error.message)")
@@ -64,7 +64,7 @@ struct HDF5HostileTests {
       Self.damage(&bytes, using: &generator)
       let path = try folder.write(bytes, as: "damaged.mdl")
       do throws(ConversionError) {
-        let reader = try HDF5Reader(try InputFile(path: path), limits: Self.narrow)
+        let reader = try HDF5Reader(file: try InputFile(path: path), limits: Self.narrow)
         try Self.readAll(reader)
       } catch {
         refused += 1

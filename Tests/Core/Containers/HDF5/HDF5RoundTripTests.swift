@@ -65,7 +65,7 @@ struct HDF5RoundTripTests {
       ], ordered: false)
     try Self.write(tree, storages: storages, to: folder.file("all.mdl"))
 
-    let reader = try HDF5Reader(InputFile(path: folder.file("all.mdl")))
+    let reader = try HDF5Reader(file: InputFile(path: folder.file("all.mdl")))
     #expect(
       try reader.tree.mapTensors { (tensor) throws -> OutputTensor in
         let bytes = try reader.bytes(tensor)
@@ -91,7 +91,7 @@ struct HDF5RoundTripTests {
     let error = try #require(throws: ConversionError.self) {
       try HDF5Writer(path: folder.file("x.mdl"), layout: layout)
     }
-    #expect(error.kind == .outputFailed)
+    #expect(error.kind == .usage)
     #expect(error.message.contains("w is a tensor of \(dtype.rawValue)"), "\(error.message)")
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
   }
@@ -112,7 +112,7 @@ struct HDF5RoundTripTests {
     let error = try #require(throws: ConversionError.self) {
       try HDF5Writer(path: folder.file("x.mdl"), layout: layout)
     }
-    #expect(error.kind == .outputFailed)
+    #expect(error.kind == .usage)
   }
 
   @Test func anUnfinishedFileIsRefused() throws {
@@ -121,7 +121,7 @@ struct HDF5RoundTripTests {
       tree: .dictionary([.init(.string("w"), Self.tensor(.uint8, [1], 0))], ordered: false), storages: [1])
     let writer = try HDF5Writer(path: folder.file("x.mdl"), layout: layout)
     try writer.file.publish()
-    #expect(throws: ConversionError.self) { try HDF5Reader(InputFile(path: folder.file("x.mdl"))) }
+    #expect(throws: ConversionError.self) { try HDF5Reader(file: InputFile(path: folder.file("x.mdl"))) }
   }
 
   /// The messages of a version-1 object header are counted with 16 bits; the root needs another kind from there on.
@@ -130,7 +130,7 @@ struct HDF5RoundTripTests {
     let folder = try TemporaryFolder()
     let tree = Output.list([Self.tensor(.uint8, [3], 0)] + (1..<count).map { .int($0) })
     try Self.write(tree, storages: [3], to: folder.file("long.mdl"))
-    let reader = try HDF5Reader(InputFile(path: folder.file("long.mdl")))
+    let reader = try HDF5Reader(file: InputFile(path: folder.file("long.mdl")))
     guard case .list(let values) = reader.tree, case .tensor(let tensor)? = values.first else {
       Issue.record("no list")
       return
@@ -149,7 +149,7 @@ struct HDF5RoundTripTests {
     }
     let tree = Output.dictionary([.init(.string("model"), .dictionary(entries, ordered: false))], ordered: false)
     try Self.write(tree, storages: Array(repeating: 2, count: count), to: folder.file("many.mdl"))
-    let reader = try HDF5Reader(InputFile(path: folder.file("many.mdl")))
+    let reader = try HDF5Reader(file: InputFile(path: folder.file("many.mdl")))
     guard case .dictionary(let read, _)? = reader.tree["model"] else {
       Issue.record("no model")
       return
