@@ -103,5 +103,11 @@ let package = Package(
     ),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Core", "TestSupport"], path: "Tests/EndToEnd", swiftSettings: settings),
+
+    // Programs that print the figures that the documents claim.
+    .executableTarget(
+      name: "PlanningBenchmark",
+      dependencies: ["Core", .product(name: "OrderedCollections", package: "swift-collections")],
+      path: "benchmarks/Planning", swiftSettings: settings),
   ]
 )
