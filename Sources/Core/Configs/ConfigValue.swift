@@ -69,11 +69,15 @@ public struct ConfigNumber: Sendable, Hashable {
 }
 
 extension ConfigValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
-  ExpressibleByFloatLiteral, ExpressibleByNilLiteral
+  ExpressibleByFloatLiteral, ExpressibleByNilLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
   public init(stringLiteral value: String) { self = .string(value) }
   public init(integerLiteral value: Int) { self = .int(value) }
   public init(booleanLiteral value: Bool) { self = .bool(value) }
   public init(floatLiteral value: Double) { self = .double(value) }
   public init(nilLiteral: ()) { self = .null }
+  public init(arrayLiteral elements: ConfigValue...) { self = .array(elements) }
+  public init(dictionaryLiteral elements: (String, ConfigValue)...) {
+    self = .object(ConfigObject(uniqueKeysWithValues: elements))
+  }
 }

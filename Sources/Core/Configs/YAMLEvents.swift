@@ -96,6 +96,9 @@ final class YAMLEvents {
       return ConversionError(.unreadableInput, "\(name), byte \(parser.pointee.problem_offset): \(problem)")
     }
     let mark = YAMLMark(parser.pointee.problem_mark)
+    if problem.hasPrefix("Maximum nesting level") {
+      return ConversionError(.hostileInput, "\(mark.place(in: name)): nested more than 1000 levels deep")
+    }
     return ConversionError(.unreadableInput, "\(mark.place(in: name)): \(problem)\(context)")
   }
 }

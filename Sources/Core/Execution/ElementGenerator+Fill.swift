@@ -11,6 +11,9 @@ extension ElementGenerator {
   func fill(_ lower: [Int], _ count: [Int], _ strides: [Int], _ target: UnsafeMutableRawPointer) {
     switch self {
     case .scalar(let value): target.storeBytes(of: value, as: Float.self)
+    case .zeros:
+      let to = target.assumingMemoryBound(to: Float.self)
+      Kernels.forEachOffset(count, strides) { to[$0] = 0 }
     case .causalMask:
       let (rows, columns) = (count.count - 2, count.count - 1)
       for row in 0..<count[rows] {
@@ -84,11 +87,13 @@ extension Kernels {
   ) {
     let to = target.assumingMemoryBound(to: Bits.self)
     let magnitude = Bits.max >> 1
+    forEachOffset(counts, strides) { if to[$0] & magnitude > largest { to[$0] = 0 } }
+  }
+
+  /// Visits the elements of a strided box in row-major order, by their distance from the first.
+  static func forEachOffset(_ counts: [Int], _ strides: [Int], _ body: (Int) -> Void) {
     func visit(_ axis: Int, _ offset: Int) {
-      guard axis < counts.count else {
-        if to[offset] & magnitude > largest { to[offset] = 0 }
-        return
-      }
+      guard axis < counts.count else { return body(offset) }
       for position in 0..<counts[axis] { visit(axis + 1, offset + position * strides[axis]) }
     }
     visit(0, 0)

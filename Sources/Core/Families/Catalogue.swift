@@ -1,7 +1,7 @@
 /// Every model that Zooport knows. One explicit array: nothing registers itself.
 public enum Catalogue {
   /// The families, in the order of `list`.
-  public static let all: [Family] = [.bert, .gpt2, .t5]
+  public static let all: [Family] = [.bert, .codegen, .gpt2, .gptj, .gptNeoX, .t5]
 
   /// Every model, in the order of `list`.
   public static var models: [Model] { all.flatMap(\.models) }

@@ -12,14 +12,14 @@ extension Family {
           Scope("transformer", "") { GPT2.decoder }
           Tie(.hf, "lm_head.weight", to: "transformer.wte.weight", when: ConfigCondition(.hf, "tie_word_embeddings"))
         },
-        revisions: GPT2.revisions),
+        revisions: Model.decoderRevisions),
       Model(
         "gpt2-headless", csClass: "GPT2LMHeadModel", caveat: Model.headlessCaveat, oldest: Release(1, 7),
         bridge: GPT2.bridge(hfClass: "GPT2Model") {
           GPT2.decoder
-          Model.headlessRules
+          Model.addedHead()
         },
-        revisions: GPT2.revisions),
+        revisions: Model.decoderRevisions),
     ])
 }
 
@@ -32,11 +32,8 @@ enum GPT2 {
   @RulesBuilder static var decoder: [Rule] {
     Rename("wte.{leaf}", "embedding_layer.word_embeddings.{leaf}")
     Rename("wpe.{leaf}", "embedding_layer.position_embeddings.{leaf}")
-    // The Model Zoo keeps the final norm under two names; they are one module there.
-    Rename("ln_f.{leaf}", mirrored: ["transformer_decoder.norm.{leaf}", "ln_f.{leaf}"])
-    Tie(
-      .cs, "embedding_layer.word_embeddings.weight", to: "lm_head.weight",
-      when: ConfigCondition(.cs, "share_embedding_weights"))
+    Model.finalNorm("ln_f.{leaf}")
+    Model.sharedEmbeddings()
     Scope("h.{layer}", "transformer_decoder.layers.{layer}") {
       Rename("ln_1.{leaf}", "norm1.{leaf}")
       Rename("ln_2.{leaf}", "norm3.{leaf}")
@@ -51,8 +48,9 @@ enum GPT2 {
       Transpose("attn.c_proj.{leaf}", "self_attn.proj_output_dense_layer.{leaf}")
       Transpose("mlp.c_fc.{leaf}", "ffn.ffn.0.linear_layer.{leaf}")
       Transpose("mlp.c_proj.{leaf}", "ffn.ffn.1.linear_layer.{leaf}")
+      Refuse(.hf, "attn.q_attn.{leaf}", "the Model Zoo's GPT-2 has no cross-attention")
       Generated(.hf, "attn.bias", beside: "attn.c_attn.bias") { (context) throws(RuleFailure) in
-        .causalMask(size: try context.length(.cs("max_position_embeddings")))
+        try context.causalMask()
       }
       Generated(.hf, "attn.masked_bias", beside: "attn.c_attn.bias") { (_) throws(RuleFailure) in .scalar(-1e4) }
     }
@@ -65,8 +63,6 @@ enum GPT2 {
     Key("embd_pdrop", "embedding_dropout_rate")
     Key("tie_word_embeddings", "share_embedding_weights")
     Require(.cs, "position_embedding_type", "learned")
-    Require(.cs, "use_position_embedding", true)
-    Require(.cs, "embedding_layer_norm", false)
     // Decoder
     Key(dimension: "n_embd", "hidden_size")
     Key(dimension: "n_head", "num_heads")
@@ -88,20 +84,16 @@ enum GPT2 {
         default: throw .unsupported("attention_type", value, supported: ["scaled_dot_product", "dot_product"])
         }
       })
-    ConfigRule.gptDecoderRequirements
+    ConfigRule.gptDecoderRequirements(attentionBias: true)
+    Require(.cs, "use_bias_in_output", false)
     Require(.hf, "scale_attn_by_inverse_layer_idx", false)
     Require(.hf, "reorder_and_upcast_attn", false)
     // What a left-out key means
     Assume(.hf, "tie_word_embeddings", true)
     Assume(.cs, "share_embedding_weights", true)
-    Assume(.hf, "n_inner", orNull: true) { (config) throws(ConfigFailure) in .int(4 * (try config.requiredInt("n_embd"))) }
+    ConfigRule.assumedInnerWidth()
     Assume(.cs, "embedding_dropout_rate") { (config) throws(ConfigFailure) in try config.required("dropout_rate") }
     Assume(.cs, "attention_dropout_rate") { (config) throws(ConfigFailure) in try config.required("dropout_rate") }
     ConfigRule.huggingFaceBookkeeping
   }
-
-  static let revisions = [
-    // Release 1.8 writes keys with and without `model.`, depending on which base class the model was trained with.
-    Revision(Release(1, 8), optionalPrefix: "model.")
-  ]
 }

@@ -89,10 +89,10 @@ enum T5 {
       .cs, "decoder_embeddings.word_embeddings.weight", to: "lm_head.weight",
       when: ConfigCondition(.cs, "share_embedding_weights"))
     // What a config may not say, but the checkpoint does.
-    Refused(
+    Refuse(
       .cs, "\(stack)_embeddings.position_embeddings.weight",
       "HF does not support position_embedding_type=\"learned_absolute\"")
-    Refused(
+    Refuse(
       .cs, "\(stack)_embeddings.position_embeddings",
       "HF does not support position_embedding_type=\"fixed\"")
     for stack in ["encoder", "decoder"] {

@@ -22,8 +22,8 @@ public enum Planner {
 
   /// Plans the conversion of a checkpoint and its config.
   ///
-  /// Throws `.configNotConvertible`, `.keysUnmatched` (with a diagnostic for each key), `.stateDictMismatch` or
-  /// `.unreadableInput` when the tree holds no state dict.
+  /// Throws `.configNotConvertible` (also for tensors that the target cannot express), `.keysUnmatched` (with a diagnostic
+  /// for each key), `.stateDictMismatch` or `.unreadableInput` when the tree holds no state dict.
   public static func plan(
     config: ConfigObject, checkpoint: ObjectTree<TensorDescriptor>, along route: Route, options: Options = Options()
   ) throws(ConversionError) -> Plan {
@@ -78,8 +78,11 @@ public enum Planner {
   ) -> ConversionError {
     let unmatched = failures.count { $0.kind == .keysUnmatched }
     guard unmatched > 0 else {
+      let unsupported = failures.contains { $0.kind == .configNotConvertible }
+      let message = failures.map(\.message).joined(separator: "\n")
       return ConversionError(
-        .stateDictMismatch, failures.map(\.message).joined(separator: "\n"), diagnostics: warnings + failures)
+        unsupported ? .configNotConvertible : .stateDictMismatch,
+        unsupported ? "ConfigConversionError: \(message)" : message, diagnostics: warnings + failures)
     }
     var message = "Unable to match all keys. If you want to proceed by dropping keys that couldn't be matched, "
     message += "rerun with --drop-unmatched-keys."

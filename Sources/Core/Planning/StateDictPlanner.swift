@@ -122,9 +122,9 @@ struct StateDictPlanner {
     let rule = rules[instance.rule]
     let targets = rule.claims(from.other).map { $0.fill(instance.binding) }
     let subject = instance.values.compactMap { $0?.key }.first ?? ""
-    func fail(_ message: String) {
+    func fail(_ message: String, _ kind: ErrorKind = .stateDictMismatch) {
       findings.failures.append(
-        Diagnostic(.error, .stateDictMismatch, .tensor(subject), "\(subject): \(message)", origin: rule.origin))
+        Diagnostic(.error, kind, .tensor(subject), "\(subject): \(message)", origin: rule.origin))
     }
     func emit(_ key: String, _ value: StateDict.Value) {
       if output.updateValue(value, forKey: key) != nil { fail("'\(key)' would be written twice") }
@@ -171,7 +171,8 @@ struct StateDictPlanner {
       case .repeated(_, let hole, _):
         guard instance.binding[hole] == "0", let value = instance.values.first ?? nil else { return }
         emit(targets[0], value.value)
-      case .refuse(let reason): fail(reason)
+      case .refuse(let reason):
+        if instance.values.contains(where: { $0?.value != .other(.none) }) { fail(reason, .configNotConvertible) }
       case .leaveOut, .generate, .draw, .tie, .alias, .need: break
       }
     } catch { fail(error.message) }
@@ -188,7 +189,8 @@ struct StateDictPlanner {
       if stripped.updateValue(value, forKey: short) != nil {
         findings.failures.append(
           Diagnostic(
-            .error, .stateDictMismatch, .tensor(key), "'\(short)' stands in the checkpoint with and without '\(prefix)'"))
+            .error, .stateDictMismatch, .tensor(key), "'\(short)' stands in the checkpoint with and without '\(prefix)'"
+          ))
       }
     }
     return stripped
@@ -210,7 +212,7 @@ struct StateDictPlanner {
       guard case .need(from, let key, let reason) = rule.transform, source[key]?.tensor == nil else { continue }
       findings.failures.append(
         Diagnostic(
-          .error, .stateDictMismatch, .tensor(key), "'\(key)' is not in the checkpoint: \(reason)",
+          .error, .configNotConvertible, .tensor(key), "'\(key)' is not in the checkpoint: \(reason)",
           origin: rule.origin))
     }
   }
@@ -236,14 +238,20 @@ struct StateDictPlanner {
   private func generateBuffers(
     _ output: inout OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings
   ) {
+    var anchors: [(PatternIndex.Slot, KeyPattern)] = []
     for (number, rule) in rules.enumerated() {
-      guard case .generate(from.other, let beside, let recipe) = rule.transform else { continue }
-      let anchors = PatternIndex([(PatternIndex.Slot(rule: number, position: 0), beside)])
-      for key in Array(output.keys) {
-        guard let match = anchors.matches(key.split(separator: ".")).first else { continue }
+      guard case .generate(from.other, let beside, _) = rule.transform else { continue }
+      anchors.append((PatternIndex.Slot(rule: number, position: 0), beside))
+    }
+    guard !anchors.isEmpty else { return }
+    let index = PatternIndex(anchors)
+    for key in Array(output.keys) {
+      for (slot, binding) in index.matches(key.split(separator: ".")) {
+        let rule = rules[slot.rule]
+        guard case .generate(_, _, let recipe) = rule.transform else { continue }
         do throws(RuleFailure) {
           let tensor = SymbolicTensor(generated: try recipe.generator(context))
-          for pattern in rule.claims(from.other) { output[pattern.fill(match.binding)] = .tensor(tensor) }
+          for pattern in rule.claims(from.other) { output[pattern.fill(binding)] = .tensor(tensor) }
         } catch {
           findings.failures.append(
             Diagnostic(.error, .stateDictMismatch, .tensor(key), "\(key): \(error.message)", origin: rule.origin))
@@ -260,13 +268,15 @@ struct StateDictPlanner {
       do throws(RuleFailure) {
         var shape: [Int] = []
         for dimension in dimensions { shape.append(try context.length(dimension)) }
-        let generator = ElementGenerator.normal(shape: shape, standardDeviation: deviation, seed: Self.seed(key))
+        let generator: ElementGenerator =
+          deviation == 0
+          ? .zeros(shape: shape) : .normal(shape: shape, standardDeviation: deviation, seed: Self.seed(key))
         output[key] = .tensor(SymbolicTensor(generated: generator))
+        let choice = deviation == 0 ? "set to zero" : "drawn at random (normal, mean 0, std \(deviation), fixed seed)"
         findings.warnings.append(
           Diagnostic(
             .warning, .stateDictMismatch, .tensor(key),
-            "\(key) does not exist in the source; \(target) needs it, so it is drawn at random "
-              + "(normal, mean 0, std \(deviation), fixed seed)", origin: rule.origin))
+            "\(key) does not exist in the source; \(target) needs it, so it is \(choice)", origin: rule.origin))
       } catch {
         findings.failures.append(
           Diagnostic(.error, .stateDictMismatch, .tensor(key), "\(key): \(error.message)", origin: rule.origin))

@@ -65,18 +65,20 @@ public enum TensorTransform: Sendable {
   case pack(Packing)
   /// The keys exist on one side only and are left out on the way to the other.
   case leaveOut(reason: String)
+  /// Keys of one side that may stand there with None, but not with a tensor: it would mean a model that the other side
+  /// cannot express.
+  case refuse(reason: String)
   /// A tensor of one side that holds nothing learned: left out on the way to the other side, made anew on the way back
   /// wherever a key fits `beside`.
   case generate(on: Side, beside: KeyPattern, ElementRecipe)
-  /// A tensor of one side that the other cannot give: drawn at random, from a fixed seed, if nothing else wrote it.
+  /// A tensor of one side that the other cannot give: drawn at random, from a fixed seed, if nothing else wrote it. A
+  /// standard deviation of zero makes it all zeros.
   case draw(on: Side, key: String, shape: [Dimension], standardDeviation: Float)
   /// One tensor of the other side stands on this side once for each number that `hole` takes. Read at number 0; written
   /// wherever a key fits `beside`.
   case repeated(on: Side, over: String, beside: KeyPattern)
   /// Older spelling of a key of this side: read as the key that fits `spelling`, never written.
   case alias(on: Side, spelling: KeyPattern)
-  /// A key of this side that the other side cannot hold; its presence ends the conversion.
-  case refuse(reason: String)
   /// A key of this side that the other side cannot do without; its absence ends the conversion.
   case need(on: Side, key: String, reason: String)
   /// On this side the value under `key` may be missing or None, because it is the one under `twin`; always, or while a

@@ -71,6 +71,20 @@ public struct Only: RuleGroup {
   }
 }
 
+/// Keys that would mean a model that the other side cannot express.
+public struct Refuse: RuleGroup {
+  public let rules: [Rule]
+
+  /// Keys of `side` that fit `pattern` may hold None only; a tensor there ends the conversion with this reason.
+  public init(_ side: Side, _ pattern: KeyPattern, _ reason: String, file: String = #fileID, line: Int = #line) {
+    rules = [
+      Rule(
+        left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
+        transform: .refuse(reason: reason), origin: Origin(file, line))
+    ]
+  }
+}
+
 /// A buffer that one side keeps in its checkpoints and that can be made anew.
 public struct Generated: RuleGroup {
   public let rules: [Rule]
@@ -92,7 +106,8 @@ public struct Generated: RuleGroup {
 public struct Drawn: RuleGroup {
   public let rules: [Rule]
 
-  /// `key` of `side` is drawn from a normal distribution, unless another rule wrote it, and left out the other way.
+  /// `key` of `side` is drawn from a normal distribution, unless another rule wrote it, and left out the other way. A
+  /// standard deviation of zero stands for zeros, as biases start.
   public init(
     _ side: Side, _ key: String, shape: [Dimension], standardDeviation: Float = 0.02, file: String = #fileID,
     line: Int = #line
@@ -154,20 +169,6 @@ public struct Alias: RuleGroup {
       Rule(
         left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
         transform: .alias(on: side, spelling: spelling), origin: Origin(file, line))
-    ]
-  }
-}
-
-/// A key whose presence says that the other side cannot hold the model.
-public struct Refused: RuleGroup {
-  public let rules: [Rule]
-
-  /// A key of `side` that fits `pattern` ends the conversion, for this reason.
-  public init(_ side: Side, _ pattern: KeyPattern, _ reason: String, file: String = #fileID, line: Int = #line) {
-    rules = [
-      Rule(
-        left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
-        transform: .refuse(reason: reason), origin: Origin(file, line))
     ]
   }
 }

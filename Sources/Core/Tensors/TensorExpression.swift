@@ -70,6 +70,8 @@ public enum ElementFunction: Sendable, Hashable, CustomStringConvertible {
 public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   /// One float32 value, rank 0: `torch.tensor(value)`.
   case scalar(Float)
+  /// Float32 zeros.
+  case zeros(shape: [Int])
   /// `torch.tril(torch.ones(n, n)).view(1, 1, n, n)` as uint8.
   case causalMask(size: Int)
   /// `torch.arange(n).expand(1, -1)` as int64.
@@ -82,7 +84,7 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   /// Element type.
   public var dtype: DType {
     switch self {
-    case .scalar, .inverseFrequencies, .normal: .float32
+    case .scalar, .zeros, .inverseFrequencies, .normal: .float32
     case .causalMask: .uint8
     case .positions: .int64
     }
@@ -92,6 +94,7 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   public var shape: [Int] {
     switch self {
     case .scalar: []
+    case .zeros(let shape): shape
     case .causalMask(let size): [1, 1, size, size]
     case .positions(let count): [1, count]
     case .inverseFrequencies(_, let dimension): [(dimension + 1) / 2]
@@ -102,6 +105,7 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .scalar(let value): "constant \(value)"
+    case .zeros: "zeros"
     case .causalMask: "causal mask"
     case .positions: "positions"
     case .inverseFrequencies: "inverse frequencies"

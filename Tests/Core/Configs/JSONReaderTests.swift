@@ -7,16 +7,17 @@ import Testing
     try JSONReader.parse(Array(text.utf8), name: "config.json", limits: limits)
   }
 
-  @Test(arguments: [
-    ("null", .null), (" true ", true), ("false\n", false), ("0", 0), ("-0", 0), ("-12", -12), ("\"\"", ""),
-    ("9223372036854775807", .int(.max)), ("-9223372036854775808", .int(.min)),
-    ("9223372036854775808", .number(ConfigNumber(.bigInt("9223372036854775808"), text: nil))),
-    ("1.0", 1.0), ("1e5", 1e5), ("1E+2", 100.0), ("-1.5e-3", -0.0015), ("1e999999999", .double(.infinity)),
-    ("Infinity", .double(.infinity)), ("-Infinity", .double(-.infinity)), ("[]", .array([])), ("{}", .object([:])),
-    ("[1, [2.5, null]]", [1, [2.5, nil]]), ("{\"a\": {\"b\": []}}", ["a": ["b": []]]),
-    ("\"\\u00e9\\ud83d\\ude00\\n\\/\\\"\"", "é😀\n/\""), ("\"é😀\u{7F}\"", "é😀\u{7F}"), ("\"\\u0000\"", "\u{0}"),
-    ("\u{FEFF}[1]", [1]),
-  ] as [(String, ConfigValue)])
+  @Test(
+    arguments: [
+      ("null", .null), (" true ", true), ("false\n", false), ("0", 0), ("-0", 0), ("-12", -12), ("\"\"", ""),
+      ("9223372036854775807", .int(.max)), ("-9223372036854775808", .int(.min)),
+      ("9223372036854775808", .number(ConfigNumber(.bigInt("9223372036854775808"), text: nil))),
+      ("1.0", 1.0), ("1e5", 1e5), ("1E+2", 100.0), ("-1.5e-3", -0.0015), ("1e999999999", .double(.infinity)),
+      ("Infinity", .double(.infinity)), ("-Infinity", .double(-.infinity)), ("[]", .array([])), ("{}", .object([:])),
+      ("[1, [2.5, null]]", [1, [2.5, nil]]), ("{\"a\": {\"b\": []}}", ["a": ["b": []]]),
+      ("\"\\u00e9\\ud83d\\ude00\\n\\/\\\"\"", "é😀\n/\""), ("\"é😀\u{7F}\"", "é😀\u{7F}"), ("\"\\u0000\"", "\u{0}"),
+      ("\u{FEFF}[1]", [1]),
+    ] as [(String, ConfigValue)])
   func reads(text: String, expected: ConfigValue) throws {
     #expect(try parse(text) == expected)
   }
@@ -35,7 +36,10 @@ import Testing
       return
     }
     #expect(Array(object.keys) == ["b", "a", "c"])
-    let texts = object.values.map { if case .number(let number) = $0 { number.text } else { nil } }
+    let texts = object.values.map { value -> String? in
+      guard case .number(let number) = value else { return nil }
+      return number.text
+    }
     #expect(texts == ["1.50", "1E-5", "10"])
   }
 
@@ -86,12 +90,5 @@ import Testing
     for text in ["[[[[1]]]]", "[1, 2, 3, 4, 5]", "12345", "1.2345", long] {
       #expect { try parse(text, limits: limits) } throws: { ($0 as? ConversionError)?.kind == .hostileInput }
     }
-  }
-}
-
-extension ConfigValue: ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
-  public init(arrayLiteral elements: ConfigValue...) { self = .array(elements) }
-  public init(dictionaryLiteral elements: (String, ConfigValue)...) {
-    self = .object(ConfigObject(uniqueKeysWithValues: elements))
   }
 }

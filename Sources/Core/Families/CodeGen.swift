@@ -1,0 +1,70 @@
+/// CodeGen: GPT-J with q, k and v in one matrix. Hugging Face on the left, Model Zoo on the right.
+///
+/// Facts: Model Zoo Release 1.8.0 (`salesforce_codegen_hf_cs.py` of its checkpoint converters) and transformers'
+/// `modeling_codegen.py`.
+extension Family {
+  static let codegen = Family(
+    "codegen",
+    [
+      Model(
+        "codegen", csClass: "GPTJModel (configured as codegen)", oldest: Release(1, 7),
+        bridge: Bridge(
+          to: Release(1, 7), hfClass: "CodeGenForCausalLM", modelType: "codegen",
+          tensors: GPTJ.withHead { GPTJ.body { CodeGen.packedHeads } }, config: CodeGen.config),
+        revisions: Model.decoderRevisions),
+      Model(
+        "codegen-headless", csClass: "GPTJModel (configured as codegen)", caveat: Model.headlessCaveat,
+        oldest: Release(1, 7),
+        bridge: Bridge(
+          to: Release(1, 7), hfClass: "CodeGenModel", modelType: "codegen",
+          tensors: GPTJ.withoutHead { GPTJ.body { CodeGen.packedHeads } }, config: CodeGen.config),
+        revisions: Model.decoderRevisions),
+    ])
+}
+
+enum CodeGen {
+  /// One matrix for q, v and k, in this order, in each of the four slices over which the model was first trained,
+  /// whatever the number of heads.
+  @RulesBuilder static var packedHeads: [Rule] {
+    Split(
+      "attn.qkv_proj.weight",
+      into: [
+        "self_attn.proj_q_dense_layer.weight", "self_attn.proj_v_dense_layer.weight",
+        "self_attn.proj_k_dense_layer.weight",
+      ],
+      Packing(rows: [.dimension(.fixed(slices)), .parts, .rest], square: true))
+    Refuse(.hf, "attn.qkv_proj.bias", "CodeGen has no bias in the projections of its attention")
+    Refuse(
+      .cs, "self_attn.proj_{part=q|k|v}_dense_layer.bias", "CodeGen has no bias in the projections of its attention")
+    Generated(.hf, "attn.causal_mask", beside: "attn.out_proj.weight") { (context) throws(RuleFailure) in
+      try context.causalMask()
+    }
+    Only(.hf, "attn.bias", "a buffer of older versions, made anew when the model is loaded")
+    Only(.hf, "attn.masked_bias", "a buffer of older versions, made anew when the model is loaded")
+  }
+
+  /// Slices of the packed matrix.
+  private static let slices = 4
+
+  @ConfigRulesBuilder static var config: [ConfigRule] {
+    GPTJ.sharedConfig(dropout: 0)
+    Require(.cs, "position_embedding_type", "rotary")
+    Require(.cs, "use_bias_in_output", true)
+    Require(.cs, "use_untied_layer_norm", false)
+    Check(.hf) { (config) throws(ConfigFailure) in try checkHeads(config, "n_head") }
+    Check(.cs) { (config) throws(ConfigFailure) in try checkHeads(config, "num_heads") }
+    Fill(.cs, "use_bias_in_output", true)
+    Fill(.cs, "use_untied_layer_norm", false)
+    Assume(.cs, "use_untied_layer_norm", false)
+  }
+
+  private static func checkHeads(_ config: ConfigObject, _ key: String) throws(ConfigFailure) {
+    let heads = try config.requiredInt(key)
+    guard heads >= slices else {
+      throw ConfigFailure(
+        key,
+        "Can't convert config with \(key)=\(heads). The HF model keeps its heads in \(slices) slices, so at least "
+          + "\(slices) heads are needed.")
+    }
+  }
+}

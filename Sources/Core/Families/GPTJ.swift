@@ -1,0 +1,149 @@
+/// GPT-J. Hugging Face on the left, Model Zoo on the right.
+///
+/// Attention and feed-forward run side by side behind one norm; heads rotate pairs of neighbours on both sides, so that
+/// q, k and v need no reordering. Facts: Model Zoo Release 1.8.0 (`gptj_hf_cs.py` of its checkpoint converters, `GPTJModel`)
+/// and transformers' `modeling_gptj.py`.
+extension Family {
+  static let gptj = Family(
+    "gptj",
+    [
+      Model(
+        "gptj", csClass: "GPTJModel", oldest: Release(1, 7),
+        bridge: Bridge(
+          to: Release(1, 7), hfClass: "GPTJForCausalLM", modelType: "gptj",
+          tensors: GPTJ.withHead { GPTJ.body { GPTJ.separateHeads } }, config: GPTJ.config),
+        revisions: Model.decoderRevisions),
+      Model(
+        "gptj-headless", csClass: "GPTJModel", caveat: Model.headlessCaveat, oldest: Release(1, 7),
+        bridge: Bridge(
+          to: Release(1, 7), hfClass: "GPTJModel", modelType: "gptj",
+          tensors: GPTJ.withoutHead { GPTJ.body { GPTJ.separateHeads } }, config: GPTJ.config),
+        revisions: Model.decoderRevisions),
+    ])
+}
+
+/// The parts of GPT-J, for itself and for CodeGen.
+enum GPTJ {
+  // MARK: Tensors
+
+  /// A model for causal language modelling around a body.
+  @RulesBuilder static func withHead(@RulesBuilder _ body: () -> [Rule]) -> [Rule] {
+    Rename("lm_head.{leaf}", "lm_head.{leaf}")
+    Scope("transformer", "", body)
+    Tie(.hf, "lm_head.weight", to: "transformer.wte.weight", when: ConfigCondition(.hf, "tie_word_embeddings"))
+  }
+
+  /// A body alone, which gets a head in the Model Zoo.
+  @RulesBuilder static func withoutHead(@RulesBuilder _ body: () -> [Rule]) -> [Rule] {
+    body()
+    Model.addedHead(bias: true)
+  }
+
+  /// Everything but the head; `heads` says how a block keeps q, k and v.
+  @RulesBuilder static func body(@RulesBuilder _ heads: () -> [Rule]) -> [Rule] {
+    Rename("wte.{leaf}", "embedding_layer.word_embeddings.{leaf}")
+    Model.finalNorm("ln_f.{leaf}")
+    Model.sharedEmbeddings()
+    Scope("h.{layer}", "transformer_decoder.layers.{layer}") {
+      heads()
+      Rename("ln_1.{leaf}", "norm1.{leaf}")
+      Refuse(
+        .cs, "norm3.{leaf}", "the model has a second norm in each block (use_untied_layer_norm); the HF model has one")
+      Rename("attn.out_proj.{leaf}", "self_attn.proj_output_dense_layer.{leaf}")
+      Rename("mlp.fc_in.{leaf}", "ffn.ffn.0.linear_layer.{leaf}")
+      Rename("mlp.fc_out.{leaf}", "ffn.ffn.1.linear_layer.{leaf}")
+    }
+  }
+
+  /// q, k and v each in a matrix of its own.
+  @RulesBuilder static var separateHeads: [Rule] {
+    Rename("attn.q_proj.{leaf}", "self_attn.proj_q_dense_layer.{leaf}")
+    Rename("attn.k_proj.{leaf}", "self_attn.proj_k_dense_layer.{leaf}")
+    Rename("attn.v_proj.{leaf}", "self_attn.proj_v_dense_layer.{leaf}")
+    Generated(.hf, "attn.bias", beside: "attn.out_proj.weight") { (context) throws(RuleFailure) in
+      try context.causalMask()
+    }
+    Generated(.hf, "attn.masked_bias", beside: "attn.out_proj.weight") { (_) throws(RuleFailure) in .scalar(-1e9) }
+  }
+
+  // MARK: Config
+
+  @ConfigRulesBuilder static var config: [ConfigRule] {
+    sharedConfig(dropout: 0.1)
+    Key(
+      "rotary", "position_embedding_type",
+      forward: { (value, _) throws(ConfigFailure) in
+        guard value.isEqualInPython(true) else { throw .unsupported("rotary", value, supported: [true]) }
+        return "rotary"
+      },
+      backward: { (value, _) throws(ConfigFailure) in
+        guard value == "rotary" else { throw .unsupported("position_embedding_type", value, supported: ["rotary"]) }
+        return true
+      })
+    // The head of the HF model always has a bias; a CS model without one keeps that fact in the HF config.
+    Key("use_bias_in_output", "use_bias_in_output", forward: { (_, _) throws(ConfigFailure) in true })
+    Fill(.cs, "use_bias_in_output", true)
+  }
+
+  /// What the configs of GPT-J and CodeGen have in common. `dropout` is what a dropout that HF leaves out means.
+  @ConfigRulesBuilder static func sharedConfig(dropout: Double) -> [ConfigRule] {
+    // Embedding
+    Key(dimension: "vocab_size")
+    Key(dimension: "n_positions", "max_position_embeddings")
+    Key("rotary_dim")
+    Key("embd_pdrop", "embedding_dropout_rate")
+    Key("tie_word_embeddings", "share_embedding_weights")
+    // Decoder
+    Key(dimension: "n_embd", "hidden_size")
+    Key(dimension: "n_head", "num_heads")
+    Key(dimension: "n_layer", "num_hidden_layers")
+    Key(dimension: "n_inner", "filter_size")
+    Key("activation_function", "nonlinearity")
+    Key("attn_pdrop", "attention_dropout_rate")
+    Key("resid_pdrop", "residual_dropout_rate")
+    Key("layer_norm_epsilon")
+    Key("initializer_range")
+    Require(.hf, "scale_attn_weights", true)
+    Require(.cs, "attention_type", "scaled_dot_product")
+    ConfigRule.gptDecoderRequirements(attentionBias: false)
+    // What the Model Zoo is told explicitly
+    Fill(.cs, "use_ffn_bias_in_attention", false)
+    Fill(.cs, "use_projection_bias_in_attention", false)
+    Fill(.cs, "use_ffn_bias", true)
+    Fill(.cs, "attention_type", "scaled_dot_product")
+    // What a left-out key means
+    Assume(.hf, "vocab_size", 50400)
+    Assume(.hf, "n_positions", 2048)
+    Assume(.hf, "n_embd", 4096)
+    Assume(.hf, "n_layer", 28)
+    Assume(.hf, "n_head", 16)
+    Assume(.hf, "rotary_dim", 64)
+    Assume(.hf, "activation_function", "gelu_new")
+    Assume(.hf, "resid_pdrop", .double(dropout))
+    Assume(.hf, "embd_pdrop", .double(dropout))
+    Assume(.hf, "attn_pdrop", .double(dropout))
+    Assume(.hf, "initializer_range", 0.02)
+    Assume(.hf, "layer_norm_epsilon", 1e-5)
+    Assume(.hf, "tie_word_embeddings", false)
+    ConfigRule.assumedInnerWidth()
+    modelZooDefaults
+    ConfigRule.huggingFaceBookkeeping
+  }
+
+  /// What a key means that a config of the Model Zoo's `GPTJModel` leaves out; GPT-NeoX is this class too.
+  @ConfigRulesBuilder static var modelZooDefaults: [ConfigRule] {
+    Assume(.cs, "max_position_embeddings", 1024)
+    Assume(.cs, "embedding_dropout_rate", 0.1)
+    Assume(.cs, "share_embedding_weights", true)
+    Assume(.cs, "residual_dropout_rate", 0.1)
+    Assume(.cs, "nonlinearity", "gelu")
+    Assume(.cs, "layer_norm_epsilon", 1e-5)
+    Assume(.cs, "use_ffn_bias", false)
+    Assume(.cs, "attention_dropout_rate", 0.1)
+    Assume(.cs, "use_projection_bias_in_attention", true)
+    Assume(.cs, "use_ffn_bias_in_attention", true)
+    Assume(.cs, "initializer_range", 0.02)
+    Assume(.cs, "use_bias_in_output", false)
+    Assume(.cs, "norm_first", true)
+  }
+}

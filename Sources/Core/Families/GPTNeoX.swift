@@ -1,0 +1,161 @@
+/// GPT-NeoX. Hugging Face on the left, Model Zoo on the right.
+///
+/// Facts: Model Zoo Release 1.8.0 (`gpt_neox_hf_cs.py` of its checkpoint converters; the Model Zoo runs it as `GPTJModel`
+/// with two norms in each block) and transformers' `modeling_gpt_neox.py`.
+extension Family {
+  static let gptNeoX = Family(
+    "gpt-neox",
+    [
+      Model(
+        "gpt-neox", csClass: "GPTJModel (configured as neox)", oldest: Release(1, 7),
+        bridge: GPTNeoX.bridge(hfClass: "GPTNeoXForCausalLM") {
+          Rename("embed_out.{leaf}", "lm_head.{leaf}")
+          Scope("gpt_neox", "") { GPTNeoX.body }
+          Tie(
+            .hf, "embed_out.weight", to: "gpt_neox.embed_in.weight", when: ConfigCondition(.hf, "tie_word_embeddings"))
+        },
+        revisions: Model.decoderRevisions),
+      Model(
+        "gpt-neox-headless", csClass: "GPTJModel (configured as neox)", caveat: Model.headlessCaveat,
+        oldest: Release(1, 7),
+        bridge: GPTNeoX.bridge(hfClass: "GPTNeoXModel") {
+          GPTNeoX.body
+          Model.addedHead()
+        },
+        revisions: Model.decoderRevisions),
+    ])
+}
+
+enum GPTNeoX {
+  static func bridge(hfClass: String, @RulesBuilder tensors: () -> [Rule]) -> Bridge {
+    Bridge(to: Release(1, 7), hfClass: hfClass, modelType: "gpt_neox", tensors: tensors(), config: config)
+  }
+
+  /// Everything but the head.
+  @RulesBuilder static var body: [Rule] {
+    Rename("embed_in.{leaf}", "embedding_layer.word_embeddings.{leaf}")
+    Model.finalNorm("final_layer_norm.{leaf}")
+    Model.sharedEmbeddings()
+    Scope("layers.{layer}", "transformer_decoder.layers.{layer}") {
+      Rename("input_layernorm.{leaf}", "norm1.{leaf}")
+      Rename("post_attention_layernorm.{leaf}", "norm3.{leaf}")
+      Split(
+        "attention.query_key_value.{leaf}",
+        into: [
+          "self_attn.proj_q_dense_layer.{leaf}", "self_attn.proj_k_dense_layer.{leaf}",
+          "self_attn.proj_v_dense_layer.{leaf}",
+        ],
+        Packing(
+          rows: [.dimension(.cs("num_heads")), .parts, .rest], square: true,
+          rotary: RotaryPairs(parts: [0, 1], heads: .cs("num_heads"), rotary: .cs("rotary_dim"))))
+      Rename("attention.dense.{leaf}", "self_attn.proj_output_dense_layer.{leaf}")
+      Rename("mlp.dense_h_to_4h.{leaf}", "ffn.ffn.0.linear_layer.{leaf}")
+      Rename("mlp.dense_4h_to_h.{leaf}", "ffn.ffn.1.linear_layer.{leaf}")
+      Generated(.hf, "attention.bias", beside: "attention.query_key_value.bias") { (context) throws(RuleFailure) in
+        try context.causalMask()
+      }
+      Generated(.hf, "attention.masked_bias", beside: "attention.query_key_value.bias") { (_) throws(RuleFailure) in
+        .scalar(-1e9)
+      }
+      Generated(.hf, "attention.rotary_emb.inv_freq", beside: "attention.query_key_value.bias") {
+        (context) throws(RuleFailure) in
+        .inverseFrequencies(
+          base: try context.number(.hf, "rotary_emb_base"), dimension: try context.length(.cs("rotary_dim")))
+      }
+    }
+  }
+
+  @ConfigRulesBuilder static var config: [ConfigRule] {
+    // Embedding
+    Key(dimension: "vocab_size")
+    Key(dimension: "max_position_embeddings")
+    Key("tie_word_embeddings", "share_embedding_weights")
+    Key(
+      "rotary", "position_embedding_type",
+      forward: { (_, _) throws(ConfigFailure) in
+        throw ConfigFailure("rotary", "rotary should not appear in the config: GPT-NeoX is always rotary.")
+      },
+      backward: { (value, _) throws(ConfigFailure) in
+        guard value == "rotary" else { throw .unsupported("position_embedding_type", value, supported: ["rotary"]) }
+        return nil
+      })
+    Key(
+      "rotary_pct", "rotary_dim",
+      forward: { (value, config) throws(ConfigFailure) in try rotaryRows(of: config, share: value) },
+      backward: { (value, config) throws(ConfigFailure) in try rotaryShare(of: config, rows: value) })
+    Require(.hf, "rotary_emb_base", 10000)
+    // Decoder
+    Key(dimension: "hidden_size")
+    Key(dimension: "num_attention_heads", "num_heads")
+    Key(dimension: "num_hidden_layers")
+    Key(dimension: "intermediate_size", "filter_size")
+    Key("hidden_act", "nonlinearity")
+    Key("layer_norm_eps", "layer_norm_epsilon")
+    Key("initializer_range")
+    Require(.hf, "use_parallel_residual", true)
+    Require(.hf, "scale_attn_weights", true)
+    Require(.cs, "attention_type", "scaled_dot_product")
+    ConfigRule.gptDecoderRequirements(attentionBias: true)
+    Require(.cs, "use_bias_in_output", false)
+    Require(.cs, "use_untied_layer_norm", true)
+    // The dropouts of the HF model are no part of its config in the versions that the Model Zoo reads.
+    Require(.cs, "embedding_dropout_rate", 0.0)
+    Require(.cs, "attention_dropout_rate", 0.0)
+    Require(.cs, "residual_dropout_rate", 0.0)
+    // What each side is told explicitly
+    Fill(.cs, "attention_type", "scaled_dot_product")
+    Fill(.cs, "use_untied_layer_norm", true)
+    Fill(.cs, "use_projection_bias_in_attention", true)
+    Fill(.cs, "use_ffn_bias_in_attention", true)
+    Fill(.cs, "use_ffn_bias", true)
+    Fill(.cs, "use_bias_in_output", false)
+    Fill(.cs, "embedding_dropout_rate", 0.0)
+    Fill(.cs, "residual_dropout_rate", 0.0)
+    Fill(.cs, "attention_dropout_rate", 0.0)
+    Fill(.hf, "rotary_pct", 1.0)
+    Fill(.hf, "rotary_emb_base", 10000)
+    // What a left-out key means
+    Assume(.hf, "vocab_size", 50432)
+    Assume(.hf, "hidden_size", 6144)
+    Assume(.hf, "num_hidden_layers", 44)
+    Assume(.hf, "num_attention_heads", 64)
+    Assume(.hf, "intermediate_size", 24576)
+    Assume(.hf, "hidden_act", "gelu")
+    Assume(.hf, "rotary_pct", 0.25)
+    Assume(.hf, "rotary_emb_base", 10000)
+    Assume(.hf, "max_position_embeddings", 2048)
+    Assume(.hf, "initializer_range", 0.02)
+    Assume(.hf, "layer_norm_eps", 1e-5)
+    Assume(.hf, "tie_word_embeddings", false)
+    Assume(.hf, "use_parallel_residual", true)
+    Assume(.cs, "use_untied_layer_norm", false)
+    GPTJ.modelZooDefaults
+    ConfigRule.huggingFaceBookkeeping
+  }
+
+  /// Rotary rows of a head: its size times `rotary_pct`, cut to an integer.
+  private static func rotaryRows(of config: ConfigObject, share: ConfigValue) throws(ConfigFailure) -> ConfigValue {
+    let size = try headSize(of: config, heads: "num_attention_heads")
+    guard let share = share.numberInPython, let rows = Int(exactly: (Double(size) * share.double).rounded(.towardZero))
+    else { throw ConfigFailure("rotary_pct", "'rotary_pct' must be a number, not \(share.pythonDescription).") }
+    return .int(rows)
+  }
+
+  /// `rotary_pct`: the rotary rows of a head over its size.
+  private static func rotaryShare(of config: ConfigObject, rows: ConfigValue) throws(ConfigFailure) -> ConfigValue {
+    let size = try headSize(of: config, heads: "num_heads")
+    guard let rows = rows.numberInPython else {
+      throw ConfigFailure("rotary_dim", "'rotary_dim' must be a number, not \(rows.pythonDescription).")
+    }
+    return .double(rows.double / Double(size))
+  }
+
+  private static func headSize(of config: ConfigObject, heads: String) throws(ConfigFailure) -> Int {
+    let width = try config.requiredInt("hidden_size")
+    let count = try config.requiredInt(heads)
+    guard count > 0, width >= count else {
+      throw ConfigFailure(heads, "A hidden_size of \(width) cannot be divided among \(count) heads.")
+    }
+    return width / count
+  }
+}
