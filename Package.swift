@@ -82,6 +82,10 @@ let package = Package(
       path: "Tests/Server",
       swiftSettings: settings
     ),
+    .executableTarget(
+      name: "PlanningBenchmark",
+      dependencies: ["Core", .product(name: "OrderedCollections", package: "swift-collections")],
+      path: "benchmarks/Planning", swiftSettings: settings),
     .testTarget(name: "EndToEndTests", dependencies: ["Core"], path: "Tests/EndToEnd", swiftSettings: settings),
   ]
 )

@@ -90,8 +90,9 @@ import Testing
     let source = MemoryCheckpoint([(Self.packed, [24, 8])], model: false)
     let plan = try planned("codegen-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
     let rows = source.rows(Self.packed, columns: 8)
-    let expected = (0..<4).flatMap { slice in
-      rows[slice * 6 + position * 2] + rows[slice * 6 + position * 2 + 1]
+    let expected = (0..<4).flatMap { (slice: Int) -> [Float] in
+      let first = slice * 6 + position * 2
+      return rows[first] + rows[first + 1]
     }
     #expect(try plan.floats(Self.part(name), from: source) == expected)
     #expect(plan.tensor(Self.part(name))?.shape == [8, 8])
@@ -100,9 +101,10 @@ import Testing
   @Test func packsFourSlices() throws {
     let source = MemoryCheckpoint(["q", "k", "v"].map { (Self.part($0), [8, 8]) }, model: true)
     let plan = try planned("codegen-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, source)
-    let expected = (0..<4).flatMap { slice in
-      ["q", "v", "k"].flatMap { name in
-        source.rows(Self.part(name), columns: 8)[slice * 2..<slice * 2 + 2].flatMap { $0 }
+    var expected: [Float] = []
+    for slice in 0..<4 {
+      for name in ["q", "v", "k"] {
+        expected += source.rows(Self.part(name), columns: 8)[slice * 2..<slice * 2 + 2].joined()
       }
     }
     #expect(try plan.floats(Self.packed, from: source) == expected)

@@ -65,9 +65,9 @@ extension Plan {
 
   /// The elements of a float32 tensor of the plan, computed by the tile evaluator as a conversion computes them.
   func floats(_ key: String, from source: MemoryCheckpoint) throws -> [Float] {
-    let tensor = try #require(tensor(key), "the plan has no tensor '\(key)'")
-    #expect(tensor.dtype == .float32)
-    return try evaluated(tensor, sources: sources, from: source)
+    let planned = try #require(tensor(key), "the plan has no tensor '\(key)'")
+    #expect(planned.dtype == .float32)
+    return try evaluated(planned, sources: sources, from: source)
   }
 }
 

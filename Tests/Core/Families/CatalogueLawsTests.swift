@@ -1,0 +1,295 @@
+import OrderedCollections
+import Testing
+
+@testable import Core
+
+/// What must hold for every model of the catalogue, whoever declared it. Laws prove consistency; the goldens prove truth.
+@Suite struct CatalogueLawsTests {
+  /// A model with what the laws need of its family.
+  struct Subject: Sendable, CustomTestStringConvertible {
+    let family: String
+    let model: Model
+
+    var testDescription: String { model.name }
+  }
+
+  /// An ordered pair of formats of a model.
+  struct Pair: Sendable, CustomTestStringConvertible {
+    let subject: Subject
+    let source: Format
+    let target: Format
+
+    var testDescription: String { "\(subject.model.name): \(source) -> \(target)" }
+  }
+
+  /// The rules between two neighbours on a model's line.
+  struct Hop: Sendable, CustomTestStringConvertible {
+    let subject: Subject
+    let name: String
+    let tensors: [Rule]
+    let config: [ConfigRule]
+
+    var testDescription: String { "\(subject.model.name): \(name)" }
+  }
+
+  static let subjects = Catalogue.all.flatMap { family in
+    family.models.map { Subject(family: family.name, model: $0) }
+  }
+
+  static let pairs = subjects.flatMap { subject in
+    subject.model.formats.flatMap { source in
+      subject.model.formats.filter { $0 != source }.map { Pair(subject: subject, source: source, target: $0) }
+    }
+  }
+
+  static let hops = subjects.flatMap { subject in
+    let model = subject.model
+    let bridge = model.bridge.map {
+      Hop(subject: subject, name: "hf <-> cs-\($0.release)", tensors: $0.tensors, config: $0.config)
+    }
+    let revisions = zip(model.releases, model.revisions).map { older, revision in
+      Hop(
+        subject: subject, name: "cs-\(older) <-> cs-\(revision.release)", tensors: revision.tensors,
+        config: revision.config)
+    }
+    return (bridge.map { [$0] } ?? []) + revisions
+  }
+
+  // MARK: Names
+
+  @Test func namesAreUnique() {
+    let names = Catalogue.models.flatMap { [$0.name] + $0.aliases }
+    #expect(Set(names).count == names.count)
+    #expect(names.allSatisfy { $0 == $0.lowercased() })
+  }
+
+  @Test(arguments: subjects) func releasesAscend(_ subject: Subject) {
+    let releases = subject.model.releases
+    for (older, newer) in zip(releases, releases.dropFirst()) { #expect(older < newer) }
+    if let bridge = subject.model.bridge { #expect(releases.contains(bridge.release)) }
+  }
+
+  @Test(arguments: pairs) func everyPairHasARoute(_ pair: Pair) throws {
+    let route = try Catalogue.route(
+      model: pair.subject.model.name, from: pair.source.description, to: pair.target.description)
+    #expect(!route.hops.isEmpty)
+    let listing = try #require(Catalogue.listing(named: pair.subject.model.name))
+    #expect(listing.conversions.count { $0.source == pair.source && $0.target == pair.target } == 1)
+  }
+
+  // MARK: Rules
+
+  @Test(arguments: hops, Side.allCases) func noKeyIsClaimedTwice(_ hop: Hop, _ side: Side) {
+    let index = PatternIndex(
+      hop.tensors.enumerated().flatMap { number, rule in
+        rule.claims(side).enumerated().map { (PatternIndex.Slot(rule: number, position: $0), $1) }
+      })
+    for rule in hop.tensors {
+      for key in rule.instances(on: side).joined() {
+        let claims = index.matches(key.split(separator: "."))
+        #expect(claims.count == 1, "\(key) of \(side): \(claims.map { hop.tensors[$0.slot.rule].origin })")
+      }
+    }
+  }
+
+  @Test(arguments: hops) func holesAgree(_ hop: Hop) {
+    for rule in hop.tensors {
+      let holes = (rule.left + rule.right).map(\.holes)
+      if case .generate(_, let beside, _) = rule.transform {
+        #expect(holes.allSatisfy { $0.isSubset(of: beside.holes) }, "rule at \(rule.origin)")
+      } else if !rule.left.isEmpty, !rule.right.isEmpty {
+        #expect(Set(holes).count == 1, "rule at \(rule.origin)")
+      }
+    }
+  }
+
+  /// A buffer is made beside a key, so some rule must write such a key.
+  @Test(arguments: hops) func buffersStandBesideKeysThatExist(_ hop: Hop) {
+    for rule in hop.tensors {
+      guard case .generate(let side, let beside, _) = rule.transform else { continue }
+      let written = Set(
+        hop.tensors.flatMap { other -> [String] in
+          if case .generate = other.transform { return [] }
+          return other.instances(on: side).flatMap { $0 }
+        })
+      #expect(written.contains(beside.example()), "rule at \(rule.origin): nothing writes \(beside)")
+    }
+  }
+
+  @Test(arguments: hops, Side.allCases) func noConfigKeyIsClaimedTwice(_ hop: Hop, _ side: Side) {
+    var claimed: [String: Origin] = [:]
+    for rule in hop.config {
+      guard let key = rule.claimedKey(on: side) else { continue }
+      if let earlier = claimed.updateValue(rule.origin, forKey: key) {
+        Issue.record("\(key) of \(side) is claimed at \(earlier) and at \(rule.origin)")
+      }
+    }
+  }
+
+  /// A default or a filled-in key of a side that no rule reads or writes there would be a slip of the pen.
+  @Test(arguments: hops) func assumptionsNameKnownKeys(_ hop: Hop) {
+    for rule in hop.config {
+      guard case .assume(let side, let key, _, _) = rule.action else { continue }
+      #expect(hop.config.contains { $0.claimedKey(on: side) == key }, "'\(key)' of \(side), assumed at \(rule.origin)")
+    }
+  }
+
+  /// Each required value is accepted, another one and the same key on the wrong side are refused by name.
+  @Test(arguments: pairs.filter { $0.source == .hf || $0.target == .hf })
+  func requirementsHold(_ pair: Pair) throws {
+    let bridge = try #require(pair.subject.model.bridge)
+    let own: Side = pair.source == .hf ? .hf : .cs
+    let base = try Self.config(of: pair)
+    let route = try #require(Route(model: pair.subject.model, source: pair.source, target: pair.target))
+    func findings(_ key: String, _ value: ConfigValue) -> [Diagnostic] {
+      var config = base
+      if own == .hf {
+        config[key] = value
+      } else if case .object(var section) = config["model"] {
+        section[key] = value
+        config["model"] = .object(section)
+      }
+      do throws(ConversionError) {
+        return try Planner.plan(config: config, along: route).warnings.filter { $0.subject == .config(key) }
+      } catch { return error.diagnostics.filter { $0.severity == .error && $0.subject == .config(key) } }
+    }
+    for rule in bridge.config {
+      guard case .require(let side, let key, let allowed) = rule.action else { continue }
+      if side == own {
+        for value in allowed { #expect(findings(key, value).isEmpty, "\(key), required at \(rule.origin)") }
+        #expect(!findings(key, "no such value").isEmpty, "\(key), required at \(rule.origin)")
+      } else if !bridge.config.contains(where: { $0.claimedKey(on: own) == key }) {
+        #expect(!findings(key, allowed[0]).isEmpty, "\(key), required at \(rule.origin)")
+      }
+    }
+  }
+
+  // MARK: Round trips
+
+  @Test(arguments: pairs) func tensorsComeBack(_ pair: Pair) throws {
+    let there = try Self.steps(pair, config: Self.config(of: pair))
+    let back = try Self.steps(pair.reversed, config: there.document)
+    let (state, synthetic) = try Self.stateDict(of: pair)
+    let written = Self.convert(state, there.steps)
+    let returned = Self.convert(written, back.steps)
+
+    let surviving = Set(written.values.values.flatMap { $0.tensor?.expression.sourceKeys ?? [] })
+    #expect(!surviving.isEmpty)
+    let source = MemoryCheckpoint(synthetic.shapes.map { ($0.key, $0.shape) }, model: false)
+    let descriptors = try CheckpointContent(source.tree, format: .hf).descriptors
+    for (key, value) in state.values {
+      let tensor = try #require(value.tensor)
+      guard !surviving.isDisjoint(with: tensor.expression.sourceKeys) else {
+        #expect(returned.values[key]?.tensor?.expression != tensor.expression)
+        continue
+      }
+      guard let result = returned.values[key]?.tensor else {
+        Issue.record("\(key) does not come back")
+        continue
+      }
+      #expect(result.shape == tensor.shape, "\(key)")
+      if result.expression == tensor.expression { continue }
+      let before = try evaluated(tensor, sources: descriptors, from: source)
+      #expect(try evaluated(result, sources: descriptors, from: source) == before, "\(key)")
+    }
+    for (key, value) in returned.values where state.values[key] == nil {
+      let keys = value.tensor?.expression.sourceKeys ?? []
+      #expect(Set(keys).isSubset(of: surviving), "\(key) appears from nowhere")
+    }
+  }
+
+  /// Across one hop every key comes back unless its rule says that it is lost.
+  @Test(arguments: hops, Side.allCases) func nothingIsLostByAccident(_ hop: Hop, _ side: Side) throws {
+    let model = hop.subject.model
+    let pair = Self.pairs.first { pair in
+      guard pair.subject.model.name == model.name,
+        let route = Route(model: model, source: pair.source, target: pair.target), route.hops.count == 1
+      else { return false }
+      switch route.hops[0] {
+      case .bridge(_, let from): return hop.name.hasPrefix("hf") && from == side
+      case .revision(let revision, let from): return hop.name.hasSuffix("cs-\(revision.release)") && from == side
+      }
+    }
+    let steps = try Self.steps(try #require(pair), config: Self.config(of: try #require(pair))).steps
+    let synthetic = SyntheticStateDict(hop.tensors, side: side, width: SmallConfigs.width)
+    let written = Self.convert(synthetic.stateDict, steps)
+    let surviving = Set(written.values.values.flatMap { $0.tensor?.expression.sourceKeys ?? [] })
+    #expect(surviving == Set(synthetic.shapes.map(\.key)))
+  }
+
+  @Test(arguments: pairs) func configsComeBack(_ pair: Pair) throws {
+    let config = try Self.config(of: pair)
+    let there = try Self.steps(pair, config: config)
+    let back = try Self.steps(pair.reversed, config: there.document)
+    let before = try Self.section(config, pair.source)
+    let after = try Self.section(back.document, pair.source)
+    for (key, value) in before {
+      guard let result = after[key] else { continue }
+      #expect(result.isEqualInPython(value), "\(key): \(value.pythonDescription) became \(result.pythonDescription)")
+    }
+    // What says how large the model is must not get lost.
+    let kept = before.keys.filter { after[$0] != nil }
+    #expect(kept.contains { $0.hasSuffix("hidden_size") || $0 == "n_embd" || $0 == "d_model" }, "\(kept)")
+  }
+
+  // MARK: Making inputs
+
+  /// The config of a model in the source format of a pair.
+  static func config(of pair: Pair) throws -> ConfigObject {
+    let first = try #require(pair.subject.model.formats.first)
+    let small = try #require(
+      SmallConfigs.byFamily[pair.subject.family], "add a small config of family \(pair.subject.family)")
+    guard pair.source != first else { return small }
+    let route = try #require(Route(model: pair.subject.model, source: first, target: pair.source))
+    return try ConfigPlanner.convert(small, along: route).document
+  }
+
+  /// A state dict of a model in the source format of a pair, and what its expressions refer to.
+  static func stateDict(of pair: Pair) throws -> (StateDict, SyntheticStateDict) {
+    let model = pair.subject.model
+    let first = try #require(model.formats.first)
+    let rules = try #require(model.bridge?.tensors ?? model.revisions.first?.tensors)
+    let synthetic = SyntheticStateDict(rules, side: .left, width: SmallConfigs.width)
+    guard pair.source != first else { return (synthetic.stateDict, synthetic) }
+    let start = Pair(subject: pair.subject, source: first, target: pair.source)
+    let steps = try steps(start, config: config(of: start)).steps
+    var state = convert(synthetic.stateDict, steps)
+    // Heads that were drawn on the way here come from no source.
+    state.values.removeAll { $0.value.tensor?.expression.sourceKeys.isEmpty ?? true }
+    return (state, synthetic)
+  }
+
+  static func steps(
+    _ pair: Pair, config: ConfigObject
+  ) throws -> (steps: [ConfigPlanner.Step], document: ConfigObject) {
+    let route = try #require(Route(model: pair.subject.model, source: pair.source, target: pair.target))
+    let outcome = try ConfigPlanner.convert(config, along: route)
+    return (outcome.steps, outcome.document)
+  }
+
+  /// The state dict after all steps; every key must match and every rule must apply.
+  static func convert(_ state: StateDict, _ steps: [ConfigPlanner.Step]) -> StateDict {
+    var state = state
+    for step in steps {
+      var findings = StateDictPlanner.Findings()
+      state = StateDictPlanner(step: step).convert(state, findings: &findings)
+      #expect(findings.unmatched.isEmpty)
+      #expect(findings.failures.isEmpty)
+    }
+    return state
+  }
+
+  static func section(_ document: ConfigObject, _ format: Format) throws -> ConfigObject {
+    guard format.isCS else { return document }
+    guard case .object(let section) = document["model"] else {
+      Issue.record("no section 'model'")
+      return [:]
+    }
+    return section
+  }
+}
+
+extension CatalogueLawsTests.Pair {
+  /// The way back.
+  var reversed: Self { Self(subject: subject, source: target, target: source) }
+}

@@ -1,0 +1,27 @@
+import Core
+import OrderedCollections
+
+/// A small consistent config for each family, in the first format of its models: what the laws are tried on.
+enum SmallConfigs {
+  /// Width of every model here. Divisible by the heads and by every packing.
+  static let width = 16
+
+  static let byFamily: [String: ConfigObject] = [
+    "codegen": [
+      "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 5, "rotary_dim": 2,
+      "tie_word_embeddings": false,
+    ],
+    "gpt2": [
+      "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 5, "embd_pdrop": 0.1, "attn_pdrop": 0.2,
+      "resid_pdrop": 0.3, "activation_function": "gelu_new", "scale_attn_weights": true,
+    ],
+    "gptj": [
+      "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 5, "rotary_dim": 2, "rotary": true,
+      "tie_word_embeddings": false,
+    ],
+    "gpt-neox": [
+      "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2, "max_position_embeddings": 6,
+      "vocab_size": 5, "intermediate_size": 32, "rotary_pct": 0.5,
+    ],
+  ]
+}

@@ -1,0 +1,69 @@
+import OrderedCollections
+
+@testable import Core
+
+/// A state dict made from nothing but rules: every key that they claim on a side, for several layers, with shapes that
+/// their transforms can take.
+struct SyntheticStateDict {
+  /// The keys that a conversion keeps, each with a tensor of its own; mirrors share one.
+  private(set) var values: OrderedDictionary<String, StateDict.Value> = [:]
+  /// Where the tensors would lie, for evaluating them.
+  private(set) var shapes: [(key: String, shape: [Int])] = []
+
+  var stateDict: StateDict { StateDict(values) }
+
+  init(_ rules: [Rule], side: Side, width: Int) {
+    for rule in rules {
+      for instance in rule.instances(on: side) {
+        switch rule.transform {
+        case .rename: add(instance, one: Self.shape(instance[0], width))
+        case .transposeMatrix: add(instance, one: Self.shape(instance[0], width))
+        case .pack(let packing):
+          let isMatrix = !instance[0].hasSuffix("bias")
+          if side == .right {
+            for key in instance { add([key], one: isMatrix ? [width, width] : [width]) }
+          } else {
+            let rows = width * rule.right.count
+            add(instance, one: !isMatrix ? [rows] : packing.transposed ? [width, rows] : [rows, width])
+          }
+        case .custom: for key in instance { add([key], one: isVector(key) ? [width] : [width, width]) }
+        case .leaveOut, .refuse, .generate, .draw, .tie: break
+        }
+      }
+    }
+  }
+
+  private func isVector(_ key: String) -> Bool { key.hasSuffix("bias") }
+
+  private static func shape(_ key: String, _ width: Int) -> [Int] {
+    key.hasSuffix("bias") ? [width] : [width, width + 2]
+  }
+
+  /// One tensor under all of `keys`.
+  private mutating func add(_ keys: [String], one shape: [Int]) {
+    let tensor = SymbolicTensor(source: keys[0], dtype: .float32, shape: shape)
+    shapes.append((keys[0], shape))
+    for key in keys { values[key] = .tensor(tensor) }
+  }
+}
+
+extension Rule {
+  /// Example keys that the rule claims on a side: for each choice of layer and words, one key for each pattern.
+  func instances(on side: Side, numbers: [Int] = [0, 1, 12]) -> [[String]] {
+    let patterns = claims(side)
+    guard !patterns.isEmpty else { return [] }
+    let words = patterns.map(\.wordCount).max() ?? 1
+    var instances: OrderedSet<[String]> = []
+    for number in numbers {
+      for word in 0..<words { instances.append(patterns.map { $0.example(number: number, word: word) }) }
+    }
+    return Array(instances)
+  }
+}
+
+extension KeyPattern {
+  /// The largest number of words that a hole of the pattern may take.
+  fileprivate var wordCount: Int {
+    segments.map { if case .hole(let hole) = $0 { hole.words?.count ?? 1 } else { 1 } }.max() ?? 1
+  }
+}
