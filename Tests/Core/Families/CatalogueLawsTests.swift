@@ -44,15 +44,15 @@ import Testing
 
   static let hops = subjects.flatMap { subject in
     let model = subject.model
-    let bridge = model.bridge.map {
-      Hop(subject: subject, name: "hf <-> cs-\($0.release)", tensors: $0.tensors, config: $0.config)
+    let bridges = model.bridges.map {
+      Hop(subject: subject, name: "hf <-> \($0.release)", tensors: $0.tensors, config: $0.config)
     }
     let revisions = zip(model.releases, model.revisions).map { older, revision in
       Hop(
-        subject: subject, name: "cs-\(older) <-> cs-\(revision.release)", tensors: revision.tensors,
+        subject: subject, name: "\(older) <-> \(revision.release)", tensors: revision.tensors,
         config: revision.config)
     }
-    return (bridge.map { [$0] } ?? []) + revisions
+    return bridges + revisions
   }
 
   // MARK: Names
@@ -66,7 +66,9 @@ import Testing
   @Test(arguments: subjects) func releasesAscend(_ subject: Subject) {
     let releases = subject.model.releases
     for (older, newer) in zip(releases, releases.dropFirst()) { #expect(older < newer) }
-    if let bridge = subject.model.bridge { #expect(releases.contains(bridge.release)) }
+    let bridged = subject.model.bridges.map(\.release)
+    #expect(bridged.allSatisfy(releases.contains))
+    for (older, newer) in zip(bridged, bridged.dropFirst()) { #expect(older < newer) }
   }
 
   @Test(arguments: pairs) func everyPairHasARoute(_ pair: Pair) throws {
@@ -97,6 +99,10 @@ import Testing
       let holes = (rule.left + rule.right).map(\.holes)
       if case .generate(_, let beside, _) = rule.transform {
         #expect(holes.allSatisfy { $0.isSubset(of: beside.holes) }, "rule at \(rule.origin)")
+      } else if case .repeated(let side, let layer, let beside) = rule.transform {
+        let (many, one) = (rule.claims(side)[0].holes, rule.claims(side.other)[0].holes)
+        #expect(many == one.union([layer]), "rule at \(rule.origin)")
+        #expect(beside.holes.contains(layer), "rule at \(rule.origin)")
       } else if !rule.left.isEmpty, !rule.right.isEmpty {
         #expect(Set(holes).count == 1, "rule at \(rule.origin)")
       }
@@ -106,7 +112,11 @@ import Testing
   /// A buffer is made beside a key, so some rule must write such a key.
   @Test(arguments: hops) func buffersStandBesideKeysThatExist(_ hop: Hop) {
     for rule in hop.tensors {
-      guard case .generate(let side, let beside, _) = rule.transform else { continue }
+      let (side, beside): (Side, KeyPattern)
+      switch rule.transform {
+      case .generate(let on, let anchor, _), .repeated(let on, _, let anchor): (side, beside) = (on, anchor)
+      default: continue
+      }
       let written = Set(
         hop.tensors.flatMap { other -> [String] in
           if case .generate = other.transform { return [] }
@@ -137,10 +147,11 @@ import Testing
   /// Each required value is accepted, another one and the same key on the wrong side are refused by name.
   @Test(arguments: pairs.filter { $0.source == .hf || $0.target == .hf })
   func requirementsHold(_ pair: Pair) throws {
-    let bridge = try #require(pair.subject.model.bridge)
     let own: Side = pair.source == .hf ? .hf : .cs
     let base = try Self.config(of: pair)
     let route = try #require(Route(model: pair.subject.model, source: pair.source, target: pair.target))
+    let bridge = try #require(
+      route.hops.lazy.compactMap { if case .bridge(let bridge, _) = $0 { bridge } else { nil } }.first)
     func findings(_ key: String, _ value: ConfigValue) -> [Diagnostic] {
       var config = base
       if own == .hf {
@@ -206,8 +217,9 @@ import Testing
         let route = Route(model: model, source: pair.source, target: pair.target), route.hops.count == 1
       else { return false }
       switch route.hops[0] {
-      case .bridge(_, let from): return hop.name.hasPrefix("hf") && from == side
-      case .revision(let revision, let from): return hop.name.hasSuffix("cs-\(revision.release)") && from == side
+      case .bridge(let bridge, let from): return hop.name == "hf <-> \(bridge.release)" && from == side
+      case .revision(let revision, let from):
+        return !hop.name.hasPrefix("hf") && hop.name.hasSuffix("\(revision.release)") && from == side
       }
     }
     let steps = try Self.steps(try #require(pair), config: Self.config(of: try #require(pair))).steps
@@ -238,10 +250,19 @@ import Testing
   static func config(of pair: Pair) throws -> ConfigObject {
     let first = try #require(pair.subject.model.formats.first)
     let small = try #require(
-      SmallConfigs.byFamily[pair.subject.family], "add a small config of family \(pair.subject.family)")
-    guard pair.source != first else { return small }
-    let route = try #require(Route(model: pair.subject.model, source: first, target: pair.source))
-    return try ConfigPlanner.convert(small, along: route).document
+      SmallConfigs.config(of: pair.subject.model.name, family: pair.subject.family),
+      "add a small config of family \(pair.subject.family)")
+    // What Hugging Face says to a release its predecessors may not be able to say, so pairs of two releases start at the
+    // oldest.
+    var config = small
+    var format = first
+    let oldest = Format.cs(pair.subject.model.oldest)
+    for next in pair.target.isCS && pair.source.isCS ? [oldest, pair.source] : [pair.source] where next != format {
+      let route = try #require(Route(model: pair.subject.model, source: format, target: next))
+      config = try ConfigPlanner.convert(config, along: route).document
+      format = next
+    }
+    return config
   }
 
   /// A state dict of a model in the source format of a pair, and what its expressions refer to.

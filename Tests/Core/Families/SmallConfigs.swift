@@ -1,12 +1,22 @@
 import Core
 import OrderedCollections
 
-/// A small consistent config for each family, in the first format of its models: what the laws are tried on.
+/// A small consistent config for each family, in the first format of its models, and for models that begin with another:
+/// what the laws are tried on.
 enum SmallConfigs {
   /// Width of every model here. Divisible by the heads and by every packing.
   static let width = 16
 
-  static let byFamily: [String: ConfigObject] = [
+  static func config(of model: String, family: String) -> ConfigObject? { byName[model] ?? byName[family] }
+
+  private static let byName: [String: ConfigObject] = [
+    "bert": [
+      "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2, "max_position_embeddings": 6,
+      "vocab_size": 5, "intermediate_size": 32, "problem_type": "single_label_classification",
+    ],
+    "bert-summarization": [
+      "model": ["hidden_size": 16, "max_position_embeddings": 6, "encoder_nonlinearity": "gelu"]
+    ],
     "codegen": [
       "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 5, "rotary_dim": 2,
       "tie_word_embeddings": false,
@@ -23,5 +33,7 @@ enum SmallConfigs {
       "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2, "max_position_embeddings": 6,
       "vocab_size": 5, "intermediate_size": 32, "rotary_pct": 0.5,
     ],
+    "t5": ["d_model": 16, "d_kv": 4, "d_ff": 32, "num_heads": 4, "num_layers": 2, "vocab_size": 5],
+    "transformer": ["model": ["d_model": 16, "use_pre_encoder_decoder_layer_norm": false]],
   ]
 }

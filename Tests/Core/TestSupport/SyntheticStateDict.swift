@@ -14,6 +14,10 @@ struct SyntheticStateDict {
 
   init(_ rules: [Rule], side: Side, width: Int) {
     for rule in rules {
+      if case .repeated(let many, _, _) = rule.transform {
+        addRepeats(rule, side: side, everyLayer: side == many, Self.shape("weight", width))
+        continue
+      }
       for instance in rule.instances(on: side) {
         switch rule.transform {
         case .rename: add(instance, one: Self.shape(instance[0], width))
@@ -27,9 +31,18 @@ struct SyntheticStateDict {
             add(instance, one: !isMatrix ? [rows] : packing.transposed ? [width, rows] : [rows, width])
           }
         case .custom: for key in instance { add([key], one: isVector(key) ? [width] : [width, width]) }
-        case .leaveOut, .refuse, .generate, .draw, .tie: break
+        case .leaveOut, .refuse, .generate, .draw, .tie, .alias, .need, .repeated: break
         }
       }
+    }
+  }
+
+  /// One tensor for each key without its layer, under as many keys as there are layers.
+  private mutating func addRepeats(_ rule: Rule, side: Side, everyLayer: Bool, _ shape: [Int]) {
+    let single = rule.instances(on: everyLayer ? side : side.other, numbers: [0])
+    let copies = everyLayer ? rule.instances(on: side, numbers: [1, 12]) : []
+    for (word, key) in (everyLayer ? single : rule.instances(on: side)).enumerated() {
+      add(key + copies.enumerated().filter { $0.offset % single.count == word }.flatMap(\.element), one: shape)
     }
   }
 
