@@ -97,8 +97,11 @@ import Testing
     let key = "use_pre_encoder_decoder_layer_norm"
     #expect(try Self.configs.hf([key: true])[key] == nil)
     #expect(try Self.oldConfigs.hf([key: false])[key] == nil)
-    Self.configs.checkRefusal(of: "\(key)=False") { try Self.configs.hf([key: false]) }
-    Self.oldConfigs.checkRefusal(of: "\(key)=True") { try Self.oldConfigs.hf([key: true]) }
+    for (configs, flag) in [(Self.configs, false), (Self.oldConfigs, true)] {
+      configs.checkRefusal(of: key) { try configs.hf([key: .bool(flag)]) }
+      let message = conversionError { try configs.hf([key: .bool(flag)]) }?.message ?? ""
+      #expect(message.contains("\(key)=\(ConfigValue.bool(flag).pythonDescription)"))
+    }
     for (older, newer) in [("cs-1.6", "cs-1.8"), ("cs-1.7", "cs-1.8")] {
       for flag in [true, false] {
         #expect(try Self.configs.upgraded([key: .bool(flag), "x": 1], from: older, to: newer)[key] == .bool(!flag))

@@ -65,18 +65,11 @@ extension Rule {
   func instances(on side: Side, numbers: [Int] = [0, 1, 12]) -> [[String]] {
     let patterns = claims(side)
     guard !patterns.isEmpty else { return [] }
-    let words = patterns.map(\.wordCount).max() ?? 1
+    let words = patterns.map(\.choiceCount).max() ?? 1
     var instances: OrderedSet<[String]> = []
     for number in numbers {
-      for word in 0..<words { instances.append(patterns.map { $0.example(number: number, word: word) }) }
+      for word in 0..<words { instances.append(patterns.map { $0.example(number: number, choice: word) }) }
     }
     return Array(instances)
-  }
-}
-
-extension KeyPattern {
-  /// The largest number of words that a hole of the pattern may take.
-  fileprivate var wordCount: Int {
-    segments.map { if case .hole(let hole) = $0 { hole.words?.count ?? 1 } else { 1 } }.max() ?? 1
   }
 }
