@@ -13,4 +13,7 @@ static inline ssize_t zooport_copy_file_range(int source, off_t source_offset, i
   return copy_file_range(source, &source_offset, target, &target_offset, length, 0);
 }
 
+// Of string.h, but only with _GNU_SOURCE.
+void *memmem(const void *haystack, size_t haystack_length, const void *needle, size_t needle_length);
+
 #endif

@@ -1,6 +1,28 @@
-import Core
+import ArgumentParser
+import Foundation
 
+/// The command `zooport`.
 @main
-enum Zooport {
-  static func main() {}
+struct Zooport: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "zooport",
+    abstract: "Convert checkpoints and configs between Hugging Face and Cerebras Model Zoo layouts.",
+    subcommands: [ListCommand.self, ConvertCommand.self, ConvertConfigCommand.self, ServeCommand.self])
+
+  /// Runs a subcommand. The exit status of a usage error is 2, as users of the Model Zoo tool expect, not EX_USAGE.
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      let status = exitCode(for: error)
+      guard status == .validationFailure else { exit(withError: error) }
+      FileHandle.standardError.write(Data((fullMessage(for: error) + "\n").utf8))
+      Foundation.exit(2)
+    }
+  }
 }

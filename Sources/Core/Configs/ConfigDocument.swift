@@ -17,11 +17,20 @@ public struct ConfigDocument: Sendable {
   public let syntax: Syntax
   /// The mapping.
   public var root: ConfigObject
+  /// The text a YAML document was read from and what it said; nil for JSON, which has no comments, and new documents.
+  private let source: (bytes: [UInt8], root: ConfigObject, limits: Limits)?
 
   /// A new document.
   public init(root: ConfigObject, syntax: Syntax) {
     self.root = root
     self.syntax = syntax
+    source = nil
+  }
+
+  private init(root: ConfigObject, yaml bytes: [UInt8], limits: Limits) {
+    self.root = root
+    syntax = .yaml
+    source = (bytes, root, limits)
   }
 
   /// Reads a config file. `.json`, `.yaml` and `.yml` say which syntax it is; any other name leaves that to the content.
@@ -54,14 +63,26 @@ public struct ConfigDocument: Sendable {
       throw ConversionError(
         .unreadableInput, "\(name) holds \(value.kindDescription); a config must be a mapping of keys to values")
     }
-    return ConfigDocument(root: root, syntax: syntax)
+    return switch syntax {
+    case .json: ConfigDocument(root: root, syntax: .json)
+    case .yaml: ConfigDocument(root: root, yaml: bytes, limits: limits)
+    }
   }
 
   /// The text of the document.
+  ///
+  /// A YAML document that was read and then changed through `root` keeps its comments and its untouched lines where
+  /// possible; keys that were there before then stay in the order of the text. Everything else is written afresh.
   public func render() -> String {
     switch syntax {
-    case .json: JSONWriter.render(.object(root))
-    case .yaml: YAMLWriter.render(.object(root))
+    case .json: return JSONWriter.render(.object(root))
+    case .yaml:
+      if let source,
+        let text = YAMLPatch.apply(root, to: source.bytes, reading: source.root, limits: source.limits)
+      {
+        return text
+      }
+      return YAMLWriter.render(.object(root))
     }
   }
 

@@ -76,7 +76,9 @@ extension ConfigValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, 
   public init(booleanLiteral value: Bool) { self = .bool(value) }
   public init(floatLiteral value: Double) { self = .double(value) }
   public init(nilLiteral: ()) { self = .null }
+  /// A sequence.
   public init(arrayLiteral elements: ConfigValue...) { self = .array(elements) }
+  /// A mapping. Precondition: the keys are distinct.
   public init(dictionaryLiteral elements: (String, ConfigValue)...) {
     self = .object(ConfigObject(uniqueKeysWithValues: elements))
   }

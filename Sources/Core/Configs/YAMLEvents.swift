@@ -29,20 +29,44 @@ struct YAMLMark {
 ///
 /// libyaml refuses more than 1,000 levels of nesting by itself and never recurses.
 final class YAMLEvents {
-  private var parser: UnsafeMutablePointer<yaml_parser_t>
+  private let parser: UnsafeMutablePointer<yaml_parser_t>
   private let input: UnsafeMutableBufferPointer<UInt8>
   private let name: String
 
-  /// Copies the bytes, as libyaml keeps a pointer to them. The encoding is UTF-8, or UTF-16 with a byte order mark.
+  /// Directives (`%TAG`, `%YAML`) of a stream. libyaml compares each with all before it, so their number is bounded.
+  private static let directives = 64
+
+  /// Copies the bytes, as libyaml keeps a pointer to them. The encoding is UTF-8; a byte order mark is skipped.
   init(_ bytes: [UInt8], name: String) throws(ConversionError) {
     self.name = name
+    let count = Self.directiveLines(bytes)
+    guard count <= Self.directives else {
+      throw ConversionError(
+        .hostileInput, "\(name) has \(count) lines that start with %; at most \(Self.directives) are read")
+    }
     parser = .allocate(capacity: 1)
     input = .allocate(capacity: bytes.count)
     _ = input.initialize(from: bytes)
     guard yaml_parser_initialize(parser) == 1 else {
       throw ConversionError(.internal, "\(name) cannot be read: out of memory")
     }
+    yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
     yaml_parser_set_input_string(parser, input.baseAddress, input.count)
+  }
+
+  /// Lines that start with a percent sign, at all the line breaks libyaml knows.
+  private static func directiveLines(_ bytes: [UInt8]) -> Int {
+    var count = 0
+    var last: UInt32 = 0x0A
+    for byte in bytes {
+      if byte == UInt8(ascii: "%") {
+        let breaks =
+          last & 0xFF == 0x0A || last & 0xFF == 0x0D || last & 0xFFFF == 0xC285 || last & 0xFFFFFE == 0xE280A8
+        if breaks { count += 1 }
+      }
+      last = last << 8 | UInt32(byte)
+    }
+    return count
   }
 
   deinit {

@@ -15,6 +15,13 @@ public enum YAMLWriter {
     return printer.text
   }
 
+  /// One entry of a block mapping whose keys start at a column, with its indentation and a final newline.
+  static func render(key: String, _ value: ConfigValue, indent: Int) -> String {
+    var printer = YAMLPrinter()
+    printer.writeEntry(key: key, value, indent: indent)
+    return printer.text
+  }
+
   /// A value that stands on one line: a scalar or an empty container; nil for other values.
   static func line(_ value: ConfigValue) -> String? {
     switch value {
@@ -93,6 +100,12 @@ private struct YAMLPrinter {
       }
     case .null, .bool, .number, .string: break
     }
+  }
+
+  mutating func writeEntry(key: String, _ value: ConfigValue, indent: Int) {
+    pad(indent)
+    write(key: key, indent: indent)
+    write(value, indent: indent, context: .key)
   }
 
   private mutating func write(key: String, indent: Int) {

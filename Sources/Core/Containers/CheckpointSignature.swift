@@ -34,14 +34,14 @@ enum CheckpointSignature: Equatable {
     return false
   }
 
-  /// An 8-byte header length and `{`. A length that the file cannot hold still counts unless it reads as text, so that a
-  /// damaged file is called what it is.
+  /// An 8-byte header length and `{`. A length that the file cannot hold still counts unless it reads as text, so that
+  /// a damaged file is called what it is.
   private static func isSafetensors(_ head: [UInt8], size: Int) -> Bool {
     guard head.count > 8, head[8] == UInt8(ascii: "{") else { return false }
     let length = head[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     // A pickle starts with 0x80 and its protocol; a header of such a length would have to fit the file.
     if head[0] == 0x80, head[1] <= 5, length > UInt64(size - 8) { return false }
-    return length <= UInt64(size - 8) || !head[..<8].allSatisfy { $0 >= 0x09 && $0 < 0x7F }
+    return length <= UInt64(size - 8) || !head[..<8].allSatisfy { (0x09..<0x7F).contains($0) }
   }
 
   private static func describe(_ head: [UInt8]) -> String {

@@ -34,8 +34,8 @@ public struct SinkLayout: Sendable {
 /// Life cycle: create (headers that need no data are laid out), fill every region in any order and from any thread,
 /// `finish` once. The sink writes into a `StagedFile`; nothing appears under the final name before that is published.
 public protocol TensorSink: Sendable {
-  /// True when two tensors of the layout may name one storage. When false, the initialiser refuses such a layout and the
-  /// planner gives each tensor a storage of its own.
+  /// True when two tensors of the layout may name one storage. When false, the initialiser refuses such a layout and
+  /// the planner gives each tensor a storage of its own.
   static var sharesStorages: Bool { get }
 
   /// Lays the file out and writes what needs no tensor data.

@@ -34,6 +34,12 @@ public struct Limits: Sendable {
   public var configNodes = 1_000_000
   /// Characters of one number in a config document; Python's own limit for decimal integers.
   public var numberDigits = 4_300
+  /// Bytes of HDF5 metadata (headers, group nodes, heaps) read to open one file, parts read twice counted twice.
+  public var hdf5MetadataBytes = 4 << 30
+  /// Bytes of one HDF5 chunk after decoding.
+  public var hdf5ChunkBytes = 256 << 20
+  /// Bytes of one tensor that a file claims without holding them: unwritten datasets and constant tensors.
+  public var hdf5UnstoredBytes = 1 << 36
   /// Bytes of a shard index.
   public var indexBytes = 256 << 20
 

@@ -62,6 +62,14 @@ import Testing
       }
       parsed += checkRoundTrip(bytes) { bytes throws(ConversionError) in try JSONReader.parse(bytes, name: "x") }
       parsed += checkRoundTrip(bytes) { bytes throws(ConversionError) in try YAMLReader.parse(bytes, name: "x") }
+      if var document = try? ConfigDocument.parse(bytes, name: "x", syntax: .yaml) {
+        document.root = ConfigSamples.changed(document.root, depth: 2, &random)
+        let text = document.render()
+        let read = try? ConfigDocument.parse(Array(text.utf8), name: "x", syntax: .yaml).root
+        let expected = ConfigFixtures.typed(ConfigSamples.sorted(.object(document.root)))
+        #expect(
+          read.map { ConfigFixtures.typed(ConfigSamples.sorted(.object($0))) } == expected, "\(bytes) became \(text)")
+      }
     }
     #expect(parsed > 100)
   }

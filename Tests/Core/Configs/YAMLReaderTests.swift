@@ -125,4 +125,10 @@ import Testing
     let text = "a0: &a0 []\n" + (1...100_000).map { "a\($0): &a\($0) [*a\($0 - 1)]\n" }.joined()
     #expect { try parse(text) } throws: { ($0 as? ConversionError)?.kind == .hostileInput }
   }
+
+  @Test(arguments: ["\n", "\r", "\u{85}", "\u{2028}", "\u{2029}"])
+  func refusesDirectivesWithoutEnd(lineBreak: String) {
+    let text = (0..<200_000).map { "%TAG !a\($0)! b\(lineBreak)" }.joined() + "--- 1\n"
+    #expect { try parse(text) } throws: { ($0 as? ConversionError)?.kind == .hostileInput }
+  }
 }

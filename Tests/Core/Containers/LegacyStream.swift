@@ -1,4 +1,5 @@
-/// A legacy torch stream put together by hand: a 2 x 3 tensor of float32, a transposed view of it, and a view of a part.
+/// A legacy torch stream put together by hand: a 2 x 3 tensor of float32, a transposed view of it, and a view of a
+/// part.
 enum LegacyStream {
   private static let head: [UInt8] =
     [0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19] + text(".")

@@ -26,11 +26,11 @@ import Testing
       try sample.write(with: TorchZipWriter.self, to: folder.file("good"))
     }
     let good = [UInt8](try Data(contentsOf: URL(fileURLWithPath: folder.file("good"))))
-    try damage(good, in: folder, seed: seed, rounds: 1_000)
+    try damage(good, in: folder, seed: seed, rounds: 500)
   }
 
   @Test(arguments: [UInt64(3), 4]) func damagedLegacyStreamsAreRefused(seed: UInt64) throws {
-    try damage(LegacyStream.bytes(), in: try TemporaryFolder(), seed: seed, rounds: 1_000)
+    try damage(LegacyStream.bytes(), in: try TemporaryFolder(), seed: seed, rounds: 500)
   }
 
   /// The pickle alone, so that no checksum guards it.
@@ -38,7 +38,7 @@ import Testing
     let folder = try TemporaryFolder()
     var generator = Generator(state: seed)
     let good = LegacyStream.bytes()
-    for _ in 0..<1_000 {
+    for _ in 0..<500 {
       var bytes = good
       for _ in 0..<Int.random(in: 1...3, using: &generator) {
         bytes[Int.random(in: LegacyStream.object, using: &generator)] = UInt8.random(in: 0...255, using: &generator)

@@ -28,6 +28,21 @@ import Testing
     #expect(Set(tensors.keys) == Set(listed.keys))
   }
 
+  /// The index lists each key with its shard; the shards hold these keys and no others.
+  @Test(arguments: [
+    ("sharded-bin", "pytorch_model.bin.index.json"), ("sharded-safetensors", "model.safetensors.index.json"),
+  ])
+  func shardsHoldTheKeysOfTheirIndex(folder: String, index: String) throws {
+    let document = try SharedFiles.json("formats/samples/\(folder)/\(index)")
+    let places = try #require(document["weight_map"] as? [String: String])
+    for shard in Set(places.values) {
+      let source = try Checkpoint.open(path: "\(SharedFiles.folder)/formats/samples/\(folder)/\(shard)")
+      var keys: Set<String> = []
+      source.tree.forEachLeaf { path, _ in keys.insert(path) }
+      #expect(keys == Set(places.filter { $0.value == shard }.keys))
+    }
+  }
+
   private func compare(
     _ leaf: ObjectTree<TensorDescriptor>, _ entry: [String: Any], _ source: any TensorSource, _ key: String
   ) throws {

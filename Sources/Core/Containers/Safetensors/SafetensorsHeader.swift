@@ -1,7 +1,7 @@
 /// The header of a safetensors file: a JSON object of names, types, shapes and byte ranges.
 ///
-/// A dedicated parser: it goes through the bytes once and builds nothing but the entries. It takes what the `serde_json`
-/// of the library takes, except that it refuses duplicate keys. Complexity: O(bytes); nesting is bounded.
+/// A dedicated parser: it goes through the bytes once and builds nothing but the entries. It takes what the
+/// `serde_json` of the library takes, except that it refuses duplicate keys. Complexity: O(bytes); nesting is bounded.
 struct SafetensorsHeader {
   /// One tensor.
   struct Entry {
@@ -17,8 +17,8 @@ struct SafetensorsHeader {
   /// The `__metadata__` of the file.
   private(set) var metadata: [String: String] = [:]
 
-  /// Parses a header. Throws `.unreadableInput` for what is no JSON or has an unknown type, `.hostileInput` for duplicate
-  /// names, deep nesting, and numbers that are no sizes.
+  /// Parses a header. Throws `.unreadableInput` for what is no JSON or has an unknown type, `.hostileInput` for
+  /// duplicate names, deep nesting, and numbers that are no sizes.
   init(_ bytes: [UInt8], path: String, limits: Limits) throws(ConversionError) {
     var parser = SafetensorsHeaderParser(bytes, path: path, limits: limits)
     var names: Set<String> = []

@@ -13,7 +13,7 @@ struct SafetensorsHeaderParser {
 
   /// The next byte that is no white space, without taking it.
   mutating func peek() throws(ConversionError) -> UInt8 {
-    while position < bytes.count, [0x20, 0x0A, 0x0D, 0x09].contains(bytes[position]) { position += 1 }
+    while position < bytes.count, Self.isSpace(bytes[position]) { position += 1 }
     guard position < bytes.count else { throw unreadable("ends in the middle of its JSON") }
     return bytes[position]
   }
@@ -176,6 +176,8 @@ struct SafetensorsHeaderParser {
     } while !closings.isEmpty
   }
 
+  private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 }
+
   /// Letters, digits and signs, of which numbers, `true`, `false` and `null` are made.
   private static func isLiteral(_ byte: UInt8) -> Bool {
     (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20) || [0x2B, 0x2D, 0x2E].contains(byte)
@@ -183,7 +185,7 @@ struct SafetensorsHeaderParser {
 
   /// Checks that only white space is left; writers pad with blanks.
   func end() throws(ConversionError) {
-    guard bytes[position...].allSatisfy({ [0x20, 0x0A, 0x0D, 0x09].contains($0) }) else {
+    guard bytes[position...].allSatisfy(Self.isSpace) else {
       throw unreadable("has more than one JSON value")
     }
   }

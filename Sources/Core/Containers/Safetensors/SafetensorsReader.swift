@@ -14,8 +14,8 @@ public struct SafetensorsReader: TensorSource {
 
   /// Opens a file; reads the header only.
   ///
-  /// Throws `.unreadableInput` when the file is cut off or its header no JSON, `.hostileInput` when ranges, shapes and file
-  /// contradict each other or a limit is exceeded. Complexity: O(tensors log tensors).
+  /// Throws `.unreadableInput` when the file is cut off or its header no JSON, `.hostileInput` when ranges, shapes and
+  /// file contradict each other or a limit is exceeded. Complexity: O(tensors log tensors).
   public init(file: InputFile, limits: Limits = .standard) throws(ConversionError) {
     let length = try Self.headerLength(file, limits)
     let start = 8 + length

@@ -13,8 +13,8 @@ public struct SafetensorsWriter: TensorSink {
 
   /// Writes the header and sets the length of the file.
   ///
-  /// Throws `.usage` when the tree is anything but a flat dictionary of named tensors with a storage each, or has a type
-  /// that the format lacks.
+  /// Throws `.usage` when the tree is anything but a flat dictionary of named tensors with a storage each, or has a
+  /// type that the format lacks.
   public init(path: String, layout: SinkLayout) throws(ConversionError) {
     var tensors = try Self.tensors(layout, path: path)
     tensors.sort { left, right in

@@ -94,22 +94,22 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
     case .binBytes: push(.bytes(try bytes(4)))
     case .binBytes8, .byteArray8: push(.bytes(try bytes(8)))
 
-    case .emptyList: push(heap.add(.list([])))
-    case .emptyDict: push(heap.add(.dictionary([], ordered: false)))
-    case .emptySet: push(heap.add(.set([])))
+    case .emptyList: push(heap.add(.list))
+    case .emptyDict: push(heap.add(.dictionary(ordered: false)))
+    case .emptySet: push(heap.add(.set))
     case .emptyTuple: pushEmptyTuple()
-    case .tuple: push(heap.add(.tuple(Array(try popMark()))))
-    case .tuple1: push(heap.add(.tuple(try pop(1))))
-    case .tuple2: push(heap.add(.tuple(try pop(2))))
-    case .tuple3: push(heap.add(.tuple(try pop(3))))
-    case .list: push(heap.add(.list(Array(try popMark()))))
-    case .dict: push(heap.add(.dictionary(try pairs(Array(try popMark())), ordered: false)))
-    case .frozenSet: push(heap.add(.set(Array(try popMark()))))
+    case .tuple: push(heap.add(.tuple, try popMark()))
+    case .tuple1: push(heap.add(.tuple, try pop(1)))
+    case .tuple2: push(heap.add(.tuple, try pop(2)))
+    case .tuple3: push(heap.add(.tuple, try pop(3)))
+    case .list: push(heap.add(.list, try popMark()))
+    case .dict: push(heap.add(.dictionary(ordered: false), try pairs(try popMark())))
+    case .frozenSet: push(heap.add(.set, try popMark()))
     case .append: try extend([try pop()], .list)
     case .appends: try extend(try popMark(), .list)
     case .addItems: try extend(try popMark(), .set)
-    case .setItem: try extend(try pop(2)[...], .dictionary)
-    case .setItems: try extend(try pairs(Array(try popMark()))[...], .dictionary)
+    case .setItem: try extend(try pop(2), .dictionary)
+    case .setItems: try extend(try pairs(try popMark()), .dictionary)
 
     case .binPut: try put(Int(try input.byte()))
     case .longBinPut: try put(Int(try input.littleEndian(4)))
@@ -156,11 +156,11 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
     return Array(stack.suffix(count))
   }
 
-  private mutating func popMark() throws(ConversionError) -> ArraySlice<PickleValue> {
+  private mutating func popMark() throws(ConversionError) -> [PickleValue] {
     guard let mark = marks.popLast() else { throw underflow() }
     let items = Array(stack[mark...])
     stack.removeSubrange(mark...)
-    return items[...]
+    return items
   }
 
   private func underflow() -> ConversionError { hostile("the pickle takes a value that it never put on the stack") }
@@ -176,13 +176,13 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   }
 
   private mutating func pushEmptyTuple() {
-    let value = emptyTuple ?? heap.add(.tuple([]))
+    let value = emptyTuple ?? heap.add(.tuple)
     emptyTuple = value
     push(value)
   }
 
   private mutating func extend(
-    _ items: ArraySlice<PickleValue>, _ kind: PickleHeap.Collection
+    _ items: [PickleValue], _ kind: PickleHeap.Collection
   ) throws(ConversionError) {
     guard case .node(let index) = try top(), heap.append(items, to: index, as: kind) else {
       throw hostile("the pickle adds items to a value that is no \(kind.rawValue)")

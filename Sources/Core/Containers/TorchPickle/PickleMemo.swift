@@ -1,5 +1,5 @@
-/// The memo of a pickle machine. Picklers count from zero, so entries lie in an array; stray indices cost one dictionary
-/// entry each, whatever their size.
+/// The memo of a pickle machine. Picklers count from zero, so entries lie in an array; stray indices cost one
+/// dictionary entry each, whatever their size.
 struct PickleMemo {
   private var dense: [PickleValue] = []
   private var sparse: [Int: PickleValue] = [:]

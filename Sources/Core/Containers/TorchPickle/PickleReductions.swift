@@ -5,15 +5,15 @@ extension PickleMachine {
     guard case .global(let global) = callable else { throw hostile("the pickle calls a value that is no name") }
     guard let items = heap.tuple(arguments) else { throw malformed(global) }
     switch global {
-    case .orderedDict: return heap.add(.dictionary(try dictionaryItems(items, global), ordered: true))
-    case .dictionary: return heap.add(.dictionary(try dictionaryItems(items, global), ordered: false))
+    case .orderedDict: return heap.add(.dictionary(ordered: true), try dictionaryItems(items, global))
+    case .dictionary: return heap.add(.dictionary(ordered: false), try dictionaryItems(items, global))
     case .defaultDict:
       guard items.count <= 1 else { throw malformed(global) }
-      return heap.add(.dictionary([], ordered: false))
+      return heap.add(.dictionary(ordered: false))
     case .set:
-      guard let first = items.first else { return heap.add(.set([])) }
+      guard let first = items.first else { return heap.add(.set) }
       guard items.count == 1, let values = heap.list(first) ?? heap.tuple(first) else { throw malformed(global) }
-      return heap.add(.set(values))
+      return heap.add(.set, values)
     case .complex:
       guard items.count == 2, let real = double(items[0]), let imaginary = double(items[1]) else {
         throw malformed(global)
@@ -22,7 +22,7 @@ extension PickleMachine {
     case .bytes, .encode: return .bytes(try encodedBytes(items, global))
     case .size:
       guard items.count == 1, let sizes = heap.tuple(items[0]) ?? heap.list(items[0]) else { throw malformed(global) }
-      return heap.add(.tuple(sizes))
+      return heap.add(.tuple, sizes)
     case .device:
       guard case .string(let type)? = items.first, items.count <= 2 else { throw malformed(global) }
       if items.count == 1 { return .opaque(.device(type, nil)) }
@@ -30,7 +30,7 @@ extension PickleMachine {
       return .opaque(.device(type, index))
     case .rebuildTensor(let version): return try rebuildTensor(items, version: version)
     case .rebuildParameter:
-      guard items.count >= 3, case .tensor? = heap[items[0]] else { throw malformed(global) }
+      guard items.count >= 3, case .tensor? = heap.kind(items[0]) else { throw malformed(global) }
       return items[0]
     case .rebuildFromType:
       guard items.count == 4, case .global(let inner) = items[0], inner.makesTensor else { throw malformed(global) }
@@ -45,12 +45,12 @@ extension PickleMachine {
       guard case .global(.numpyArray)? = items.first else { throw malformed(global) }
       return heap.add(.unfilledArray)
     case .numpyScalar:
-      guard items.count == 2, case .numpyDType(let type)? = heap[items[0]], case .bytes(let bytes) = items[1],
+      guard items.count == 2, case .numpyDType(let type)? = heap.kind(items[0]), case .bytes(let bytes) = items[1],
         let scalar = try littleEndian(type).scalar(bytes)
       else { throw malformed(global) }
       return scalar
     case .numpyFromBuffer:
-      guard items.count == 4, case .bytes(let bytes) = items[0], case .numpyDType(let type)? = heap[items[1]],
+      guard items.count == 4, case .bytes(let bytes) = items[0], case .numpyDType(let type)? = heap.kind(items[1]),
         let shape = integers(items[2]), case .string(let order) = items[3]
       else { throw malformed(global) }
       return heap.add(.tensor(try array(shape, type, columnMajor: order == "F", bytes)))
@@ -61,7 +61,7 @@ extension PickleMachine {
   /// Applies the state that `BUILD` carries. The attributes of dictionaries, such as `_metadata`, are dropped.
   mutating func build(_ value: PickleValue, _ state: PickleValue) throws(ConversionError) {
     guard case .node(let index) = value else { throw hostile("the pickle sets the state of a plain value") }
-    switch heap.nodes[index] {
+    switch heap.nodes[index].kind {
     case .dictionary: break
     case .numpyDType(var type):
       // (version, byte order, subarray, names, fields, size, alignment, flags)
@@ -69,14 +69,14 @@ extension PickleMachine {
         case .none = fields[2], case .none = fields[3], case .none = fields[4]
       else { throw hostile("the pickle has a numpy type with fields, which torch has no counterpart for") }
       type.bigEndian = order == ">"
-      heap.replace(index, with: .numpyDType(type))
+      heap.change(index, to: .numpyDType(type))
     case .unfilledArray:
       // (version, shape, type, is column-major, bytes)
       guard let fields = heap.tuple(state), fields.count == 5, let shape = integers(fields[1]),
-        case .numpyDType(let type)? = heap[fields[2]], case .bool(let columnMajor) = fields[3],
+        case .numpyDType(let type)? = heap.kind(fields[2]), case .bool(let columnMajor) = fields[3],
         case .bytes(let bytes) = fields[4]
       else { throw hostile("the pickle has a numpy array of objects or in an unknown form") }
-      heap.replace(index, with: .tensor(try array(shape, type, columnMajor: columnMajor, bytes)))
+      heap.change(index, to: .tensor(try array(shape, type, columnMajor: columnMajor, bytes)))
     case .list, .tuple, .set, .tensor: throw hostile("the pickle sets the state of a value that has none")
     }
   }
@@ -183,7 +183,7 @@ extension PickleMachine {
   ) throws(ConversionError) -> [PickleValue] {
     guard let first = items.first else { return [] }
     guard items.count == 1 else { throw malformed(global) }
-    if case .dictionary(let pairs, _)? = heap[first] { return pairs }
+    if let pairs = heap.dictionary(first) { return pairs }
     guard let list = heap.list(first) ?? heap.tuple(first) else { throw malformed(global) }
     var pairs: [PickleValue] = []
     for item in list {

@@ -1,8 +1,8 @@
 /// Turns the heap of a pickle machine into an `ObjectTree`.
 ///
-/// Two passes over the nodes that the root reaches, both iterative. The first finds cycles, nesting, and how many values
-/// the tree holds when each shared part is counted wherever it stands, so that a small pickle cannot expand into a huge
-/// tree. The second makes each node's tree once; shared parts share memory.
+/// Two passes over the nodes that the root reaches, both iterative. The first finds cycles, nesting, and how many
+/// values the tree holds when each shared part is counted wherever it stands, so that a small pickle cannot expand into
+/// a huge tree. The second makes each node's tree once; shared parts share memory.
 struct PickleTreeBuilder {
   private let heap: PickleHeap
   private let name: String
@@ -36,7 +36,7 @@ struct PickleTreeBuilder {
     var path: [(node: Int, next: Int)] = [(root, 0)]
     heights[root] = -1
     while let (node, next) = path.last {
-      let children = heap.nodes[node].children
+      let children = heap.nodes[node].items
       guard next < children.count else {
         try close(node, children)
         path.removeLast()
@@ -107,13 +107,12 @@ struct PickleTreeBuilder {
       for value in values { result.append(try tree(value, trees)) }
       return result
     }
-    switch node {
-    case .list(let values): return .list(try all(values))
-    case .tuple(let values): return .tuple(try all(values))
-    case .set(let values): return .set(try all(values))
+    switch node.kind {
+    case .list: return .list(try all(node.items))
+    case .tuple: return .tuple(try all(node.items))
+    case .set: return .set(try all(node.items))
     case .tensor(let tensor): return .tensor(tensor)
-    case .dictionary(let values, let ordered):
-      return .dictionary(try entries(values, trees), ordered: ordered)
+    case .dictionary(let ordered): return .dictionary(try entries(node.items, trees), ordered: ordered)
     case .numpyDType(let type): return .opaque(.dtype("torch.\(type.dtype.rawValue)"))
     case .unfilledArray: throw hostile("the pickle has a numpy array without content")
     }
@@ -173,15 +172,5 @@ struct PickleTreeBuilder {
 
   private func hostile(_ message: String) -> ConversionError {
     ConversionError(.hostileInput, "\(name): \(message)")
-  }
-}
-
-extension PickleNode {
-  /// The values that the node refers to.
-  fileprivate var children: [PickleValue] {
-    switch self {
-    case .list(let values), .tuple(let values), .set(let values), .dictionary(let values, _): values
-    case .tensor, .numpyDType, .unfilledArray: []
-    }
   }
 }

@@ -19,17 +19,24 @@ enum PickleValue {
 }
 
 /// A value that is changed after it was made, or that holds others.
-enum PickleNode {
-  case list([PickleValue])
-  case tuple([PickleValue])
-  case set([PickleValue])
-  /// Keys and values in turn, in the order they were set; a key may come twice.
-  case dictionary([PickleValue], ordered: Bool)
-  case tensor(TensorDescriptor)
-  /// A `numpy.dtype`, complete once its state was set.
-  case numpyDType(NumpyDType)
-  /// A `numpy.ndarray` before its state is set.
-  case unfilledArray
+struct PickleNode {
+  /// What a node stands for.
+  enum Kind {
+    case list
+    case tuple
+    case set
+    case dictionary(ordered: Bool)
+    case tensor(TensorDescriptor)
+    /// A `numpy.dtype`, complete once its state was set.
+    case numpyDType(NumpyDType)
+    /// A `numpy.ndarray` before its state is set.
+    case unfilledArray
+  }
+
+  var kind: Kind
+  /// What a container holds; for a dictionary keys and values in turn, in the order they were set, a key perhaps twice.
+  /// Apart from the kind, so that it grows in place.
+  var items: [PickleValue] = []
 }
 
 /// The tree that a pickle describes.
@@ -81,50 +88,48 @@ struct PickleHeap {
   private(set) var nodes: [PickleNode] = []
 
   /// Adds a node and returns the value that refers to it.
-  mutating func add(_ node: PickleNode) -> PickleValue {
-    nodes.append(node)
+  mutating func add(_ kind: PickleNode.Kind, _ items: [PickleValue] = []) -> PickleValue {
+    nodes.append(PickleNode(kind: kind, items: items))
     return .node(nodes.count - 1)
   }
 
-  /// The node that a value refers to.
-  subscript(_ value: PickleValue) -> PickleNode? {
+  /// What the node of a value stands for; nil for plain data.
+  func kind(_ value: PickleValue) -> PickleNode.Kind? {
     guard case .node(let index) = value else { return nil }
-    return nodes[index]
+    return nodes[index].kind
   }
 
   /// The items of a tuple; nil for any other value.
   func tuple(_ value: PickleValue) -> [PickleValue]? {
-    if case .tuple(let items)? = self[value] { items } else { nil }
+    guard case .node(let index) = value, case .tuple = nodes[index].kind else { return nil }
+    return nodes[index].items
   }
 
   /// The items of a list; nil for any other value.
   func list(_ value: PickleValue) -> [PickleValue]? {
-    if case .list(let items)? = self[value] { items } else { nil }
+    guard case .node(let index) = value, case .list = nodes[index].kind else { return nil }
+    return nodes[index].items
   }
 
-  /// Replaces a node.
-  mutating func replace(_ index: Int, with node: PickleNode) { nodes[index] = node }
+  /// The keys and values of a dictionary in turn; nil for any other value.
+  func dictionary(_ value: PickleValue) -> [PickleValue]? {
+    guard case .node(let index) = value, case .dictionary = nodes[index].kind else { return nil }
+    return nodes[index].items
+  }
 
-  /// Appends to the items of a list, set or dictionary in place. False when the node is none of these.
-  mutating func append(_ items: ArraySlice<PickleValue>, to index: Int, as kind: Collection) -> Bool {
-    // The node is taken out while it changes, so that its array is not copied.
-    let node = nodes[index]
-    nodes[index] = .unfilledArray
-    switch (node, kind) {
-    case (.list(var values), .list):
-      values.append(contentsOf: items)
-      nodes[index] = .list(values)
-    case (.set(var values), .set):
-      values.append(contentsOf: items)
-      nodes[index] = .set(values)
-    case (.dictionary(var values, let ordered), .dictionary):
-      values.append(contentsOf: items)
-      nodes[index] = .dictionary(values, ordered: ordered)
-    default:
-      nodes[index] = node
-      return false
+  /// Makes a node stand for something else.
+  mutating func change(_ index: Int, to kind: PickleNode.Kind) { nodes[index].kind = kind }
+
+  /// Appends to a list, set or dictionary. False when the node is none of that kind.
+  ///
+  /// Complexity: O(items), amortised.
+  mutating func append(_ items: some Sequence<PickleValue>, to index: Int, as kind: Collection) -> Bool {
+    switch (nodes[index].kind, kind) {
+    case (.list, .list), (.set, .set), (.dictionary, .dictionary):
+      nodes[index].items.append(contentsOf: items)
+      return true
+    default: return false
     }
-    return true
   }
 
   /// The kinds of node that grow.

@@ -1,7 +1,7 @@
 /// Reads the zip archive of `torch.save`.
 ///
-/// Opening reads the directory, the local headers and `data.pkl`; storages are found in the directory and never touched.
-/// Peak memory: the directory, and the values of the pickle.
+/// Opening reads the directory, the local headers and `data.pkl`; storages are found in the directory and never
+/// touched. Peak memory: the directory, and the values of the pickle.
 public struct TorchZipReader: TensorSource {
   /// `torchZip`.
   public let kind = ContainerKind.torchZip

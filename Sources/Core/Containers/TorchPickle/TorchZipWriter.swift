@@ -22,7 +22,8 @@ public final class TorchZipWriter: TensorSink {
 
   /// Lays the archive out and writes the entries that need no tensor data.
   ///
-  /// Throws `.internal` when a tensor does not fit its storage, `.outputFailed` or `.diskFull` when the file cannot be made.
+  /// Throws `.internal` when a tensor does not fit its storage, `.outputFailed` or `.diskFull` when the file cannot be
+  /// made.
   public init(path: String, layout: SinkLayout) throws(ConversionError) {
     let pickle = try PickleWriter.data(layout)
     let leading: [(String, [UInt8])] = [

@@ -27,8 +27,9 @@ struct ZipDirectory {
 
   /// Reads the directory of a file.
   ///
-  /// Throws `.unreadableInput` when the file is cut off or uses a feature of zip that torch does not, `.hostileInput` when
-  /// the directory contradicts itself or the file. Complexity: O(entries log entries) and one small read for each entry.
+  /// Throws `.unreadableInput` when the file is cut off or uses a feature of zip that torch does not, `.hostileInput`
+  /// when the directory contradicts itself or the file. Complexity: O(entries log entries) and one small read for each
+  /// entry.
   init(file: InputFile, limits: Limits) throws(ConversionError) {
     self.file = file
     let end = try ZipEnd(file: file)

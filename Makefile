@@ -1,0 +1,38 @@
+# Zooport. `make help` explains each target.
+export ZOOPORT_WARNINGS_AS_ERRORS := 1
+
+SHELL := /bin/bash
+PORT ?= 8080
+DATA ?= ./zooport-data
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test serve build lint format fuzz bench goldens setup clean
+
+help: ## Show this text.
+	@echo "Zooport converts checkpoints between Hugging Face and Cerebras Model Zoo."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Install what is missing, start the service, convert a checkpoint over REST, show the result.
+	@scripts/demo.sh
+
+test: ## Install what is missing, run every check: format, builds, all suites, recorded conversions, interop, end to end.
+	@scripts/test.sh
+
+serve: build ## Run the service on PORT (8080) with its data in DATA (./zooport-data).
+	.build/release/zooport serve --port $(PORT) --data-dir $(DATA)
+
+build: setup ## Build the release binary, .build/release/zooport.
+	swift build -c release --product zooport
+
+setup: ## Install the Debian packages that building needs, if they are missing.
+	@scripts/setup.sh build
+
+lint: ## Check the format of every Swift file.
+	swift format lint --strict --recursive Package.swift Sources Tests benchmarks
+
+format: ## Format every Swift file in place.
+	swift format --in-place --recursive Package.swift Sources Tests benchmarks
+
+clean: ## Remove everything that these targets made, but not the data of `make serve`.
+	rm -rf .build .venv .demo

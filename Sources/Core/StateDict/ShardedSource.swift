@@ -1,0 +1,169 @@
+internal import OrderedCollections
+
+/// The shards of one checkpoint as one source: one dictionary of tensors, all storages in one array.
+///
+/// Safe to read from several threads, as each shard is. Holds one opened source for each shard and a table entry for
+/// each storage, nothing that grows with the bytes.
+public struct ShardedSource: TensorSource {
+  /// The container that all shards share.
+  public let kind: ContainerKind
+  /// One dictionary of tensors, in the order of the index.
+  public let tree: ObjectTree<TensorDescriptor>
+  /// The storages of all shards, shard after shard.
+  public let storages: [StorageDescriptor]
+  private let shards: [any TensorSource]
+  /// Shard of each storage, and its place there.
+  private let places: [(shard: Int, storage: StorageID)]
+
+  /// Opens every shard that an index names, beside the index.
+  ///
+  /// `open` opens one file; a shard that is missing makes it throw, and the error is passed on with the name of the
+  /// index before it. Throws also as `init(index:name:shards:)` does.
+  public init(
+    indexPath: String, limits: Limits = .standard,
+    open: (String) throws(ConversionError) -> any TensorSource
+  ) throws(ConversionError) {
+    let index = try ShardIndex.load(path: indexPath, limits: limits)
+    var shards: [(name: String, source: any TensorSource)] = []
+    for shard in index.shards {
+      do throws(ConversionError) {
+        shards.append((shard, try open(index.path(ofShard: shard, indexPath: indexPath))))
+      } catch {
+        throw ConversionError(
+          error.kind, "\(indexPath): the shard \(shard) cannot be opened: \(error.message)",
+          diagnostics: error.diagnostics, cause: error.cause)
+      }
+    }
+    try self.init(index: index, name: indexPath, shards: shards)
+  }
+
+  /// Joins opened shards in the order of an index, whose name is `name` in errors.
+  ///
+  /// Throws `.unreadableInput` when a shard is missing, is another kind of container than the others, is no flat
+  /// dictionary of tensors, lacks a tensor that the index places in it, or holds one that the index does not know.
+  /// Complexity: O(tensors + storages).
+  public init(
+    index: ShardIndex, name: String, shards: [(name: String, source: any TensorSource)]
+  ) throws(ConversionError) {
+    var join = ShardJoin(name: name)
+    var byShard: [String: Int] = [:]
+    for (position, shard) in shards.enumerated() {
+      try join.add(shard.source, name: shard.name)
+      byShard[shard.name] = position
+    }
+    var entries: [ObjectTree<TensorDescriptor>.Entry] = []
+    entries.reserveCapacity(index.weightMap.count)
+    for (key, shard) in index.weightMap {
+      guard let position = byShard[shard] else {
+        throw ConversionError(.unreadableInput, "\(name): the shard \(shard) of \(key) is missing")
+      }
+      guard let tensor = join.take(key, from: position) else {
+        throw ConversionError(.unreadableInput, "\(name): \(key) is not in its shard \(shard)")
+      }
+      entries.append(.init(.string(key), .tensor(tensor)))
+    }
+    try join.checkNothingIsLeft()
+    self.init(join, entries: entries)
+  }
+
+  /// Joins opened shards without an index, in the order given: tensors stand in the order of the shards.
+  ///
+  /// Throws `.unreadableInput` as the other initialisers do, and when two shards hold a tensor of the same name.
+  public init(shards: [(name: String, source: any TensorSource)]) throws(ConversionError) {
+    var join = ShardJoin(name: shards.first?.name ?? "the checkpoint")
+    for shard in shards { try join.add(shard.source, name: shard.name) }
+    self.init(join, entries: try join.takeAll())
+  }
+
+  private init(_ join: ShardJoin, entries: [ObjectTree<TensorDescriptor>.Entry]) {
+    kind = join.kind ?? .safetensors
+    tree = .dictionary(entries, ordered: true)
+    storages = join.storages
+    places = join.places
+    shards = join.sources
+  }
+
+  /// Reads from the shard that holds the storage. Throws as the shard does.
+  public func read(
+    _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ConversionError) {
+    let place = places[storage.index]
+    try shards[place.shard].read(place.storage, at: offset, into: buffer)
+  }
+}
+
+/// Shards being joined: their storages one after the other, and the tensors nobody has asked for yet.
+private struct ShardJoin {
+  let name: String
+  private(set) var kind: ContainerKind?
+  private(set) var sources: [any TensorSource] = []
+  private(set) var storages: [StorageDescriptor] = []
+  private(set) var places: [(shard: Int, storage: StorageID)] = []
+  private var names: [String] = []
+  private var order: [[String]] = []
+  private var tensors: [[String: TensorDescriptor]] = []
+
+  init(name: String) { self.name = name }
+
+  mutating func add(_ source: any TensorSource, name shard: String) throws(ConversionError) {
+    if let kind, kind != source.kind {
+      throw ConversionError(
+        .unreadableInput, "\(shard) is \(source.kind.rawValue), but the shards before it are \(kind.rawValue)")
+    }
+    guard case .dictionary(let entries, _) = source.tree else {
+      throw ConversionError(.unreadableInput, "\(shard) holds no dictionary of tensors, as a shard must")
+    }
+    kind = source.kind
+    let base = storages.count
+    var found: [String: TensorDescriptor] = [:]
+    found.reserveCapacity(entries.count)
+    var keys: [String] = []
+    for entry in entries {
+      guard case .string(let key) = entry.key, case .tensor(let tensor) = entry.value else {
+        throw ConversionError(
+          .unreadableInput, "\(shard): \(entry.key) is no tensor; a shard holds named tensors and nothing else")
+      }
+      let moved = TensorDescriptor(
+        dtype: tensor.dtype, shape: tensor.shape, strides: tensor.strides,
+        storage: StorageID(base + tensor.storage.index), offset: tensor.offset)
+      guard found.updateValue(moved, forKey: key) == nil else {
+        throw ConversionError(.unreadableInput, "\(shard) holds \(key) twice")
+      }
+      keys.append(key)
+    }
+    let position = sources.count
+    storages.append(contentsOf: source.storages)
+    places.append(contentsOf: source.storages.indices.map { (position, StorageID($0)) })
+    sources.append(source)
+    names.append(shard)
+    order.append(keys)
+    tensors.append(found)
+  }
+
+  mutating func take(_ key: String, from shard: Int) -> TensorDescriptor? {
+    tensors[shard].removeValue(forKey: key)
+  }
+
+  func checkNothingIsLeft() throws(ConversionError) {
+    for (shard, rest) in tensors.enumerated() where !rest.isEmpty {
+      let first = order[shard].first { rest[$0] != nil } ?? ""
+      let others = rest.count > 1 ? " and \(rest.count - 1) more" : ""
+      throw ConversionError(
+        .unreadableInput, "\(name): \(names[shard]) holds \(first)\(others), which the index does not place there")
+    }
+  }
+
+  mutating func takeAll() throws(ConversionError) -> [ObjectTree<TensorDescriptor>.Entry] {
+    var holder: [String: Int] = [:]
+    var entries: [ObjectTree<TensorDescriptor>.Entry] = []
+    for (shard, keys) in order.enumerated() {
+      for key in keys {
+        if let earlier = holder.updateValue(shard, forKey: key) {
+          throw ConversionError(.unreadableInput, "\(key) is in two shards, \(names[earlier]) and \(names[shard])")
+        }
+        if let tensor = take(key, from: shard) { entries.append(.init(.string(key), .tensor(tensor))) }
+      }
+    }
+    return entries
+  }
+}

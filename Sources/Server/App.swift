@@ -1,0 +1,98 @@
+import Core
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import ServiceLifecycle
+import SystemPackage
+import UnixSignals
+
+/// The service put together: folder, database, workers, routes.
+struct App<Runner: ConversionRunner> {
+  let settings: Settings
+  let logger: Logger
+  let data: DataFolder
+  let jobs: any JobStore
+  let pool: WorkerPool<Runner>
+  let controllers: Controllers
+  /// Held as long as the app lives.
+  private let lock: FolderLock
+
+  /// Opens the data folder, takes its lock, migrates the database, sweeps leftovers and puts interrupted jobs back.
+  ///
+  /// Throws `FolderLock.Taken`, `Errno` or a database error. Nothing runs and nothing listens yet.
+  init(settings: Settings, runner: Runner, listings: [ModelListing], logger: Logger) throws {
+    self.settings = settings
+    self.logger = logger
+    data = try DataFolder(root: settings.dataFolder)
+    lock = try FolderLock(path: data.lock)
+    let database = try Database(path: data.database.string)
+    let store = SQLiteJobStore(database: database)
+    let uploads = SQLiteUploadStore(database: database)
+    jobs = store
+
+    let swept = try data.sweep(uploads: uploads.uploads(), succeeded: store.succeededJobs())
+    if swept > 0 { logger.info("leftovers removed", metadata: ["folders": "\(swept)"]) }
+    let requeued = try store.requeueAbandoned(
+      before: nil, maximumAttempts: settings.maximumAttempts, at: .now)
+    for job in requeued {
+      logger.info("job interrupted", metadata: ["job": "\(job.id)", "status": "\(job.status.rawValue)"])
+    }
+
+    let running = RunningJobs()
+    let signal = WorkSignal()
+    let fetcher = Fetcher(policy: settings.egress, limits: settings.fetchLimits)
+    let data = data
+    pool = WorkerPool(
+      workers: (0..<settings.workers).map { index in
+        Worker(
+          name: "worker-\(index)", store: store, data: data, runner: runner, fetcher: fetcher, running: running,
+          signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads),
+          lease: settings.lease, logger: logger)
+      },
+      store: store, running: running, signal: signal, lease: settings.lease,
+      maximumAttempts: settings.maximumAttempts, logger: logger)
+    let models = ModelDirectory(listings: listings)
+    controllers = Controllers(
+      jobs: JobController(
+        store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
+        fileLimit: settings.maximumUpload),
+      uploads: UploadController(store: uploads, folder: data, limit: settings.maximumUpload),
+      models: ModelController(directory: models), health: HealthController())
+  }
+
+  /// The HTTP side alone. `services` run beside it; tests pass the pool, `run` keeps it in a group of its own order.
+  func http(
+    services: [any Service] = [], guardLimits: ConnectionGuard.Limits? = nil,
+    onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+  ) -> some ApplicationProtocol {
+    let limits = guardLimits ?? ConnectionGuard.Limits(body: settings.maximumUpload)
+    var configuration = HTTP1Channel.Configuration(
+      additionalChannelHandlers: [ConnectionGuard(limits: limits)], idleTimeout: .seconds(60))
+    configuration.httpDecoder = .init(maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 128)
+    return Application(
+      responder: ProblemResponder(next: RouteTable(controllers)),
+      server: .http1(configuration: configuration),
+      configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
+      services: services,
+      onServerRunning: { await onListening($0.localAddress?.port ?? 0) },
+      logger: quiet)
+  }
+
+  /// Serves until SIGTERM or SIGINT. Calls `onListening` with the port once connections are taken.
+  func run(onListening: @escaping @Sendable (Int) async -> Void) async throws {
+    var configuration = ServiceGroupConfiguration(
+      // Shut down in reverse: first the workers give their jobs back, then open requests end.
+      services: [http(onListening: onListening), pool],
+      gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+    configuration.maximumGracefulShutdownDuration = settings.shutdown
+    try await ServiceGroup(configuration: configuration).run()
+  }
+
+  /// Libraries speak up for warnings only; the service's own lines say the rest.
+  private var quiet: Logger {
+    var logger = logger
+    logger.logLevel = max(logger.logLevel, .notice)
+    return logger
+  }
+}

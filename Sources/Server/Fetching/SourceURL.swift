@@ -1,0 +1,69 @@
+import CCurl
+
+/// An http(s) URL that a client asked the service to download, parsed by the library that will fetch it: two parsers
+/// that disagree about the host are how such checks are got round.
+struct SourceURL: Hashable, Sendable, Codable {
+  /// Why a URL is refused.
+  struct Refused: Error, Equatable { let reason: String }
+
+  /// Bytes at most.
+  static let limit = 8192
+
+  /// Normalised, without fragment.
+  let text: String
+  /// Lower case, without brackets.
+  let host: String
+  /// Scheme, host, port and path. Queries may hold signatures and are never shown or logged.
+  let withoutQuery: String
+  /// The last component of the path, when it can be a file name.
+  let fileName: FileName?
+
+  /// Parses a URL. Refuses other schemes, credentials, and what libcurl does not understand.
+  init(_ text: String) throws(Refused) {
+    guard text.utf8.count <= Self.limit else { throw Refused(reason: "a URL may have at most \(Self.limit) bytes") }
+    guard text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else {
+      throw Refused(reason: "the URL has spaces or control characters; percent-encode them")
+    }
+    guard let handle = curl_url() else { throw Refused(reason: "the URL cannot be parsed") }
+    defer { curl_url_cleanup(handle) }
+    guard curl_url_set(handle, CURLUPART_URL, text, UInt32(CURLU_NON_SUPPORT_SCHEME)) == CURLUE_OK,
+      let scheme = Self.part(handle, CURLUPART_SCHEME), let host = Self.part(handle, CURLUPART_HOST), !host.isEmpty
+    else { throw Refused(reason: "the URL cannot be parsed; it must begin with https:// or http://") }
+    guard scheme == "https" || scheme == "http" else {
+      throw Refused(reason: "only https and http URLs can be fetched, not \(scheme)")
+    }
+    guard Self.part(handle, CURLUPART_USER) == nil, Self.part(handle, CURLUPART_PASSWORD) == nil else {
+      throw Refused(reason: "the URL holds credentials, which would end up in logs; leave them out")
+    }
+    curl_url_set(handle, CURLUPART_FRAGMENT, nil, 0)
+    guard let normalised = Self.part(handle, CURLUPART_URL) else {
+      throw Refused(reason: "the URL cannot be parsed")
+    }
+    self.text = normalised
+    self.host = String(host.lowercased().drop { $0 == "[" }.prefix { $0 != "]" })
+    let path = Self.part(handle, CURLUPART_PATH) ?? "/"
+    fileName = path.split(separator: "/").last.flatMap { PercentEncoding.decode($0) }.flatMap(FileName.init)
+    withoutQuery = String(normalised.prefix { $0 != "?" })
+  }
+
+  private static func part(_ handle: OpaquePointer, _ part: CURLUPart) -> String? {
+    var text: UnsafeMutablePointer<CChar>?
+    guard curl_url_get(handle, part, &text, 0) == CURLUE_OK, let text else { return nil }
+    defer { curl_free(text) }
+    return String(cString: text)
+  }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    do {
+      try self.init(container.decode(String.self))
+    } catch let error as Refused {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: error.reason)
+    }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(text)
+  }
+}

@@ -1,0 +1,148 @@
+import HTTPTypes
+import NIOCore
+import NIOHTTPTypes
+
+/// What Hummingbird leaves to its user on a connection: `100 Continue`, early answers, and peers that are too slow.
+///
+/// - `Expect: 100-continue` is answered at once, so that curl does not wait a second before each upload, unless the
+///   announced body is over the limit: then the refusal is what the client reads first.
+/// - An answer that is complete before its request is ends the connection. Otherwise the rest of the body, perhaps
+///   100 GB, would be read and thrown away. The connection lingers for a moment, half closed, so that the answer is not
+///   lost to a reset.
+/// - A client that sends a body, or takes an answer, at less than `minimumRate` over `window` is dropped. Time in which
+///   the service itself is the slow side does not count.
+final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTPRequestPart
+  typealias InboundOut = HTTPRequestPart
+  typealias OutboundIn = HTTPResponsePart
+  typealias OutboundOut = HTTPResponsePart
+
+  /// What is asked of a peer.
+  struct Limits: Sendable {
+    /// Bytes of the largest body.
+    var body: Int
+    /// Bytes a second, averaged over `window`.
+    var minimumRate = 512
+    /// How long a peer may be too slow.
+    var window: TimeAmount = .seconds(60)
+    /// How long to wait for the peer to read an early answer.
+    var linger: TimeAmount = .seconds(2)
+  }
+
+  /// TCP_NOTSENT_LOWAT of Linux, which the C library's module does not export.
+  private static let notSentLowWater = NIOBSDSocket.Option(rawValue: 25)
+
+  private let limits: Limits
+  /// Requests that arrived whole, and answers that were sent whole.
+  private var requestsRead = 0
+  private var answersWritten = 0
+  private var isReadingBody = false
+  private var isClosing = false
+  private var isLingering = false
+  /// A read was asked for and nothing has come since: the peer is the slow side.
+  private var isWaitingForPeer = false
+  private var received = 0
+  private var pendingWrites = 0
+  private var completedBytes = 0
+  private var watch: RepeatedTask?
+
+  init(limits: Limits) { self.limits = limits }
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    // Without it the kernel takes megabytes at once and then nothing for minutes: a slow reader would look dead.
+    _ = context.channel.setOption(ChannelOptions.Types.SocketOption(level: .tcp, name: Self.notSentLowWater), value: 128 << 10)
+    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+    watch = context.eventLoop.scheduleRepeatedTask(initialDelay: limits.window, delay: limits.window) { _ in
+      let (handler, context) = bound.value
+      handler.checkRate(context)
+    }
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) { watch?.cancel() }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    watch?.cancel()
+    context.fireChannelInactive()
+  }
+
+  func read(context: ChannelHandlerContext) {
+    isWaitingForPeer = true
+    context.read()
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    isWaitingForPeer = false
+    guard !isLingering else { return }
+    switch unwrapInboundIn(data) {
+    case .head(let head):
+      isReadingBody = true
+      // A rate is judged over whole windows only; the one in which a body begins is given away.
+      received = limits.requiredBytes
+      if head.headerFields[.expect]?.lowercased() == "100-continue",
+        head.headerFields[.contentLength].flatMap({ Int($0) }) ?? 0 <= limits.body
+      {
+        context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+      }
+    case .body(let buffer):
+      received += buffer.readableBytes
+    case .end:
+      isReadingBody = false
+      requestsRead += 1
+    }
+    context.fireChannelRead(data)
+  }
+
+  func channelReadComplete(context: ChannelHandlerContext) {
+    context.fireChannelReadComplete()
+    if isLingering { context.read() }
+  }
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    switch unwrapOutboundIn(data) {
+    case .head(var head):
+      if head.status.kind != .informational, requestsRead <= answersWritten {
+        isClosing = true
+        head.headerFields[.connection] = "close"
+        context.write(wrapOutboundOut(.head(head)), promise: promise)
+      } else {
+        context.write(data, promise: promise)
+      }
+    case .body(let buffer):
+      pendingWrites += 1
+      if pendingWrites == 1 { completedBytes = limits.requiredBytes }
+      let written = promise ?? context.eventLoop.makePromise()
+      let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+      let count = buffer.readableBytes
+      written.futureResult.whenComplete { _ in
+        bound.value.pendingWrites -= 1
+        bound.value.completedBytes += count
+      }
+      context.write(data, promise: written)
+    case .end:
+      answersWritten += 1
+      guard isClosing else { return context.write(data, promise: promise) }
+      context.writeAndFlush(data, promise: promise)
+      isLingering = true
+      isReadingBody = false
+      context.close(mode: .output, promise: nil)
+      context.read()
+      let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+      context.eventLoop.scheduleTask(in: limits.linger) { bound.value.close(promise: nil) }
+    }
+  }
+
+  private func checkRate(_ context: ChannelHandlerContext) {
+    let bodyIsSlow = isReadingBody && isWaitingForPeer && received < limits.requiredBytes
+    let readerIsSlow = pendingWrites > 0 && completedBytes < limits.requiredBytes
+    received = 0
+    completedBytes = 0
+    if bodyIsSlow || readerIsSlow { context.close(promise: nil) }
+  }
+}
+
+extension ConnectionGuard.Limits {
+  /// Bytes that must pass in one window.
+  fileprivate var requiredBytes: Int {
+    Int((Double(window.nanoseconds) / 1e9 * Double(minimumRate)).rounded(.up))
+  }
+}

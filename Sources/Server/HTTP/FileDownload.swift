@@ -1,0 +1,140 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import NIOPosix
+import SystemPackage
+
+/// A file sent to a client, whole or in part.
+///
+/// The file is open before the head is sent, so removing it meanwhile does not cut the download short. Reads happen on
+/// the blocking pool, 64 KiB at a time, as fast as the client takes them; memory does not grow with the file.
+struct FileDownload: Sendable {
+  let path: FilePath
+  let name: FileName
+  let size: Int
+  /// Lower-case hexadecimal.
+  let sha256: String
+
+  /// Bytes read and handed over at once. Small, so that a slow client shows progress (`ConnectionGuard`).
+  static let chunk = 64 << 10
+
+  /// The answer to GET (or HEAD): 200, 206, 304 or 416.
+  ///
+  /// Throws `Problem` when the file cannot be opened or has another size than it had.
+  func response(to request: Request) async throws -> Response {
+    let tag = EntityTag(sha256: sha256)
+    var headers: HTTPFields = [
+      .eTag: tag.value, .acceptRanges: "bytes", .cacheControl: "private, no-cache",
+      .contentDisposition: name.contentDisposition, .contentType: contentType, .xContentTypeOptions: "nosniff",
+    ]
+    if let digest = Self.base64(hex: sha256) { headers[.reprDigest] = "sha-256=:\(digest):" }
+
+    if tag.matchesAny(of: request.headers[.ifNoneMatch]) {
+      headers[.contentType] = nil
+      headers[.contentDisposition] = nil
+      return Response(status: .notModified, headers: headers)
+    }
+    let wanted: ByteRange =
+      request.method == .get && tag.allowsRange(ifRange: request.headers[.ifRange])
+      ? ByteRange(request.headers[.range], size: size) : .whole
+    let bytes: Range<Int>
+    switch wanted {
+    case .whole:
+      bytes = 0..<size
+    case .part(let range):
+      bytes = range
+      headers[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)"
+    case .unsatisfiable:
+      throw Problem(
+        .rangeNotSatisfiable, .rangeNotSatisfiable, "\(name) has \(size) bytes",
+        headers: [.contentRange: "bytes */\(size)"])
+    }
+    if request.method == .head {
+      headers[.contentLength] = String(size)
+      return Response(status: .ok, headers: headers)
+    }
+    let file = try await open()
+    return Response(
+      status: bytes.count == size && headers[.contentRange] == nil ? .ok : .partialContent, headers: headers,
+      body: ResponseBody(contentLength: bytes.count) { writer in
+        var offset = bytes.lowerBound
+        while offset < bytes.upperBound {
+          let start = offset
+          let count = min(Self.chunk, bytes.upperBound - start)
+          let buffer = try await NIOThreadPool.singleton.runIfActive { try file.read(at: start, count: count) }
+          offset += buffer.readableBytes
+          try await writer.write(buffer)
+        }
+        try await writer.finish(nil)
+      })
+  }
+
+  private func open() async throws -> OpenFile {
+    do {
+      let file = try await NIOThreadPool.singleton.runIfActive { try OpenFile(path) }
+      guard file.size == size else {
+        throw Problem(.internalServerError, .internal, "\(name) is damaged", cause: "\(path) has \(file.size) bytes")
+      }
+      return file
+    } catch let error as Errno {
+      throw Problem(.internalServerError, .internal, "\(name) cannot be read", cause: "\(path): \(error)")
+    }
+  }
+
+  private var contentType: String {
+    switch FilePath(name.description).extension {
+    case "json": "application/json"
+    case "yaml", "yml": "application/yaml"
+    default: "application/octet-stream"
+    }
+  }
+
+  /// The digest as RFC 9530 wants it; nil when `hex` is not hexadecimal.
+  private static func base64(hex: String) -> String? {
+    var data = Data()
+    var rest = hex[...]
+    while rest.count >= 2 {
+      guard let byte = UInt8(rest.prefix(2), radix: 16) else { return nil }
+      data.append(byte)
+      rest = rest.dropFirst(2)
+    }
+    return rest.isEmpty ? data.base64EncodedString() : nil
+  }
+}
+
+/// A file open for positioned reads; closed with the last reference.
+private final class OpenFile: Sendable {
+  private let descriptor: SystemPackage.FileDescriptor
+  let size: Int
+
+  init(_ path: FilePath) throws {
+    descriptor = try SystemPackage.FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .noFollow])
+    do {
+      size = Int(try descriptor.seek(offset: 0, from: .end))
+    } catch {
+      try? descriptor.close()
+      throw error
+    }
+  }
+
+  deinit { try? descriptor.close() }
+
+  /// At least one byte. Throws `Errno.ioError` when the file ends first.
+  func read(at offset: Int, count: Int) throws -> ByteBuffer {
+    var buffer = ByteBufferAllocator().buffer(capacity: count)
+    let done = try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { space in
+      try descriptor.read(
+        fromAbsoluteOffset: Int64(offset), into: UnsafeMutableRawBufferPointer(rebasing: space[..<count]))
+    }
+    guard done > 0 else { throw Errno.ioError }
+    return buffer
+  }
+}
+
+extension HTTPField.Name {
+  /// RFC 9530. The literals are valid field names.
+  static let reprDigest = HTTPField.Name("Repr-Digest")!
+  /// Echoed to the client and found in every log line of the request.
+  static let xRequestID = HTTPField.Name("X-Request-Id")!
+}

@@ -1,0 +1,75 @@
+import Core
+import HTTPTypes
+
+/// The stable, machine-readable reason in every error answer. Bounded, so that clients may switch over it.
+struct ProblemCode: Hashable, Sendable, Codable {
+  /// Snake case; part of the contract, never reworded.
+  let rawValue: String
+
+  private init(_ rawValue: String) { self.rawValue = rawValue }
+
+  /// A reason for which a conversion fails.
+  init(_ kind: ErrorKind) { rawValue = kind.rawValue }
+
+  init(from decoder: any Decoder) throws { rawValue = try decoder.singleValueContainer().decode(String.self) }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(rawValue)
+  }
+
+  /// The request is malformed HTTP, JSON or multipart.
+  static let malformedRequest = ProblemCode("malformed_request")
+  /// The request is well formed, but a field is missing, unknown or has a wrong value.
+  static let invalidRequest = ProblemCode("invalid_request")
+  /// No such path, job, upload, model or output.
+  static let notFound = ProblemCode("not_found")
+  /// The path exists, the method does not.
+  static let methodNotAllowed = ProblemCode("method_not_allowed")
+  /// The state of the resource does not allow the request.
+  static let conflict = ProblemCode("conflict")
+  /// The body is larger than the service takes.
+  static let tooLarge = ProblemCode("too_large")
+  /// The body is of a media type that the resource does not read.
+  static let unsupportedMediaType = ProblemCode("unsupported_media_type")
+  /// The range lies outside the file.
+  static let rangeNotSatisfiable = ProblemCode("range_not_satisfiable")
+  /// The request needs something that this version of the service lacks.
+  static let notAvailable = ProblemCode("not_available")
+  /// A fault of the service.
+  static let `internal` = ProblemCode(.internal)
+}
+
+extension ErrorKind {
+  /// The HTTP status that carries this kind, in an answer and in the `error` of a job.
+  var status: HTTPResponse.Status {
+    switch self {
+    case .usage, .unknownModel, .unsupportedPair, .configNotConvertible, .keysUnmatched, .stateDictMismatch,
+      .unreadableInput, .hostileInput:
+      .unprocessableContent
+    case .fetchFailed: .badGateway
+    case .diskFull: .init(code: 507, reasonPhrase: "Insufficient Storage")
+    case .cancelled: .conflict
+    case .outputFailed, .internal: .internalServerError
+    }
+  }
+
+  /// The short, constant text for people.
+  var title: String {
+    switch self {
+    case .usage: "The request contradicts itself"
+    case .unknownModel: "Unknown model"
+    case .unsupportedPair: "Unsupported pair of formats"
+    case .configNotConvertible: "The config cannot be converted"
+    case .keysUnmatched: "Keys of the checkpoint match no rule"
+    case .stateDictMismatch: "The checkpoint does not fit the model"
+    case .unreadableInput: "An input cannot be read"
+    case .hostileInput: "An input breaks the rules of its format"
+    case .outputFailed: "The output cannot be written"
+    case .diskFull: "The disk is full"
+    case .fetchFailed: "A download failed"
+    case .cancelled: "Cancelled"
+    case .internal: "Internal error"
+    }
+  }
+}

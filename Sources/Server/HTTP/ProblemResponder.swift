@@ -1,0 +1,58 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+
+/// Turns every thrown error into problem+json, puts the request id on every answer and writes one log line for it.
+///
+/// An error that is no `Problem` becomes a 500 whose detail says nothing; the log has the cause.
+struct ProblemResponder: HTTPResponder {
+  typealias Context = BasicRequestContext
+
+  let next: RouteTable
+
+  func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    let start = ContinuousClock.now
+    let id = context.logger[metadataKey: "hb.request.id"]?.description ?? Identifier.generate().description
+    var context = context
+    context.logger[metadataKey: "hb.request.id"] = nil
+    context.logger[metadataKey: "request"] = "\(id)"
+    var metadata: Logger.Metadata = ["method": "\(request.method)", "path": "\(request.uri.path)"]
+    var response: Response
+    do {
+      response = try await next.respond(to: request, context: context)
+    } catch {
+      let problem = Self.problem(for: error)
+      metadata["code"] = "\(problem.code.rawValue)"
+      if let cause = problem.cause { metadata["cause"] = "\(cause)" }
+      response = try problem.response(from: request, context: context)
+      if request.method == .head { response = response.headOnly }
+    }
+    response.headers[.xRequestID] = id
+    metadata["status"] = "\(response.status.code)"
+    metadata["seconds"] = "\((ContinuousClock.now - start).seconds)"
+    context.logger.log(level: response.status.code < 500 ? .debug : .error, "request answered", metadata: metadata)
+    return response
+  }
+
+  private static func problem(for error: any Error) -> Problem {
+    switch error {
+    case let problem as Problem: problem
+    case let error as HTTPError:
+      Problem(error.status, error.status.kind == .serverError ? .internal : .malformedRequest, error.body ?? "")
+    case is NIOTooManyBytesError:
+      Problem(.contentTooLarge, .tooLarge, "the body is too large")
+    default:
+      Problem(
+        .internalServerError, .internal, "the service failed; the log has the reason under the request id",
+        cause: String(reflecting: error))
+    }
+  }
+}
+
+extension Duration {
+  /// Seconds, for logs.
+  var seconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) / 1e18
+  }
+}

@@ -1,0 +1,71 @@
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+
+/// Dispatches by method and path over a flat table.
+///
+/// Segments are percent-decoded once, here, after the path was split: an encoded slash never splits, and a handler
+/// never sees an encoded parameter. A known path with another method answers 405 with `Allow`.
+/// Complexity: O(routes) for each request; the table has a few dozen rows.
+struct RouteTable: HTTPResponder {
+  typealias Context = BasicRequestContext
+  typealias Handler = @Sendable (Request, BasicRequestContext) async throws -> Response
+
+  /// One row.
+  struct Route: Sendable {
+    let method: HTTPRequest.Method
+    /// Segments; `{name}` captures one into `context.parameters`.
+    let path: String
+    let handler: Handler
+
+    init(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
+      self.method = method
+      self.path = path
+      self.handler = handler
+    }
+
+    /// The captures when the path fits, nil otherwise.
+    func match(_ segments: [String]) -> [(name: Substring, value: String)]? {
+      let pattern = path.split(separator: "/")
+      guard pattern.count == segments.count else { return nil }
+      var captures: [(Substring, String)] = []
+      for (part, segment) in zip(pattern, segments) {
+        if part.hasPrefix("{") {
+          captures.append((part.dropFirst().dropLast(), segment))
+        } else if part != segment {
+          return nil
+        }
+      }
+      return captures
+    }
+  }
+
+  let routes: [Route]
+
+  func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    var segments: [String] = []
+    for raw in request.uri.path.split(separator: "/", omittingEmptySubsequences: true) {
+      guard let segment = PercentEncoding.decode(raw) else {
+        throw Problem.malformed("the path is not percent-encoded UTF-8")
+      }
+      segments.append(segment)
+    }
+    var allowed: [HTTPRequest.Method] = []
+    for route in routes {
+      guard let captures = route.match(segments) else { continue }
+      guard route.method == request.method else {
+        allowed.append(route.method)
+        continue
+      }
+      var context = context
+      context.coreContext.endpointPath.value = route.path
+      for capture in captures { context.coreContext.parameters[capture.name] = capture.value[...] }
+      return try await route.handler(request, context)
+    }
+    guard !allowed.isEmpty else { throw Problem.notFound("nothing is at \(request.uri.path)") }
+    let methods = allowed.map(\.rawValue).joined(separator: ", ")
+    throw Problem(
+      .methodNotAllowed, .methodNotAllowed, "\(request.uri.path) answers \(methods), not \(request.method)",
+      headers: [.allow: methods])
+  }
+}

@@ -1,0 +1,10 @@
+import Core
+
+/// The runner of the service: the same code path as the command line.
+struct CoreRunner: ConversionRunner {
+  func run(
+    _ request: ConversionRequest, monitor: some ConversionMonitor
+  ) throws(ConversionError) -> ConversionResult {
+    try Conversion.run(request, monitor: monitor)
+  }
+}

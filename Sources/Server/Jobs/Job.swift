@@ -1,0 +1,78 @@
+import Core
+
+/// Where a job is in its life; see docs/jobs.md.
+enum JobStatus: String, Codable, Sendable, CaseIterable {
+  case queued
+  case running
+  case succeeded
+  case failed
+  case cancelled
+
+  /// True when nothing happens to the job any more.
+  var isEnded: Bool { self == .succeeded || self == .failed || self == .cancelled }
+}
+
+/// A job as the store keeps it. A value: changes go through `JobStore`.
+struct Job: Sendable, Hashable {
+  let id: Identifier
+  var status: JobStatus = .queued
+  let command: ConversionRequest.Command
+  let model: String
+  let sourceFormat: String
+  let targetFormat: String
+  let config: JobInput
+  /// One file, or the shards of one checkpoint; empty for `convert-config`.
+  let checkpoint: [JobInput]
+  let options: JobOptions
+  let createdAt: Timestamp
+  /// Of the latest attempt.
+  var startedAt: Timestamp?
+  var finishedAt: Timestamp?
+  /// How often the job was started.
+  var attempt = 0
+  /// How far it was when it ended.
+  var progress: JobProgress?
+  /// Sentences for the user, such as `Key not matched: KEY`.
+  var warnings: [String] = []
+  /// Set when the job failed.
+  var error: Problem.Document?
+  /// Set when the job succeeded.
+  var outputs: [JobOutput] = []
+
+  /// The inputs, the config first.
+  var inputs: [JobInput] { [config] + checkpoint }
+}
+
+/// What a client may choose besides model and formats.
+struct JobOptions: Sendable, Hashable, Codable {
+  /// Leave keys out that no rule matches, instead of failing.
+  var dropUnmatchedKeys = false
+}
+
+/// A file that a job made.
+struct JobOutput: Sendable, Hashable {
+  let name: FileName
+  /// Bytes.
+  let size: Int
+  /// Lower-case hexadecimal.
+  let sha256: String
+}
+
+/// How far an attempt is: bytes downloaded while fetching, bytes of tensor data after that.
+struct JobProgress: Sendable, Hashable, Codable {
+  /// Nil when the job is not running.
+  var phase: String?
+  var bytesDone = 0
+  var bytesTotal = 0
+  var tensorsDone = 0
+  var tensorsTotal = 0
+}
+
+extension JobProgress {
+  /// The progress of a conversion.
+  init(_ progress: ConversionProgress) {
+    self.init(
+      phase: progress.phase.rawValue, bytesDone: progress.bytesDone, bytesTotal: progress.bytesTotal,
+      tensorsDone: progress.tensorsDone, tensorsTotal: progress.tensorsTotal)
+  }
+}

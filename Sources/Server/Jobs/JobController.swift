@@ -1,0 +1,151 @@
+import Core
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOPosix
+
+/// `/v1/jobs`: submitting, following, cancelling and downloading.
+struct JobController: Sendable {
+  let store: any JobStore
+  let uploads: any UploadStore
+  let models: ModelDirectory
+  let data: DataFolder
+  let running: RunningJobs
+  let signal: WorkSignal
+  /// Bytes of one file of a multipart submission.
+  let fileLimit: Int
+
+  /// Bytes of a JSON submission, and of the fields of a multipart one: an inline config and some room.
+  private static let fieldLimit = Limits.standard.configBytes + (64 << 10)
+  private static let pageLimit = 200
+
+  /// `POST /v1/jobs`.
+  @Sendable func submit(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let contentType = request.headers[.contentType] ?? ""
+    var received: [Upload] = []
+    var submission: JobSubmission
+    if let boundary = MultipartParser.boundary(inContentType: contentType) {
+      let form = MultipartSubmission(folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit)
+      let result = try await form.read(request, boundary: boundary)
+      submission = result.submission
+      received = result.uploads
+    } else if HeaderParameters(contentType).value.lowercased() == "application/json" {
+      var body = BodyReader(request)
+      submission = try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView))
+    } else {
+      throw Problem(
+        .unsupportedMediaType, .unsupportedMediaType,
+        "submit a job as application/json or as multipart/form-data with a boundary",
+        headers: [.accept: "application/json, multipart/form-data"])
+    }
+    let job: Job
+    do {
+      job = try await submission.job(models: models, uploads: uploads)
+      try await store.insert(job, bringing: received)
+    } catch {
+      let ids = received.map(\.id)
+      await blocking { for id in ids { data.removeUpload(id) } }
+      if case JobStoreError.unknownUpload(let id) = error {
+        throw Problem.invalid(field: "checkpoint", "no upload has the id \(id)")
+      }
+      throw error
+    }
+    signal.notify()
+    context.logger.info("job queued", metadata: ["job": "\(job.id)", "model": "\(job.model)"])
+    var response = try JSONBody.response(document(job), status: .accepted)
+    response.headers[.location] = "/v1/jobs/\(job.id)"
+    return response
+  }
+
+  /// `GET /v1/jobs?status=&model=&limit=&cursor=`, newest first.
+  @Sendable func list(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    var filter = JobFilter()
+    var cursor: Identifier?
+    var limit = 50
+    var findings: [Problem.Finding] = []
+    for (name, value) in request.uri.queryParameters {
+      switch name {
+      case "status":
+        filter.status = JobStatus(rawValue: String(value))
+        if filter.status == nil {
+          let all = JobStatus.allCases.map(\.rawValue).joined(separator: ", ")
+          findings.append(.init(field: "status", "status must be one of \(all)"))
+        }
+      case "model":
+        filter.model = String(value)
+      case "limit":
+        limit = Int(value) ?? 0
+        if !(1...Self.pageLimit).contains(limit) {
+          findings.append(.init(field: "limit", "limit must be a number from 1 to \(Self.pageLimit)"))
+        }
+      case "cursor":
+        cursor = Identifier(String(value))
+        if cursor == nil { findings.append(.init(field: "cursor", "cursor must be a next_cursor of a former page")) }
+      default:
+        findings.append(.init(field: String(name), "there is no query parameter \(name)"))
+      }
+    }
+    guard findings.isEmpty else { throw Problem.invalid(findings) }
+    // One more than asked for tells whether there is a next page.
+    let jobs = try await store.jobs(matching: filter, after: cursor, limit: limit + 1)
+    let page = jobs.prefix(limit)
+    return try JSONBody.response(
+      JobListDocument(jobs: page.map(document), nextCursor: jobs.count > limit ? page.last?.id : nil))
+  }
+
+  /// `GET` and `HEAD /v1/jobs/{job}`.
+  @Sendable func get(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let response = try JSONBody.response(document(try await find(context)))
+    return request.method == .head ? response.headOnly : response
+  }
+
+  /// `DELETE /v1/jobs/{job}`: 200 with the cancelled job, or 204 when an ended job was removed with its files.
+  @Sendable func delete(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let id = try await find(context).id
+    switch try await store.cancel(id, at: .now) {
+    case .cancelled(let job):
+      running.stop(id, .cancelled)
+      context.logger.info("job cancelled", metadata: ["job": "\(id)"])
+      return try JSONBody.response(document(job))
+    case .ended:
+      guard let uploads = try await store.delete(id) else { throw Self.notFound(id.description) }
+      await blocking {
+        data.removeOutputs(of: id)
+        for upload in uploads { data.removeUpload(upload) }
+      }
+      context.logger.info("job deleted", metadata: ["job": "\(id)"])
+      return Response(status: .noContent)
+    case .missing:
+      throw Self.notFound(id.description)
+    }
+  }
+
+  /// `GET` and `HEAD /v1/jobs/{job}/outputs/{output}`.
+  @Sendable func download(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let job = try await find(context)
+    let name = try context.parameters.require("output")
+    guard let output = job.outputs.first(where: { $0.name.description == name }) else {
+      throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no output \(name)")
+    }
+    return try await FileDownload(
+      path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
+    ).response(to: request)
+  }
+
+  private func document(_ job: Job) -> JobDocument {
+    JobDocument(job: job, live: job.status == .running ? running.progress(of: job.id) : nil)
+  }
+
+  private func find(_ context: BasicRequestContext) async throws -> Job {
+    let text = try context.parameters.require("job")
+    guard let id = Identifier(text), let job = try await store.job(id) else { throw Self.notFound(text) }
+    return job
+  }
+
+  private func blocking(_ work: @escaping @Sendable () -> Void) async {
+    _ = try? await NIOThreadPool.singleton.runIfActive(work)
+  }
+
+  private static func notFound(_ id: String) -> Problem { .notFound("no job has the id \(id)") }
+}

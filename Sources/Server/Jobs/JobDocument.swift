@@ -1,0 +1,110 @@
+import Core
+
+/// A job as clients see it.
+struct JobDocument: Encodable, Sendable {
+  /// An output to download.
+  struct Output: Encodable, Sendable {
+    let name: FileName
+    let size: Int
+    let sha256: String
+    let url: String
+  }
+
+  /// An input as it was asked for. An inline config is not repeated, and the query of a URL, which may hold a
+  /// signature, is left out.
+  struct Input: Encodable, Sendable {
+    let filename: FileName
+    let upload: Identifier?
+    let url: String?
+    let inline: Bool?
+  }
+
+  /// All inputs.
+  struct Inputs: Encodable, Sendable {
+    let config: Input
+    let checkpoint: [Input]
+  }
+
+  let job: Job
+  /// Of the running attempt, from memory; nil when the job does not run.
+  let live: JobProgress?
+
+  private enum CodingKeys: String, CodingKey {
+    case id, status, command, model, srcFmt, tgtFmt, createdAt, startedAt, finishedAt, attempt, progress, warnings
+    case error, outputs, inputs, options, url
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(job.id, forKey: .id)
+    try container.encode("/v1/jobs/\(job.id)", forKey: .url)
+    try container.encode(job.status, forKey: .status)
+    try container.encode(job.command.rawValue, forKey: .command)
+    try container.encode(job.model, forKey: .model)
+    try container.encode(job.sourceFormat, forKey: .srcFmt)
+    try container.encode(job.targetFormat, forKey: .tgtFmt)
+    try container.encode(job.createdAt, forKey: .createdAt)
+    // Absent values are null, so that every job has every field.
+    try container.encode(job.startedAt, forKey: .startedAt)
+    try container.encode(job.finishedAt, forKey: .finishedAt)
+    try container.encode(job.attempt, forKey: .attempt)
+    try container.encode(ProgressDocument(live ?? job.progress ?? JobProgress()), forKey: .progress)
+    try container.encode(job.warnings, forKey: .warnings)
+    try container.encode(job.error, forKey: .error)
+    try container.encode(outputs, forKey: .outputs)
+    try container.encode(
+      Inputs(config: Self.input(job.config), checkpoint: job.checkpoint.map(Self.input)), forKey: .inputs)
+    try container.encode(job.options, forKey: .options)
+  }
+
+  private var outputs: [Output] {
+    job.outputs.map {
+      Output(
+        name: $0.name, size: $0.size, sha256: $0.sha256,
+        url: "/v1/jobs/\(job.id)/outputs/\(PercentEncoding.encode($0.name.description))")
+    }
+  }
+
+  private static func input(_ input: JobInput) -> Input {
+    switch input {
+    case .upload(let id, let name): Input(filename: name, upload: id, url: nil, inline: nil)
+    case .url(let url, let name): Input(filename: name, upload: nil, url: url.withoutQuery, inline: nil)
+    case .inline(_, let name): Input(filename: name, upload: nil, url: nil, inline: true)
+    }
+  }
+}
+
+/// Progress with `phase` present even when it is null.
+private struct ProgressDocument: Encodable {
+  private enum CodingKeys: String, CodingKey {
+    case phase, bytesDone, bytesTotal, tensorsDone, tensorsTotal
+  }
+
+  let progress: JobProgress
+
+  init(_ progress: JobProgress) { self.progress = progress }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(progress.phase, forKey: .phase)
+    try container.encode(progress.bytesDone, forKey: .bytesDone)
+    try container.encode(progress.bytesTotal, forKey: .bytesTotal)
+    try container.encode(progress.tensorsDone, forKey: .tensorsDone)
+    try container.encode(progress.tensorsTotal, forKey: .tensorsTotal)
+  }
+}
+
+/// A page of jobs.
+struct JobListDocument: Encodable, Sendable {
+  let jobs: [JobDocument]
+  /// Pass it as `cursor` for the next page; null on the last one.
+  let nextCursor: Identifier?
+
+  private enum CodingKeys: String, CodingKey { case jobs, nextCursor }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(jobs, forKey: .jobs)
+    try container.encode(nextCursor, forKey: .nextCursor)
+  }
+}

@@ -1,0 +1,99 @@
+/// Where jobs live. The conformance suite in Tests/Server/Jobs states what every implementation must do.
+///
+/// Functions marked `async` are for request handlers. The others block and are for worker threads. Both sides may be
+/// called from any thread at any time; each call is one transaction.
+///
+/// A worker holds a job by a *lease*: the id of the job, and a *fence* that grows with every claim. A lease that was
+/// taken away (cancelled, expired, deleted) has a stale fence, and every call with it answers `false` and changes
+/// nothing. That is what keeps a worker which was frozen for an hour from publishing.
+protocol JobStore: Sendable {
+  /// Adds a queued job and the uploads that came with it, all or nothing.
+  ///
+  /// Throws `JobStoreError.unknownUpload` when an input refers to an upload that does not exist.
+  func insert(_ job: Job, bringing uploads: [Upload]) async throws
+
+  /// The job, or nil.
+  func job(_ id: Identifier) async throws -> Job?
+
+  /// Jobs, newest first, from the one after `cursor` on; at most `limit`. Complexity: O(limit) with the indexes.
+  func jobs(matching filter: JobFilter, after cursor: Identifier?, limit: Int) async throws -> [Job]
+
+  /// Cancels a queued or running job at once; the lease of its worker becomes stale.
+  func cancel(_ id: Identifier, at now: Timestamp) async throws -> CancelOutcome
+
+  /// Removes an ended job. Answers the uploads that came with it and went with it; nil when there is no such ended job.
+  func delete(_ id: Identifier) async throws -> [Identifier]?
+
+  /// Takes the oldest queued job, if there is one, and counts an attempt. Never the same job twice at a time.
+  func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob?
+
+  /// Extends leases. Answers those that are stale.
+  func extend(_ leases: [Lease], until: Timestamp) throws -> [Lease]
+
+  /// Ends a job as succeeded. `publish` makes the outputs visible; it runs inside the transaction, and when it throws
+  /// nothing has changed.
+  func complete(_ lease: Lease, with result: JobResult, at now: Timestamp, publish: () throws -> Void) throws -> Bool
+
+  /// Ends a job as failed.
+  func fail(
+    _ lease: Lease, with error: Problem.Document, progress: JobProgress?, at now: Timestamp
+  ) throws -> Bool
+
+  /// Puts a job back into the queue. The attempt is not counted when `isCounted` is false.
+  func release(_ lease: Lease, isCounted: Bool) throws -> Bool
+
+  /// Puts running jobs back whose lease ended before `now`, or all of them when `now` is nil (at start, when no worker
+  /// can be alive). A job with `maximumAttempts` behind it fails instead.
+  func requeueAbandoned(before now: Timestamp?, maximumAttempts: Int, at time: Timestamp) throws -> [RequeuedJob]
+
+  /// The ids of all succeeded jobs: those whose output folders may stay. For the sweep at start.
+  func succeededJobs() throws -> Set<Identifier>
+}
+
+/// What a listing asks for; nil means any.
+struct JobFilter: Sendable, Hashable {
+  var status: JobStatus?
+  var model: String?
+}
+
+/// The right of one worker to end one attempt of a job.
+struct Lease: Sendable, Hashable {
+  let job: Identifier
+  let fence: Int
+}
+
+/// A job together with the lease on it.
+struct ClaimedJob: Sendable {
+  let job: Job
+  let lease: Lease
+}
+
+/// What a successful attempt leaves behind.
+struct JobResult: Sendable {
+  var outputs: [JobOutput]
+  var warnings: [String]
+  var progress: JobProgress
+}
+
+/// What came of a cancellation.
+enum CancelOutcome: Sendable, Hashable {
+  /// The job was queued or running and is cancelled now.
+  case cancelled(Job)
+  /// The job had ended before.
+  case ended(Job)
+  /// There is no such job.
+  case missing
+}
+
+/// A job whose worker is gone.
+struct RequeuedJob: Sendable, Hashable {
+  let id: Identifier
+  /// `queued`, or `failed` when it has no attempts left.
+  let status: JobStatus
+}
+
+/// What a store refuses.
+enum JobStoreError: Error, Hashable {
+  /// No such upload.
+  case unknownUpload(Identifier)
+}

@@ -1,0 +1,207 @@
+import Core
+import Foundation
+
+/// A submission being read: fields as they came, then one check that names everything that is wrong.
+///
+/// JSON and multipart bodies both end up here.
+struct JobSubmission {
+  /// A config or a checkpoint file that is not checked yet.
+  enum Input {
+    /// A file of this very request.
+    case received(Upload)
+    /// A JSON value: `{"upload": ...}`, `{"url": ...}`, `{"hub": ...}` or `{"inline": ...}`, and its text.
+    case json(JSONTree, text: Substring)
+  }
+
+  /// Plain fields by name.
+  var fields: [String: JSONTree] = [:]
+  var config: [Input] = []
+  var checkpoint: [Input] = []
+  private(set) var findings: [Problem.Finding] = []
+
+  /// The plain fields.
+  static let plainFields: Set = ["command", "model", "src_fmt", "tgt_fmt", "options"]
+
+  init() {}
+
+  /// Reads a JSON body.
+  init(json data: Data) throws {
+    guard case .object(let members) = try JSONTree.parse(data) else {
+      throw Problem.malformed("the body must be a JSON object")
+    }
+    let text = String(decoding: data, as: UTF8.self)[...]
+    for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+      switch name {
+      case "config", "checkpoint":
+        add(value, text: JSONSlices.member(name, of: text) ?? "", to: name)
+      default:
+        add(value, field: name)
+      }
+    }
+  }
+
+  /// Adds a plain field.
+  mutating func add(_ value: JSONTree, field name: String) {
+    if !Self.plainFields.contains(name) {
+      findings.append(.init(field: name, "there is no field \(name)"))
+    } else if fields.updateValue(value, forKey: name) != nil {
+      findings.append(.init(field: name, "\(name) is given twice"))
+    }
+  }
+
+  /// Adds an input given as JSON; a checkpoint may be an array of inputs.
+  mutating func add(_ value: JSONTree, text: Substring, to field: String) {
+    if case .null = value { return }
+    if field == "config" {
+      config.append(.json(value, text: text))
+    } else if case .array(let items) = value {
+      // Checkpoints have no inline form, so their text is not needed.
+      checkpoint += items.map { .json($0, text: "") }
+    } else {
+      checkpoint.append(.json(value, text: ""))
+    }
+  }
+
+  /// Adds a file of this request.
+  mutating func add(_ upload: Upload, to field: String) {
+    if field == "config" {
+      config.append(.received(upload))
+    } else {
+      checkpoint.append(.received(upload))
+    }
+  }
+
+  /// Checks everything and makes the job. Throws `Problem` 422 with one finding for each fault.
+  mutating func job(models: ModelDirectory, uploads: any UploadStore) async throws -> Job {
+    let commandText = string("command", default: "convert")
+    let command = ConversionRequest.Command(rawValue: commandText)
+    if command == nil, !commandText.isEmpty {
+      let names = ConversionRequest.Command.allCases.map(\.rawValue).joined(separator: " or ")
+      findings.append(.init(field: "command", "command must be \(names)"))
+    }
+    let model = string("model")
+    let source = string("src_fmt")
+    let target = string("tgt_fmt")
+    if !model.isEmpty, !source.isEmpty, !target.isEmpty {
+      findings += models.findings(model: model, source: source, target: target)
+    }
+    let options = readOptions()
+
+    if config.count != 1 {
+      findings.append(.init(field: "config", config.isEmpty ? "config is missing" : "there may be one config only"))
+    }
+    if command == .convert, checkpoint.isEmpty {
+      findings.append(.init(field: "checkpoint", "checkpoint is missing"))
+    }
+    if command == .convertConfig, !checkpoint.isEmpty {
+      findings.append(.init(field: "checkpoint", "convert-config takes no checkpoint"))
+    }
+    var configInput: JobInput?
+    for input in config.prefix(1) {
+      configInput = try await resolve(input, field: "config", source: source, uploads: uploads)
+    }
+    var checkpointInputs: [JobInput] = []
+    for (index, input) in checkpoint.enumerated() {
+      let field = checkpoint.count == 1 ? "checkpoint" : "checkpoint[\(index)]"
+      if let input = try await resolve(input, field: field, source: source, uploads: uploads) {
+        checkpointInputs.append(input)
+      }
+    }
+    let names = checkpointInputs.map(\.name)
+    if Set(names).count != names.count {
+      findings.append(.init(field: "checkpoint", "two checkpoint files have the same name"))
+    }
+    guard findings.isEmpty, let command, let configInput else { throw Problem.invalid(findings) }
+    return Job(
+      id: .generate(), command: command, model: model, sourceFormat: source, targetFormat: target,
+      config: configInput, checkpoint: checkpointInputs, options: options, createdAt: .now)
+  }
+
+  /// A required string; empty when a finding was recorded.
+  private mutating func string(_ name: String, default standard: String? = nil) -> String {
+    switch fields[name] {
+    case .string(let text) where !text.isEmpty && text.utf8.count <= 200: return text
+    case nil where standard != nil: return standard ?? ""
+    case nil: findings.append(.init(field: name, "\(name) is missing"))
+    default: findings.append(.init(field: name, "\(name) must be a string of 1 to 200 bytes"))
+    }
+    return ""
+  }
+
+  private mutating func readOptions() -> JobOptions {
+    var options = JobOptions()
+    switch fields["options"] {
+    case nil, .null: break
+    case .object(let members):
+      for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+        switch (name, value) {
+        case ("drop_unmatched_keys", .bool(let flag)): options.dropUnmatchedKeys = flag
+        case ("drop_unmatched_keys", _):
+          findings.append(.init(field: "options.\(name)", "options.\(name) must be true or false"))
+        default:
+          findings.append(.init(field: "options.\(name)", "there is no option \(name)"))
+        }
+      }
+    default:
+      findings.append(.init(field: "options", "options must be an object"))
+    }
+    return options
+  }
+
+  /// Checks one input; nil when a finding was recorded.
+  private mutating func resolve(
+    _ input: Input, field: String, source: String, uploads: any UploadStore
+  ) async throws -> JobInput? {
+    guard case .json(let value, let text) = input else {
+      if case .received(let upload) = input { return .upload(upload.id, upload.name) }
+      return nil
+    }
+    func refuse(_ message: String, code: ProblemCode = .invalidRequest) -> JobInput? {
+      findings.append(.init(field: field, "\(field): \(message)", code: code))
+      return nil
+    }
+    let forms = "an input is one of {\"upload\": ID}, {\"url\": \"https://...\"} and, for a config, {\"inline\": {...}}"
+    guard case .object(let members) = value, members.count == 1, let (form, content) = members.first else {
+      if case .object(let members) = value, members["hub"] != nil { return refuseHub(field) }
+      return refuse(forms)
+    }
+    switch (form, content) {
+    case ("upload", .string(let text)):
+      guard let id = Identifier(text), let upload = try await uploads.upload(id) else {
+        return refuse("no upload has the id \(text)")
+      }
+      return .upload(id, upload.name)
+    case ("url", .string(let text)):
+      do {
+        let url = try SourceURL(text)
+        let fallback = field == "config" ? Self.configName(isCS: source != "hf") : "checkpoint.bin"
+        guard let name = url.fileName ?? FileName(fallback) else { return refuse(FileName.rule) }
+        return .url(url, name)
+      } catch {
+        return refuse(error.reason)
+      }
+    case ("hub", _):
+      return refuseHub(field)
+    case ("inline", .object):
+      guard field == "config" else { return refuse("only a config can be given inline") }
+      let slice = JSONSlices.member("inline", of: text).map(String.init) ?? ""
+      guard slice.utf8.count <= Limits.standard.configBytes else {
+        return refuse("an inline config may have at most \(Limits.standard.configBytes) bytes")
+      }
+      return FileName("config.json").map { .inline(slice, $0) }
+    default:
+      return refuse(forms)
+    }
+  }
+
+  private mutating func refuseHub(_ field: String) -> JobInput? {
+    findings.append(
+      .init(
+        field: field,
+        "\(field): hub references are not available in this version; give the URL of each file as {\"url\": ...}",
+        code: .notAvailable))
+    return nil
+  }
+
+  private static func configName(isCS: Bool) -> String { isCS ? "config.yaml" : "config.json" }
+}

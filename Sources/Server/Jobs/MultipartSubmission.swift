@@ -1,0 +1,110 @@
+import Foundation
+import Hummingbird
+import NIOCore
+
+/// Reads a submission that is multipart/form-data. Files go to disk as they arrive.
+///
+/// Parts with a file name are `config` and `checkpoint` files, the latter as often as there are shards. Parts without
+/// are the plain fields; `options`, and `config` or `checkpoint` without a file name, are JSON.
+struct MultipartSubmission {
+  let folder: DataFolder
+  /// Bytes of one file.
+  let fileLimit: Int
+  /// Bytes of all fields that are no files.
+  let fieldLimit: Int
+
+  /// What a body held.
+  struct Result {
+    var submission: JobSubmission
+    /// In their place on disk, without records yet.
+    var uploads: [Upload]
+  }
+
+  /// Reads the whole body. When it throws, no file is left.
+  func read(_ request: Request, boundary: String) async throws -> Result {
+    var uploads: [Upload] = []
+    var receiver: UploadReceiver?
+    do {
+      let submission = try await read(request, boundary: boundary, uploads: &uploads, receiver: &receiver)
+      return Result(submission: submission, uploads: uploads)
+    } catch {
+      await receiver?.discard()
+      for upload in uploads { folder.removeUpload(upload.id) }
+      if let malformed = error as? MultipartParser.Malformed {
+        throw Problem.malformed("the body is not valid multipart/form-data: \(malformed.reason)")
+      }
+      throw error
+    }
+  }
+
+  private func read(
+    _ request: Request, boundary: String, uploads: inout [Upload], receiver: inout UploadReceiver?
+  ) async throws -> JobSubmission {
+    var submission = JobSubmission()
+    var parser = MultipartParser(boundary: boundary)
+    var body = BodyReader(request)
+    var field = ""
+    var text = ByteBuffer()
+    var fieldBytes = 0
+    while let piece = try await body.next() {
+      parser.append(piece)
+      while let event = try parser.next() {
+        switch event {
+        case .begin(let name, let filename):
+          field = name
+          text = ByteBuffer()
+          if let filename { receiver = try await open(filename, field: name) }
+        case .body(let bytes):
+          if let receiver {
+            try await receiver.receive(bytes)
+          } else {
+            fieldBytes += bytes.readableBytes
+            guard fieldBytes <= fieldLimit else { throw Problem.tooLarge("all fields together", limit: fieldLimit) }
+            text.writeImmutableBuffer(bytes)
+          }
+        case .end:
+          if let open = receiver {
+            let upload = try await open.finish()
+            receiver = nil
+            uploads.append(upload)
+            submission.add(upload, to: field)
+          } else {
+            try add(Data(text.readableBytesView), field: field, to: &submission)
+          }
+        }
+      }
+    }
+    guard parser.isComplete else { throw Problem.malformed("the multipart body has no closing boundary") }
+    return submission
+  }
+
+  private func open(_ filename: String, field: String) async throws -> UploadReceiver {
+    guard field == "config" || field == "checkpoint" else {
+      throw Problem.invalid(field: field, "only config and checkpoint can be files")
+    }
+    // Some clients send a whole path; the last component is the name.
+    let last = filename.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init) ?? filename
+    guard let name = FileName(last) else { throw Problem.invalid(field: field, "\(field): \(FileName.rule)") }
+    return try await UploadReceiver(name: name, folder: folder, limit: fileLimit)
+  }
+
+  private func add(_ data: Data, field: String, to submission: inout JobSubmission) throws {
+    guard let text = String(validating: data, as: UTF8.self) else {
+      throw Problem.invalid(field: field, "\(field) is not UTF-8")
+    }
+    switch field {
+    case "config", "checkpoint":
+      guard let value = try? JSONTree.parse(data) else {
+        throw Problem.invalid(field: field, "\(field) must be a file (curl -F \(field)=@FILE) or an input as JSON")
+      }
+      submission.add(value, text: text[...], to: field)
+    case "options":
+      guard let value = try? JSONTree.parse(data) else {
+        throw Problem.invalid(field: field, "options must be a JSON object")
+      }
+      submission.add(value, field: field)
+    default:
+      submission.add(.string(text), field: field)
+    }
+  }
+}

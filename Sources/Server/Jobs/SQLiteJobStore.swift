@@ -1,0 +1,193 @@
+import Core
+import Foundation
+import GRDB
+import HTTPTypes
+
+/// The job store in SQLite. Every call is one transaction that is on the disk when it returns.
+struct SQLiteJobStore: JobStore {
+  let database: Database
+
+  func insert(_ job: Job, bringing uploads: [Upload]) async throws {
+    try await database.pool.write { db in
+      for upload in uploads { try SQLiteUploadStore.insert(upload, job: job.id, into: db) }
+      try db.execute(
+        sql: Statements.insertJob,
+        arguments: [
+          "id": job.id.description, "command": job.command.rawValue, "model": job.model,
+          "source_format": job.sourceFormat, "target_format": job.targetFormat,
+          "config": JSONBody.text(job.config), "checkpoint": JSONBody.text(job.checkpoint),
+          "options": JSONBody.text(job.options), "created_at": job.createdAt.milliseconds,
+        ])
+      for id in job.inputs.compactMap(\.upload) {
+        guard try Bool.fetchOne(db, sql: Statements.uploadExists, arguments: ["id": id.description]) == true else {
+          throw JobStoreError.unknownUpload(id)
+        }
+        try db.execute(
+          sql: Statements.insertJobUpload, arguments: ["job": job.id.description, "upload": id.description])
+      }
+    }
+  }
+
+  func job(_ id: Identifier) async throws -> Job? {
+    try await database.pool.read { try Self.job(id, in: $0) }
+  }
+
+  func jobs(matching filter: JobFilter, after cursor: Identifier?, limit: Int) async throws -> [Job] {
+    let sql = Statements.jobs(byStatus: filter.status != nil, byModel: filter.model != nil, afterCursor: cursor != nil)
+    var arguments: StatementArguments = ["limit": limit]
+    if let status = filter.status { arguments += ["status": status.rawValue] }
+    if let model = filter.model { arguments += ["model": model] }
+    if let cursor { arguments += ["cursor": cursor.description] }
+    return try await database.pool.read { [arguments] db in
+      try Row.fetchAll(db, sql: sql, arguments: arguments).map { try Self.job($0, in: db) }
+    }
+  }
+
+  func cancel(_ id: Identifier, at now: Timestamp) async throws -> CancelOutcome {
+    try await database.pool.write { db in
+      try db.execute(
+        sql: Statements.cancelJob, arguments: ["id": id.description, "now": now.milliseconds])
+      let isCancelled = db.changesCount > 0
+      guard let job = try Self.job(id, in: db) else { return .missing }
+      return isCancelled ? .cancelled(job) : .ended(job)
+    }
+  }
+
+  func delete(_ id: Identifier) async throws -> [Identifier]? {
+    try await database.pool.write { db in
+      guard try Bool.fetchOne(db, sql: Statements.isEnded, arguments: ["id": id.description]) == true else {
+        return nil
+      }
+      let job: StatementArguments = ["job": id.description]
+      try db.execute(sql: Statements.adoptSharedUploads, arguments: job)
+      let uploads = try String.fetchAll(db, sql: Statements.uploadsOfJob, arguments: job)
+      try db.execute(sql: Statements.deleteUploadsOfJob, arguments: job)
+      try db.execute(sql: Statements.deleteJob, arguments: ["id": id.description])
+      return uploads.compactMap(Identifier.init)
+    }
+  }
+
+  func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob? {
+    try database.pool.write { db in
+      let row = try Row.fetchOne(
+        db, sql: Statements.claimJob,
+        arguments: ["worker": worker, "now": now.milliseconds, "lease_until": leaseUntil.milliseconds])
+      guard let row else { return nil }
+      let job = try Self.job(row, in: db)
+      return ClaimedJob(job: job, lease: Lease(job: job.id, fence: row["fence"]))
+    }
+  }
+
+  func extend(_ leases: [Lease], until: Timestamp) throws -> [Lease] {
+    try database.pool.write { db in
+      try leases.filter { lease in
+        try !Self.update(db, Statements.extendLease, lease, ["until": until.milliseconds])
+      }
+    }
+  }
+
+  func complete(_ lease: Lease, with result: JobResult, at now: Timestamp, publish: () throws -> Void) throws -> Bool {
+    try database.pool.write { db in
+      let changes: StatementArguments = [
+        "now": now.milliseconds, "progress": try JSONBody.text(result.progress),
+        "warnings": try JSONBody.text(result.warnings),
+      ]
+      guard try Self.update(db, Statements.completeJob, lease, changes) else { return false }
+      for output in result.outputs {
+        try db.execute(
+          sql: Statements.insertOutput,
+          arguments: [
+            "job": lease.job.description, "name": output.name.description, "size": output.size,
+            "sha256": output.sha256,
+          ])
+      }
+      try publish()
+      return true
+    }
+  }
+
+  func fail(
+    _ lease: Lease, with error: Problem.Document, progress: JobProgress?, at now: Timestamp
+  ) throws -> Bool {
+    try database.pool.write { db in
+      let changes: StatementArguments = [
+        "now": now.milliseconds, "progress": try progress.map { try JSONBody.text($0) },
+        "error": try JSONBody.text(error),
+      ]
+      return try Self.update(db, Statements.failJob, lease, changes)
+    }
+  }
+
+  func release(_ lease: Lease, isCounted: Bool) throws -> Bool {
+    try database.pool.write { db in
+      try Self.update(db, Statements.releaseJob, lease, ["uncounted": isCounted ? 0 : 1])
+    }
+  }
+
+  func requeueAbandoned(before now: Timestamp?, maximumAttempts: Int, at time: Timestamp) throws -> [RequeuedJob] {
+    let error = Problem(
+      .internalServerError, .internal, title: ErrorKind.internal.title,
+      "the service stopped \(maximumAttempts) times while it ran this job; it was given up"
+    ).document
+    return try database.pool.write { db in
+      let before = now?.milliseconds ?? Int.max
+      let failed = try String.fetchAll(
+        db, sql: Statements.failExhausted,
+        arguments: [
+          "now": time.milliseconds, "before": before, "maximum_attempts": maximumAttempts,
+          "error": try JSONBody.text(error),
+        ])
+      let queued = try String.fetchAll(db, sql: Statements.requeueAbandoned, arguments: ["before": before])
+      return failed.compactMap(Identifier.init).map { RequeuedJob(id: $0, status: .failed) }
+        + queued.compactMap(Identifier.init).map { RequeuedJob(id: $0, status: .queued) }
+    }
+  }
+
+  func succeededJobs() throws -> Set<Identifier> {
+    try database.pool.read { Set(try String.fetchAll($0, sql: Statements.succeededJobs).compactMap(Identifier.init)) }
+  }
+
+  /// Runs an update that is bound to a lease; false when the lease is stale.
+  private static func update(
+    _ db: GRDB.Database, _ sql: String, _ lease: Lease, _ arguments: StatementArguments
+  ) throws -> Bool {
+    try db.execute(sql: sql, arguments: arguments + ["id": lease.job.description, "fence": lease.fence])
+    return db.changesCount > 0
+  }
+
+  private static func job(_ id: Identifier, in db: GRDB.Database) throws -> Job? {
+    try Row.fetchOne(db, sql: Statements.job, arguments: ["id": id.description]).map { try job($0, in: db) }
+  }
+
+  /// Reads a row. Throws `CorruptRow` when the database was edited by hand.
+  private static func job(_ row: Row, in db: GRDB.Database) throws -> Job {
+    guard let id = Identifier(row["id"]), let status = JobStatus(rawValue: row["status"]),
+      let command = ConversionRequest.Command(rawValue: row["command"])
+    else { throw CorruptRow(table: "jobs", id: row["id"]) }
+    var job = Job(
+      id: id, status: status, command: command, model: row["model"], sourceFormat: row["source_format"],
+      targetFormat: row["target_format"], config: try JSONBody.decode(JobInput.self, from: row["config"]),
+      checkpoint: try JSONBody.decode([JobInput].self, from: row["checkpoint"]),
+      options: try JSONBody.decode(JobOptions.self, from: row["options"]),
+      createdAt: Timestamp(milliseconds: row["created_at"]))
+    job.startedAt = (row["started_at"] as Int?).map(Timestamp.init(milliseconds:))
+    job.finishedAt = (row["finished_at"] as Int?).map(Timestamp.init(milliseconds:))
+    job.attempt = row["attempt"]
+    job.progress = try (row["progress"] as String?).map { try JSONBody.decode(JobProgress.self, from: $0) }
+    job.warnings = try JSONBody.decode([String].self, from: row["warnings"])
+    job.error = try (row["error"] as String?).map { try JSONBody.decode(Problem.Document.self, from: $0) }
+    if status == .succeeded {
+      job.outputs = try Row.fetchAll(db, sql: Statements.outputs, arguments: ["job": id.description]).map { row in
+        guard let name = FileName(row["name"]) else { throw CorruptRow(table: "outputs", id: row["job"]) }
+        return JobOutput(name: name, size: row["size"], sha256: row["sha256"])
+      }
+    }
+    return job
+  }
+}
+
+/// A row that no version of the service wrote.
+struct CorruptRow: Error {
+  let table: String
+  let id: String
+}

@@ -1,0 +1,39 @@
+import Foundation
+
+/// Wakes worker threads: when a job was added, when the service stops, and at the latest after a given time.
+final class WorkSignal: Sendable {
+  /// Guards both counters. `nonisolated(unsafe)`: they are touched with the condition locked only.
+  private let condition = NSCondition()
+  nonisolated(unsafe) private var generation = 0
+  nonisolated(unsafe) private var isStopped = false
+
+  /// What a waiter has seen; compare-and-wait closes the gap between looking for work and going to sleep.
+  var current: Int { condition.withLock { generation } }
+
+  /// True once `stop` was called.
+  var hasStopped: Bool { condition.withLock { isStopped } }
+
+  /// Wakes all threads: there may be work.
+  func notify() {
+    condition.withLock {
+      generation += 1
+      condition.broadcast()
+    }
+  }
+
+  /// Wakes all threads for good.
+  func stop() {
+    condition.withLock {
+      isStopped = true
+      condition.broadcast()
+    }
+  }
+
+  /// Sleeps until `notify` was called after `seen` was read, until `stop`, or until the time is over.
+  func wait(after seen: Int, atMost time: Duration) {
+    let deadline = Date(timeIntervalSinceNow: time.seconds)
+    condition.withLock {
+      while generation == seen, !isStopped, condition.wait(until: deadline) {}
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import Core
+import Foundation
+import Logging
+
+/// Claims jobs and runs them, one at a time, on a thread of its own until the signal stops.
+struct Worker<Runner: ConversionRunner>: Sendable {
+  let name: String
+  let store: any JobStore
+  let data: DataFolder
+  let runner: Runner
+  let fetcher: Fetcher
+  let running: RunningJobs
+  let signal: WorkSignal
+  let settings: JobExecution.ConversionSettings
+  let lease: Duration
+  let logger: Logger
+
+  /// How long a worker without work sleeps before it looks again; jobs that are added wake it at once.
+  private static var idle: Duration { .seconds(2) }
+
+  /// The life of the thread.
+  func run() {
+    while !signal.hasStopped {
+      let seen = signal.current
+      do {
+        let now = Timestamp.now
+        if let claimed = try store.claim(worker: name, at: now, leaseUntil: now.advanced(by: lease)) {
+          run(claimed)
+        } else {
+          signal.wait(after: seen, atMost: Self.idle)
+        }
+      } catch {
+        logger.error("queue not readable", metadata: ["worker": "\(name)", "cause": "\(error)"])
+        signal.wait(after: seen, atMost: Self.idle)
+      }
+    }
+  }
+
+  private func run(_ claimed: ClaimedJob) {
+    let job = claimed.job
+    let lease = claimed.lease
+    var logger = logger
+    logger[metadataKey: "job"] = "\(job.id)"
+    logger[metadataKey: "attempt"] = "\(job.attempt)"
+    let attempt = running.begin(lease)
+    defer { running.end(attempt) }
+    // The service may have begun to stop between the claim and the registration.
+    if signal.hasStopped { attempt.stop(.shutdown) }
+    logger.info("job started", metadata: ["model": "\(job.model)", "worker": "\(name)"])
+    defer { data.removeAttempt(lease) }
+    do {
+      let folder = try data.makeAttempt(lease)
+      let result = try JobExecution(
+        job: job, attempt: attempt, folder: folder, data: data, fetcher: fetcher, settings: settings
+      ).run(runner)
+      guard attempt.stopReason != .shutdown else { throw ConversionError(.cancelled, "stopped") }
+      let isOurs = try store.complete(lease, with: result, at: .now) { try data.publish(lease) }
+      logger.info(isOurs ? "job succeeded" : "job taken away", metadata: ["outputs": "\(result.outputs.count)"])
+    } catch {
+      end(job, attempt, error, logger)
+    }
+  }
+
+  private func end(_ job: Job, _ attempt: Attempt, _ error: any Error, _ logger: Logger) {
+    do {
+      switch attempt.stopReason {
+      case .cancelled, .leaseLost:
+        logger.info("job stopped", metadata: ["reason": "\(attempt.stopReason == .cancelled ? "cancelled" : "lease lost")"])
+      case .shutdown:
+        _ = try store.release(attempt.lease, isCounted: false)
+        logger.info("job requeued", metadata: ["reason": "shutdown"])
+      case nil:
+        let failure =
+          error as? ConversionError
+          ?? ConversionError(
+            .internal, "the service failed; the log has the reason under the job id", cause: String(reflecting: error))
+        var progress = attempt.progress
+        progress.phase = nil
+        let isOurs = try store.fail(
+          attempt.lease, with: Problem(failure).document, progress: progress, at: .now)
+        var metadata: Logger.Metadata = ["code": "\(failure.kind.rawValue)"]
+        if let cause = failure.cause { metadata["cause"] = "\(cause)" }
+        logger.info(isOurs ? "job failed" : "job taken away", metadata: metadata)
+      }
+    } catch {
+      // The lease runs out and the job is requeued: nothing is lost.
+      logger.error("job state not stored", metadata: ["cause": "\(error)"])
+    }
+  }
+}

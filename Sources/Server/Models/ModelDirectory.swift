@@ -1,0 +1,33 @@
+import Core
+
+/// The catalogue as the service sees it: names and pairs, nothing of tensors.
+struct ModelDirectory: Sendable {
+  let listings: [ModelListing]
+
+  /// The listing of a model, by its name or an alias, letter case aside as on the command line.
+  func listing(named name: String) -> ModelListing? {
+    let name = name.lowercased()
+    return listings.first { $0.name == name || $0.aliases.contains(name) }
+  }
+
+  /// What is wrong with a model and a pair; empty when there is a conversion.
+  func findings(model: String, source: String, target: String) -> [Problem.Finding] {
+    guard let listing = listing(named: model) else {
+      return [
+        Problem.Finding(
+          field: "model", "no model is called \(model); GET /v1/models lists them", code: ProblemCode(.unknownModel))
+      ]
+    }
+    if let from = Format(source), let to = Format(target),
+      listing.conversions.contains(where: { $0.source == from && $0.target == to })
+    {
+      return []
+    }
+    let pairs = listing.conversions.map { "\($0.source) to \($0.target)" }.joined(separator: ", ")
+    return [
+      Problem.Finding(
+        field: "tgt_fmt", "\(listing.name) does not convert from \(source) to \(target); it converts \(pairs)",
+        code: ProblemCode(.unsupportedPair))
+    ]
+  }
+}

@@ -1,0 +1,74 @@
+import ArgumentParser
+import Core
+import Foundation
+import Logging
+
+/// `zooport serve`: the job service.
+struct ServeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve",
+    abstract: "Run the conversion service over HTTP.",
+    discussion: """
+      Listens on 127.0.0.1:8080 unless told otherwise and prints the address once it takes connections. Logs go to \
+      standard error, one JSON object a line. Every option can also be given as an environment variable, such as \
+      ZOOPORT_DATA_DIR for --data-dir. SIGTERM stops the service; running jobs go back into the queue.
+      """)
+
+  @Option(help: help("host")) var host: String?
+  @Option(help: help("port")) var port: String?
+  @Option(help: help("data-dir")) var dataDir: String?
+  @Option(help: help("workers")) var workers: String?
+  @Option(help: help("threads")) var threads: String?
+  @Option(help: help("memory-budget")) var memoryBudget: String?
+  @Option(help: help("max-upload")) var maxUpload: String?
+  @Option(help: help("max-fetch")) var maxFetch: String?
+  @Option(help: help("fetch-stall")) var fetchStall: String?
+  @Option(help: help("fetch-attempts")) var fetchAttempts: String?
+  @Option(help: help("allow-private-fetch")) var allowPrivateFetch: String?
+  @Option(help: help("max-attempts")) var maxAttempts: String?
+  @Option(help: help("lease")) var lease: String?
+  @Option(help: help("shutdown")) var shutdown: String?
+  @Option(help: help("log-level")) var logLevel: String?
+
+  /// The flags that were given, by name.
+  var flags: [String: String] {
+    [
+      "host": host, "port": port, "data-dir": dataDir, "workers": workers, "threads": threads,
+      "memory-budget": memoryBudget, "max-upload": maxUpload, "max-fetch": maxFetch, "fetch-stall": fetchStall,
+      "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "max-attempts": maxAttempts,
+      "lease": lease, "shutdown": shutdown, "log-level": logLevel,
+    ].compactMapValues { $0 }
+  }
+
+  func run() async throws {
+    let settings: Settings
+    do {
+      settings = try Settings(flags: flags, environment: ProcessInfo.processInfo.environment)
+    } catch {
+      throw ValidationError(error.description)
+    }
+    // A client that goes away while it is being written to must not end the process.
+    signal(SIGPIPE, SIG_IGN)
+    LoggingSystem.bootstrap { _ in JSONLogHandler(level: settings.logLevel) }
+    let logger = Logger(label: "zooport")
+    do {
+      let app = try App(
+        settings: settings, runner: CoreRunner(), listings: Catalogue.listings, logger: logger)
+      try await app.run { port in
+        let host = settings.host.contains(":") ? "[\(settings.host)]" : settings.host
+        FileHandle.standardOutput.write(Data("Zooport listens on http://\(host):\(port)\n".utf8))
+        logger.info("service started", metadata: ["host": "\(settings.host)", "port": "\(port)"])
+      }
+    } catch {
+      logger.critical("service failed", metadata: ["cause": "\(error)"])
+      throw ExitCode(1)
+    }
+    logger.info("service stopped")
+  }
+
+  private static func help(_ name: String) -> ArgumentHelp {
+    guard let definition = Settings.table.first(where: { $0.name == name }) else { return "" }
+    let standard = definition.standard.isEmpty ? "" : " (default: \(definition.standard))"
+    return ArgumentHelp(stringLiteral: definition.help + standard)
+  }
+}

@@ -1,0 +1,137 @@
+import Core
+import Foundation
+import Logging
+import SystemPackage
+
+/// What an operator decides. Each setting is a flag of `zooport serve` and an environment variable; the flag wins.
+struct Settings: Sendable {
+  var host = "127.0.0.1"
+  var port = 8080
+  var dataFolder = FilePath("zooport-data")
+  var workers = 1
+  var threads = 1
+  var memoryBudget = 256 << 20
+  var maximumUpload = 200 << 30
+  var fetchLimits = Fetcher.Limits()
+  var egress: EgressPolicy
+  var maximumAttempts = 10
+  var lease: Duration = .seconds(30)
+  var shutdown: Duration = .seconds(10)
+  var logLevel = Logger.Level.info
+
+  /// One row of the table that help texts, `deploy/env.example` and docs are made of or checked against.
+  struct Definition: Sendable {
+    /// The flag without its hyphens; the variable follows from it.
+    let name: String
+    /// What holds when neither is given, as text.
+    let standard: String
+    let help: String
+
+    /// `ZOOPORT_` and the name in capitals.
+    var variable: String { "ZOOPORT_" + name.uppercased().split(separator: "-").joined(separator: "_") }
+  }
+
+  /// All settings.
+  static let table: [Definition] = [
+    .init(name: "host", standard: "127.0.0.1", help: "Address to listen on. There is no access control: keep it private."),
+    .init(name: "port", standard: "8080", help: "Port to listen on; 0 takes a free one."),
+    .init(name: "data-dir", standard: "zooport-data", help: "Folder for the database, uploads and outputs."),
+    .init(name: "workers", standard: "number of cores", help: "Jobs that run at the same time."),
+    .init(name: "threads", standard: "number of cores, at most 4", help: "Threads of one conversion."),
+    .init(name: "memory-budget", standard: "256MiB", help: "Bytes that the buffers of one conversion may take."),
+    .init(name: "max-upload", standard: "200GiB", help: "Bytes of the largest file that a client may send."),
+    .init(name: "max-fetch", standard: "200GiB", help: "Bytes of the largest file that the service downloads."),
+    .init(name: "fetch-stall", standard: "30", help: "Seconds after which a stalled download is tried again."),
+    .init(name: "fetch-attempts", standard: "4", help: "Tries of a download."),
+    .init(
+      name: "allow-private-fetch", standard: "",
+      help: "Comma-separated CIDR blocks, addresses and host names that downloads may go to though they are not public."),
+    .init(name: "max-attempts", standard: "10", help: "Starts of a job, after which one that stops the service is given up."),
+    .init(name: "lease", standard: "30", help: "Seconds after which the job of a dead worker is run again."),
+    .init(name: "shutdown", standard: "10", help: "Seconds that open requests have to end when the service stops."),
+    .init(name: "log-level", standard: "info", help: "trace, debug, info, notice, warning, error or critical."),
+  ]
+
+  /// Everything that is wrong with the settings, one line each.
+  struct Invalid: Error, CustomStringConvertible {
+    let problems: [String]
+    var description: String { problems.joined(separator: "\n") }
+  }
+
+  /// Reads the settings. `flags` is by name, `environment` by variable; empty values count as absent.
+  /// Throws `Invalid` with all faults together.
+  init(flags: [String: String], environment: [String: String]) throws(Invalid) {
+    var reader = Reader(flags: flags, environment: environment)
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    egress = try! EgressPolicy()  // No entry, nothing to refuse.
+    host = reader.text("host") ?? host
+    port = reader.number("port", in: 0...65535) ?? port
+    dataFolder = reader.text("data-dir").map { FilePath($0) } ?? dataFolder
+    workers = reader.number("workers", in: 1...256) ?? cores
+    threads = reader.number("threads", in: 1...256) ?? min(cores, 4)
+    memoryBudget = reader.size("memory-budget", atLeast: 1 << 20) ?? memoryBudget
+    maximumUpload = reader.size("max-upload", atLeast: 1) ?? maximumUpload
+    fetchLimits.bytes = reader.size("max-fetch", atLeast: 1) ?? fetchLimits.bytes
+    fetchLimits.stallSeconds = reader.number("fetch-stall", in: 1...3600) ?? fetchLimits.stallSeconds
+    fetchLimits.attempts = reader.number("fetch-attempts", in: 1...100) ?? fetchLimits.attempts
+    if let entries = reader.text("allow-private-fetch") {
+      do {
+        egress = try EgressPolicy(allowing: entries.split(separator: ",").map { String($0.trimmingSpaces) })
+      } catch {
+        reader.refuse("allow-private-fetch", error.entry, "CIDR blocks, addresses or host names")
+      }
+    }
+    maximumAttempts = reader.number("max-attempts", in: 1...1000) ?? maximumAttempts
+    lease = reader.number("lease", in: 3...3600).map { .seconds($0) } ?? lease
+    shutdown = reader.number("shutdown", in: 0...3600).map { .seconds($0) } ?? shutdown
+    if let level = reader.text("log-level") {
+      if let known = Logger.Level(rawValue: level) {
+        logLevel = known
+      } else {
+        reader.refuse("log-level", level, "one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+    }
+    for variable in environment.keys.sorted() where variable.hasPrefix("ZOOPORT_") {
+      if !Self.table.contains(where: { $0.variable == variable }), !Self.foreign.contains(variable) {
+        reader.problems.append("\(variable) is no setting of zooport")
+      }
+    }
+    guard reader.problems.isEmpty else { throw Invalid(problems: reader.problems) }
+  }
+
+  /// Variables with the prefix that tests use and the service does not read.
+  private static let foreign: Set = ["ZOOPORT_BINARY", "ZOOPORT_SHARED"]
+
+  /// Looks values up and collects what is wrong with them.
+  private struct Reader {
+    let flags: [String: String]
+    let environment: [String: String]
+    var problems: [String] = []
+
+    func text(_ name: String) -> String? {
+      if let flag = flags[name] { return flag }
+      guard let definition = Settings.table.first(where: { $0.name == name }) else { return nil }
+      return environment[definition.variable].flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    mutating func number(_ name: String, in range: ClosedRange<Int>) -> Int? {
+      guard let text = text(name) else { return nil }
+      if let number = Int(text), range.contains(number) { return number }
+      refuse(name, text, "a number from \(range.lowerBound) to \(range.upperBound)")
+      return nil
+    }
+
+    mutating func size(_ name: String, atLeast minimum: Int) -> Int? {
+      guard let text = text(name) else { return nil }
+      if let size = ByteCount(argument: text)?.bytes, size >= minimum { return size }
+      refuse(name, text, "a size such as 512MiB, \(minimum) bytes at least")
+      return nil
+    }
+
+    mutating func refuse(_ name: String, _ value: String, _ expected: String) {
+      let source =
+        flags[name] != nil ? "--\(name)" : Settings.table.first { $0.name == name }?.variable ?? name
+      problems.append("\(source) is \(value), but must be \(expected)")
+    }
+  }
+}

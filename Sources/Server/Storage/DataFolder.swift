@@ -1,0 +1,129 @@
+import Foundation
+import SystemPackage
+
+/// The files of one server. The only place that knows paths.
+///
+///     zooport.sqlite        jobs, uploads, outputs
+///     lock                  held while a server runs
+///     uploads/<id>/<name>   complete uploads
+///     outputs/<job>/<name>  outputs of succeeded jobs, a folder each
+///     incoming/<id>/<name>  uploads being received
+///     work/<job>.<fence>/   one attempt of a job: inputs, and outputs until they are published
+///
+/// A folder moves from `incoming` or `work` to its place by one rename. All calls block.
+struct DataFolder: Sendable {
+  let root: FilePath
+
+  /// Creates the folders that are missing. Throws `Errno` or a Foundation error.
+  init(root: FilePath) throws {
+    self.root = root
+    for folder in [uploads, outputs, incoming, work] { try Self.create(folder) }
+  }
+
+  var database: FilePath { root.appending("zooport.sqlite") }
+  var lock: FilePath { root.appending("lock") }
+  private var uploads: FilePath { root.appending("uploads") }
+  private var outputs: FilePath { root.appending("outputs") }
+  private var incoming: FilePath { root.appending("incoming") }
+  private var work: FilePath { root.appending("work") }
+
+  /// The file of an upload.
+  func upload(_ id: Identifier, _ name: FileName) -> FilePath {
+    uploads.appending(id.description).appending(name.description)
+  }
+
+  /// The file of an output.
+  func output(_ job: Identifier, _ name: FileName) -> FilePath {
+    outputs.appending(job.description).appending(name.description)
+  }
+
+  /// A new folder for an upload that is being received, and the path of the file in it.
+  func makeIncoming(_ id: Identifier, _ name: FileName) throws -> FilePath {
+    let folder = incoming.appending(id.description)
+    try Self.create(folder)
+    return folder.appending(name.description)
+  }
+
+  /// Moves a received file to its place. The content must be synced.
+  func acceptIncoming(_ id: Identifier) throws {
+    try Self.move(incoming.appending(id.description), to: uploads.appending(id.description))
+  }
+
+  /// Removes what was received of an upload.
+  func discardIncoming(_ id: Identifier) { Self.remove(incoming.appending(id.description)) }
+
+  /// Removes an upload that has no record any more.
+  func removeUpload(_ id: Identifier) { Self.remove(uploads.appending(id.description)) }
+
+  /// A new, empty folder for an attempt.
+  func makeAttempt(_ lease: Lease) throws -> AttemptFolder {
+    let folder = AttemptFolder(root: attempt(lease))
+    Self.remove(folder.root)
+    for part in [folder.config, folder.checkpoint, folder.outputs] { try Self.create(part) }
+    return folder
+  }
+
+  /// Moves the outputs of an attempt to their place. A folder that a crash left there is replaced.
+  func publish(_ lease: Lease) throws {
+    let target = outputs.appending(lease.job.description)
+    Self.remove(target)
+    try Self.move(AttemptFolder(root: attempt(lease)).outputs, to: target)
+  }
+
+  /// Removes what an attempt left.
+  func removeAttempt(_ lease: Lease) { Self.remove(attempt(lease)) }
+
+  /// Removes the outputs of a job that has no record any more.
+  func removeOutputs(of job: Identifier) { Self.remove(outputs.appending(job.description)) }
+
+  /// Removes leftovers of a process that was killed: everything half done, and folders without a record.
+  /// Answers how many folders went. Only before workers and listener start.
+  func sweep(uploads known: Set<Identifier>, succeeded: Set<Identifier>) throws -> Int {
+    var count = 0
+    for (folder, isKept) in [
+      (incoming, { _ in false }), (work, { _ in false }),
+      (uploads, { Identifier($0).map(known.contains) ?? false }),
+      (outputs, { Identifier($0).map(succeeded.contains) ?? false }),
+    ] as [(FilePath, (String) -> Bool)] {
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder.string) where !isKept(name) {
+        Self.remove(folder.appending(name))
+        count += 1
+      }
+    }
+    return count
+  }
+
+  private func attempt(_ lease: Lease) -> FilePath { work.appending("\(lease.job).\(lease.fence)") }
+
+  private static func create(_ folder: FilePath) throws {
+    try FileManager.default.createDirectory(
+      atPath: folder.string, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o750])
+  }
+
+  private static func remove(_ folder: FilePath) { try? FileManager.default.removeItem(atPath: folder.string) }
+
+  /// Renames a folder, having synced it and syncing both parents after, so that a power cut leaves it in one place.
+  private static func move(_ source: FilePath, to target: FilePath) throws {
+    try synchronize(source)
+    guard rename(source.string, target.string) == 0 else { throw Errno(rawValue: errno) }
+    try synchronize(target.removingLastComponent())
+    try synchronize(source.removingLastComponent())
+  }
+
+  private static func synchronize(_ folder: FilePath) throws {
+    let descriptor = try FileDescriptor.open(folder, .readOnly, options: [.directory, .closeOnExec])
+    defer { try? descriptor.close() }
+    guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
+  }
+}
+
+/// The folder of one attempt.
+struct AttemptFolder: Sendable {
+  let root: FilePath
+  /// The config, alone.
+  var config: FilePath { root.appending("config") }
+  /// The files of the checkpoint, side by side as an index file expects its shards.
+  var checkpoint: FilePath { root.appending("checkpoint") }
+  /// Where the conversion writes.
+  var outputs: FilePath { root.appending("outputs") }
+}

@@ -1,0 +1,25 @@
+import Foundation
+import SystemPackage
+
+/// Keeps a second server away from a data folder. The kernel drops the lock when the process ends, however it ends.
+final class FolderLock: Sendable {
+  private let descriptor: FileDescriptor
+
+  /// Takes the lock. Throws `FolderLock.Taken` when another process has it, `Errno` when the file cannot be made.
+  init(path: FilePath) throws {
+    descriptor = try FileDescriptor.open(
+      path, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
+    guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
+      try? descriptor.close()
+      throw Taken(folder: path.removingLastComponent())
+    }
+  }
+
+  deinit { try? descriptor.close() }
+
+  /// Another server works in the folder.
+  struct Taken: Error, CustomStringConvertible {
+    let folder: FilePath
+    var description: String { "another zooport serves the data folder \(folder)" }
+  }
+}

@@ -1,0 +1,65 @@
+import GRDB
+
+/// The history of the schema. A migration that was released is never edited; a change is a new one.
+enum Schema {
+  /// Named migrations, in order.
+  static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1 jobs, uploads, outputs") { try $0.execute(sql: version1) }
+    return migrator
+  }
+
+  /// Times are milliseconds since 1970. `fence` grows with every change of hands, `attempt` with every start;
+  /// `available_at` keeps a job back until then. `uploads.job` is the job that an upload came with, if it did.
+  private static let version1 = """
+    CREATE TABLE jobs (
+      id TEXT NOT NULL PRIMARY KEY,
+      status TEXT NOT NULL CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+      command TEXT NOT NULL,
+      model TEXT NOT NULL,
+      source_format TEXT NOT NULL,
+      target_format TEXT NOT NULL,
+      config TEXT NOT NULL,
+      checkpoint TEXT NOT NULL,
+      options TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      available_at INTEGER NOT NULL,
+      started_at INTEGER,
+      finished_at INTEGER,
+      attempt INTEGER NOT NULL DEFAULT 0,
+      fence INTEGER NOT NULL DEFAULT 0,
+      worker TEXT,
+      lease_until INTEGER,
+      progress TEXT,
+      warnings TEXT NOT NULL DEFAULT '[]',
+      error TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX jobs_by_status ON jobs (status, id);
+    CREATE INDEX jobs_by_model ON jobs (model, id);
+
+    CREATE TABLE uploads (
+      id TEXT NOT NULL PRIMARY KEY,
+      name TEXT NOT NULL,
+      size INTEGER NOT NULL,
+      sha256 TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      job TEXT REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX uploads_by_job ON uploads (job) WHERE job IS NOT NULL;
+
+    CREATE TABLE job_uploads (
+      job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+      upload TEXT NOT NULL REFERENCES uploads (id) ON DELETE CASCADE,
+      PRIMARY KEY (job, upload)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX job_uploads_by_upload ON job_uploads (upload);
+
+    CREATE TABLE outputs (
+      job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+      name TEXT NOT NULL,
+      size INTEGER NOT NULL,
+      sha256 TEXT NOT NULL,
+      PRIMARY KEY (job, name)
+    ) STRICT, WITHOUT ROWID;
+    """
+}

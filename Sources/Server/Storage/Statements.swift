@@ -1,0 +1,93 @@
+/// Every SQL statement of the service but the schema, so that a second database needs one more such page.
+enum Statements {
+  static let synchronousFull = "PRAGMA synchronous = FULL"
+
+  // Jobs
+
+  static let insertJob = """
+    INSERT INTO jobs (id, status, command, model, source_format, target_format, config, checkpoint, options,
+      created_at, available_at)
+    VALUES (:id, 'queued', :command, :model, :source_format, :target_format, :config, :checkpoint, :options,
+      :created_at, :created_at)
+    """
+  static let insertJobUpload = "INSERT OR IGNORE INTO job_uploads (job, upload) VALUES (:job, :upload)"
+  static let job = "SELECT * FROM jobs WHERE id = :id"
+  /// The conditions are spelled out instead of `:status IS NULL OR ...`, which would defeat the indexes.
+  static func jobs(byStatus: Bool, byModel: Bool, afterCursor: Bool) -> String {
+    let conditions = [
+      byStatus ? "status = :status" : nil, byModel ? "model = :model" : nil, afterCursor ? "id < :cursor" : nil,
+    ].compactMap { $0 }
+    let filter = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
+    return "SELECT * FROM jobs\(filter) ORDER BY id DESC LIMIT :limit"
+  }
+  static let outputs = "SELECT * FROM outputs WHERE job = :job ORDER BY name"
+  static let cancelJob = """
+    UPDATE jobs SET status = 'cancelled', finished_at = :now, fence = fence + 1, worker = NULL, lease_until = NULL
+    WHERE id = :id AND status IN ('queued', 'running')
+    """
+  static let isEnded = "SELECT status IN ('succeeded', 'failed', 'cancelled') FROM jobs WHERE id = :id"
+  static let uploadsOfJob = "SELECT id FROM uploads WHERE job = :job"
+  /// Uploads that another job uses as well outlive the job they came with.
+  static let adoptSharedUploads = """
+    UPDATE uploads SET job = NULL
+    WHERE job = :job AND EXISTS (SELECT 1 FROM job_uploads WHERE upload = uploads.id AND job <> :job)
+    """
+  static let deleteUploadsOfJob = "DELETE FROM uploads WHERE job = :job"
+  static let deleteJob = "DELETE FROM jobs WHERE id = :id"
+
+  // Workers
+
+  /// The oldest job that is due. One statement, so that two workers cannot choose the same.
+  static let claimJob = """
+    UPDATE jobs SET status = 'running', started_at = :now, attempt = attempt + 1, fence = fence + 1,
+      worker = :worker, lease_until = :lease_until, progress = NULL
+    WHERE id = (SELECT id FROM jobs WHERE status = 'queued' AND available_at <= :now ORDER BY id LIMIT 1)
+    RETURNING *
+    """
+  static let extendLease = """
+    UPDATE jobs SET lease_until = :until WHERE id = :id AND fence = :fence AND status = 'running'
+    """
+  static let completeJob = """
+    UPDATE jobs SET status = 'succeeded', finished_at = :now, worker = NULL, lease_until = NULL,
+      progress = :progress, warnings = :warnings, error = NULL
+    WHERE id = :id AND fence = :fence AND status = 'running'
+    """
+  static let insertOutput = "INSERT INTO outputs (job, name, size, sha256) VALUES (:job, :name, :size, :sha256)"
+  static let failJob = """
+    UPDATE jobs SET status = 'failed', finished_at = :now, worker = NULL, lease_until = NULL,
+      progress = :progress, error = :error
+    WHERE id = :id AND fence = :fence AND status = 'running'
+    """
+  static let releaseJob = """
+    UPDATE jobs SET status = 'queued', started_at = NULL, fence = fence + 1, worker = NULL, lease_until = NULL,
+      attempt = attempt - :uncounted
+    WHERE id = :id AND fence = :fence AND status = 'running'
+    """
+  static let failExhausted = """
+    UPDATE jobs SET status = 'failed', finished_at = :now, fence = fence + 1, worker = NULL, lease_until = NULL,
+      error = :error
+    WHERE status = 'running' AND attempt >= :maximum_attempts AND lease_until < :before
+    RETURNING id
+    """
+  static let requeueAbandoned = """
+    UPDATE jobs SET status = 'queued', started_at = NULL, fence = fence + 1, worker = NULL, lease_until = NULL
+    WHERE status = 'running' AND lease_until < :before
+    RETURNING id
+    """
+  static let succeededJobs = "SELECT id FROM jobs WHERE status = 'succeeded'"
+
+  // Uploads
+
+  static let insertUpload = """
+    INSERT INTO uploads (id, name, size, sha256, created_at, job)
+    VALUES (:id, :name, :size, :sha256, :created_at, :job)
+    """
+  static let upload = "SELECT * FROM uploads WHERE id = :id"
+  static let uploadExists = "SELECT EXISTS (SELECT 1 FROM uploads WHERE id = :id)"
+  static let activeJobOfUpload = """
+    SELECT jobs.id FROM job_uploads JOIN jobs ON jobs.id = job_uploads.job
+    WHERE job_uploads.upload = :id AND jobs.status IN ('queued', 'running') LIMIT 1
+    """
+  static let deleteUpload = "DELETE FROM uploads WHERE id = :id"
+  static let uploads = "SELECT id FROM uploads"
+}

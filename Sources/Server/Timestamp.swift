@@ -1,0 +1,38 @@
+import Foundation
+
+/// A moment in milliseconds since 1970, UTC. RFC 3339 in JSON, an integer in the database.
+struct Timestamp: Hashable, Comparable, Sendable, Codable {
+  let milliseconds: Int
+
+  /// What the wall clock says.
+  static var now: Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(milliseconds: Int(time.tv_sec) * 1000 + Int(time.tv_nsec) / 1_000_000)
+  }
+
+  init(milliseconds: Int) { self.milliseconds = milliseconds }
+
+  /// A later (or earlier) moment.
+  func advanced(by duration: Duration) -> Timestamp {
+    Timestamp(milliseconds: milliseconds + Int(duration.seconds * 1000))
+  }
+
+  static func < (left: Timestamp, right: Timestamp) -> Bool { left.milliseconds < right.milliseconds }
+
+  private static let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+
+  /// `2025-03-01T12:00:00.123Z`.
+  var text: String { Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(Self.style) }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    let date = try Self.style.parse(container.decode(String.self))
+    milliseconds = Int((date.timeIntervalSince1970 * 1000).rounded())
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(text)
+  }
+}

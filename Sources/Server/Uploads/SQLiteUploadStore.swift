@@ -1,0 +1,49 @@
+import GRDB
+
+/// The upload records in SQLite, in the same database as the jobs, so that a job and its uploads are one transaction.
+struct SQLiteUploadStore: UploadStore {
+  let database: Database
+
+  func insert(_ upload: Upload) async throws {
+    try await database.pool.write { try Self.insert(upload, job: nil, into: $0) }
+  }
+
+  /// Adds a record inside a transaction; `job` is the job that the upload came with.
+  static func insert(_ upload: Upload, job: Identifier?, into db: GRDB.Database) throws {
+    try db.execute(
+      sql: Statements.insertUpload,
+      arguments: [
+        "id": upload.id.description, "name": upload.name.description, "size": upload.size, "sha256": upload.sha256,
+        "created_at": upload.createdAt.milliseconds, "job": job?.description,
+      ])
+  }
+
+  func upload(_ id: Identifier) async throws -> Upload? {
+    try await database.pool.read { db in
+      guard let row = try Row.fetchOne(db, sql: Statements.upload, arguments: ["id": id.description]) else {
+        return nil
+      }
+      guard let name = FileName(row["name"]) else { throw CorruptRow(table: "uploads", id: row["id"]) }
+      return Upload(
+        id: id, name: name, size: row["size"], sha256: row["sha256"],
+        createdAt: Timestamp(milliseconds: row["created_at"]))
+    }
+  }
+
+  func delete(_ id: Identifier) async throws -> UploadDeletion {
+    try await database.pool.write { db in
+      let arguments: StatementArguments = ["id": id.description]
+      if let job = try String.fetchOne(db, sql: Statements.activeJobOfUpload, arguments: arguments)
+        .flatMap(Identifier.init)
+      {
+        return .inUse(by: job)
+      }
+      try db.execute(sql: Statements.deleteUpload, arguments: arguments)
+      return db.changesCount > 0 ? .deleted : .missing
+    }
+  }
+
+  func uploads() throws -> Set<Identifier> {
+    try database.pool.read { Set(try String.fetchAll($0, sql: Statements.uploads).compactMap(Identifier.init)) }
+  }
+}

@@ -1,0 +1,77 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOPosix
+
+/// `/v1/uploads`: files that jobs refer to.
+struct UploadController: Sendable {
+  let store: any UploadStore
+  let folder: DataFolder
+  /// Bytes of the largest upload.
+  let limit: Int
+
+  /// `PUT /v1/uploads/{upload}`, where the segment is the file name.
+  @Sendable func put(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    guard let name = FileName(try context.parameters.require("upload")) else {
+      throw Problem.invalid(field: "filename", FileName.rule)
+    }
+    if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
+      throw Problem.tooLarge("an upload", limit: limit)
+    }
+    let receiver = try await UploadReceiver(name: name, folder: folder, limit: limit)
+    let upload: Upload
+    do {
+      var body = BodyReader(request)
+      while let piece = try await body.next() { try await receiver.receive(piece) }
+      upload = try await receiver.finish()
+    } catch {
+      await receiver.discard()
+      throw error
+    }
+    do {
+      try await store.insert(upload)
+    } catch {
+      await remove(upload.id)
+      throw error
+    }
+    context.logger.info("upload stored", metadata: ["upload": "\(upload.id)", "bytes": "\(upload.size)"])
+    let document = UploadDocument(upload)
+    var response = try JSONBody.response(document, status: .created)
+    response.headers[.location] = document.url
+    return response
+  }
+
+  /// `GET` and `HEAD /v1/uploads/{upload}`.
+  @Sendable func get(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let upload = try await find(context)
+    let response = try JSONBody.response(UploadDocument(upload))
+    return request.method == .head ? response.headOnly : response
+  }
+
+  /// `DELETE /v1/uploads/{upload}`.
+  @Sendable func delete(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let upload = try await find(context)
+    switch try await store.delete(upload.id) {
+    case .deleted:
+      await remove(upload.id)
+      context.logger.info("upload deleted", metadata: ["upload": "\(upload.id)"])
+      return Response(status: .noContent)
+    case .inUse(let job):
+      throw Problem(.conflict, .conflict, "job \(job) needs this upload; cancel the job or wait for its end")
+    case .missing:
+      throw Self.notFound(upload.id.description)
+    }
+  }
+
+  private func find(_ context: BasicRequestContext) async throws -> Upload {
+    let text = try context.parameters.require("upload")
+    guard let id = Identifier(text), let upload = try await store.upload(id) else { throw Self.notFound(text) }
+    return upload
+  }
+
+  private func remove(_ id: Identifier) async {
+    _ = try? await NIOThreadPool.singleton.runIfActive { [folder] in folder.removeUpload(id) }
+  }
+
+  private static func notFound(_ id: String) -> Problem { .notFound("no upload has the id \(id)") }
+}

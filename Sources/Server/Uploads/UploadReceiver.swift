@@ -1,0 +1,112 @@
+import Core
+import Crypto
+import Foundation
+import Hummingbird
+import NIOCore
+import NIOPosix
+import SystemPackage
+
+/// Writes one upload to disk as it arrives, hashing it on the way.
+///
+/// Bytes are gathered to 1 MiB and then written on the blocking pool, so memory is constant and the cooperative pool
+/// is never blocked. Use: `receive` for each piece, then `finish`; or `discard`. Not for concurrent use.
+final class UploadReceiver {
+  private let folder: DataFolder
+  private let id: Identifier
+  private let name: FileName
+  private let limit: Int
+  private let file: UploadFile
+  private var pending = ByteBuffer()
+  private var size = 0
+
+  private static let batch = 1 << 20
+
+  /// Creates the hidden file. `limit` is the largest number of bytes taken.
+  init(name: FileName, folder: DataFolder, limit: Int) async throws {
+    let id = Identifier.generate()
+    self.folder = folder
+    self.id = id
+    self.name = name
+    self.limit = limit
+    file = try await Self.blocking { try UploadFile(folder.makeIncoming(id, name)) }
+  }
+
+  /// Takes the next bytes. Throws `Problem` 413 over the limit and 507 when the disk is full.
+  func receive(_ buffer: ByteBuffer) async throws {
+    size += buffer.readableBytes
+    guard size <= limit else { throw Problem.tooLarge("a file", limit: limit) }
+    pending.writeImmutableBuffer(buffer)
+    if pending.readableBytes >= Self.batch { try await flush() }
+  }
+
+  /// Syncs the file and moves it to its place. The caller adds the record, or removes the file.
+  func finish() async throws -> Upload {
+    try await flush()
+    let sha256 = try await Self.blocking { [folder, id, file] in
+      let digest = try file.close()
+      try folder.acceptIncoming(id)
+      return digest
+    }
+    return Upload(id: id, name: name, size: size, sha256: sha256, createdAt: .now)
+  }
+
+  /// Removes what has been written.
+  func discard() async {
+    _ = try? await Self.blocking { [folder, id] in folder.discardIncoming(id) }
+  }
+
+  private func flush() async throws {
+    guard pending.readableBytes > 0 else { return }
+    let batch = pending
+    pending = ByteBuffer()
+    try await Self.blocking { [file] in try file.append(batch) }
+  }
+
+  private static func blocking<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+    do {
+      return try await NIOThreadPool.singleton.runIfActive(work)
+    } catch let error as Errno where error == .noSpace || error == .diskQuotaExceeded {
+      throw Problem(ConversionError(.diskFull, "no space is left for the upload; delete jobs or uploads and try again"))
+    }
+  }
+}
+
+/// The file of an upload and the digest so far.
+///
+/// `@unchecked Sendable`: `UploadReceiver` awaits each call before it makes the next, so no two run at a time.
+private final class UploadFile: @unchecked Sendable {
+  private let descriptor: SystemPackage.FileDescriptor
+  private var hash = SHA256()
+  private var isOpen = true
+
+  init(_ path: FilePath) throws {
+    descriptor = try SystemPackage.FileDescriptor.open(
+      path, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerReadWrite, .groupRead])
+  }
+
+  deinit { if isOpen { try? descriptor.close() } }
+
+  func append(_ buffer: ByteBuffer) throws {
+    try buffer.withUnsafeReadableBytes { bytes in
+      hash.update(bufferPointer: bytes)
+      _ = try descriptor.writeAll(bytes)
+    }
+  }
+
+  /// Syncs and closes; answers the digest in hexadecimal.
+  func close() throws -> String {
+    guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
+    isOpen = false
+    try descriptor.close()
+    return hash.finalize().hexadecimal
+  }
+}
+
+extension Sequence<UInt8> {
+  /// Two lower-case digits for each byte.
+  var hexadecimal: String {
+    var text = ""
+    for byte in self { text += (byte < 16 ? "0" : "") + String(byte, radix: 16) }
+    return text
+  }
+}

@@ -1,0 +1,22 @@
+/// Where the records of uploads live; the files are in the `DataFolder`.
+protocol UploadStore: Sendable {
+  /// Adds a record.
+  func insert(_ upload: Upload) async throws
+
+  /// The record, or nil.
+  func upload(_ id: Identifier) async throws -> Upload?
+
+  /// Removes a record unless a queued or running job needs it.
+  func delete(_ id: Identifier) async throws -> UploadDeletion
+
+  /// The ids of all uploads, those that came with a job included. For the sweep at start.
+  func uploads() throws -> Set<Identifier>
+}
+
+/// What came of a deletion.
+enum UploadDeletion: Sendable, Hashable {
+  case deleted
+  /// A queued or running job needs the upload.
+  case inUse(by: Identifier)
+  case missing
+}

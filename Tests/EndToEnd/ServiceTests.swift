@@ -1,0 +1,143 @@
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+/// GPT-2 as Hugging Face has it: `config.json` and `pytorch_model.bin`.
+private enum Fixture {
+  static let folder: URL = {
+    let environment = ProcessInfo.processInfo.environment["ZOOPORT_SHARED"].map { URL(filePath: $0) }
+    let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let shared = environment ?? repository.deletingLastPathComponent().appending(path: "shared")
+    return shared.appending(path: "goldens/cs-1.8/gpt2/hf_to_cs-1.8")
+  }()
+  static let isPresent = FileManager.default.fileExists(atPath: folder.appending(path: "pytorch_model.bin").path)
+}
+
+/// Everything over real sockets with the real binary and a real checkpoint.
+@Suite("Service, end to end", .enabled(if: ServiceProcess.binary != nil && Fixture.isPresent), .serialized)
+struct ServiceTests {
+  private let folder: URL
+  private let config: Data
+  private let checkpoint: Data
+
+  init() throws {
+    folder = FileManager.default.temporaryDirectory.appending(path: "zooport-e2e-\(UUID().uuidString)")
+    config = try Data(contentsOf: Fixture.folder.appending(path: "config.json"))
+    checkpoint = try Data(contentsOf: Fixture.folder.appending(path: "pytorch_model.bin"))
+  }
+
+  private func request(_ config: [String: Any], _ checkpoint: [String: Any]) -> [String: Any] {
+    ["model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "config": config, "checkpoint": checkpoint]
+  }
+
+  private func convertUploads(_ service: ServiceProcess) async throws -> [String: Data] {
+    let config = try await service.upload("config.json", config)
+    let checkpoint = try await service.upload("pytorch_model.bin", checkpoint)
+    let job = try await service.json("POST", "/v1/jobs", request(["upload": config], ["upload": checkpoint]))
+    return try await service.outputs(of: service.wait(try #require(job["url"] as? String), for: "succeeded"))
+  }
+
+  @Test("Upload, submit, poll, download, delete; SIGTERM ends with 0")
+  func wholeLife() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let service = try ServiceProcess(folder: folder)
+    #expect(try await service.send("GET", "/healthz").status == 200)
+    let files = try await convertUploads(service)
+    #expect(Set(files.keys) == ["config_to_cs-1.8.yaml", "pytorch_model_to_cs-1.8.mdl"])
+    #expect(files["pytorch_model_to_cs-1.8.mdl"]?.starts(with: [0x50, 0x4B, 3, 4]) == true)
+
+    let jobs = try await service.json("GET", "/v1/jobs?status=succeeded")
+    let job = try #require((jobs["jobs"] as? [[String: Any]])?.first)
+    let url = try #require(job["url"] as? String)
+    let part = try await service.send(
+      "GET", "\(url)/outputs/config_to_cs-1.8.yaml", headers: ["Range": "bytes=2-5"])
+    #expect(part.status == 206)
+    #expect(part.body == files["config_to_cs-1.8.yaml"]?[2..<6])
+    #expect(try await service.send("DELETE", url).status == 204)
+    #expect(try await service.send("GET", url).status == 404)
+    #expect(service.end(SIGTERM) == 0)
+  }
+
+  @Test("The service answers the same bytes as the command line")
+  func commandLine() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let service = try ServiceProcess(folder: folder)
+    let files = try await convertUploads(service)
+    let process = Process()
+    process.executableURL = URL(filePath: try #require(ServiceProcess.binary))
+    let output = folder.appending(path: "cli")
+    process.arguments = [
+      "convert", "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--output-dir", output.path,
+      Fixture.folder.appending(path: "pytorch_model.bin").path, "--config", Fixture.folder.appending(path: "config.json").path,
+    ]
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0)
+    for (name, content) in files { #expect(try Data(contentsOf: output.appending(path: name)) == content, "\(name)") }
+  }
+
+  @Test("A job that was running at kill -9 runs again after a restart and ends with the same bytes")
+  func killed() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    // The download of the checkpoint hangs half way until it is released: the job is surely running when the kill comes.
+    let isReleased = Mutex(false)
+    let remote = try LoopbackServer { [checkpoint] _, send in
+      send("HTTP/1.1 200 OK\r\nContent-Length: \(checkpoint.count)\r\n\r\n")
+      send(checkpoint.prefix(2000))
+      guard isReleased.withLock({ $0 }) else { return Thread.sleep(forTimeInterval: 20) }
+      send(checkpoint.dropFirst(2000))
+    }
+    defer { remote.stop() }
+    let arguments = ["--allow-private-fetch", "127.0.0.1", "--fetch-attempts", "1"]
+    let first = try ServiceProcess(folder: folder, arguments: arguments)
+    let expected = try await convertUploads(first)
+    let configID = try await first.upload("config.json", config)
+    let job = try await first.json(
+      "POST", "/v1/jobs",
+      request(["upload": configID], ["url": "http://127.0.0.1:\(remote.port)/pytorch_model.bin"]))
+    let url = try #require(job["url"] as? String)
+    _ = try await first.wait(url, for: "running")
+    #expect(first.end(SIGKILL) == SIGKILL)
+    // No partial output is in the place of outputs; what the attempt had made is swept at the next start.
+    #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "outputs/\(job["id"] ?? "")").path))
+
+    let second = try ServiceProcess(folder: folder, arguments: arguments)
+    #expect(try await convertUploads(second) == expected)
+    let running = try await second.wait(url, for: "running")
+    #expect(running["attempt"] as? Int == 2)
+
+    // Graceful stop: at once, although the job hangs, and the job goes back into the queue.
+    let start = ContinuousClock.now
+    #expect(second.end(SIGTERM) == 0)
+    #expect(ContinuousClock.now - start < .seconds(5))
+    isReleased.withLock { $0 = true }
+    let third = try ServiceProcess(folder: folder, arguments: arguments)
+    let ended = try await third.wait(url, for: "succeeded")
+    #expect(try await third.outputs(of: ended) == expected)
+    #expect(third.end(SIGTERM) == 0)
+  }
+
+  @Test("A second server on the same folder refuses to start; wrong flags are usage errors")
+  func refusals() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let service = try ServiceProcess(folder: folder)
+    for (arguments, status) in [
+      (["serve", "--port", "0", "--data-dir", folder.path], 1), (["serve", "--port", "x"], 2), (["serve", "--zork"], 2),
+      (["zork"], 2),
+    ] {
+      let process = Process()
+      process.executableURL = URL(filePath: try #require(ServiceProcess.binary))
+      process.arguments = arguments
+      process.standardOutput = FileHandle.nullDevice
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      process.waitUntilExit()
+      #expect(process.terminationStatus == Int32(status), "\(arguments)")
+    }
+    #expect(service.end(SIGTERM) == 0)
+  }
+}

@@ -1,0 +1,23 @@
+import HTTPTypes
+import Testing
+
+@testable import Server
+
+@Suite("Routes")
+struct RouteTableTests {
+  private let route = RouteTable.Route(.get, "/v1/jobs/{job}/outputs/{output}") { _, _ in throw Problem.notFound("") }
+
+  @Test("Captures by name, once for each braces")
+  func captures() {
+    let captures = route.match(["v1", "jobs", "x", "outputs", "a/b"])
+    #expect(captures?.map(\.name) == ["job", "output"])
+    #expect(captures?.map(\.value) == ["x", "a/b"])
+  }
+
+  @Test(
+    "Other paths do not match",
+    arguments: [[], ["v1"], ["v1", "jobs", "x", "outputs"], ["v1", "jobs", "x", "inputs", "y"], ["v1", "jobs", "x", "outputs", "y", "z"]])
+  func misses(_ segments: [String]) {
+    #expect(route.match(segments) == nil)
+  }
+}

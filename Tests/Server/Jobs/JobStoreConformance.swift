@@ -1,0 +1,304 @@
+import Foundation
+import HTTPTypes
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Core
+@testable import Server
+
+/// What every job store must do. A second implementation adds its factory here and passes.
+@Suite("Job store conformance")
+struct JobStoreConformance {
+  /// A store with a fresh database.
+  struct Subject {
+    let jobs: any JobStore
+    let uploads: any UploadStore
+    let folder: TemporaryFolder
+
+    init() throws {
+      folder = try TemporaryFolder()
+      let database = try Database(path: folder.path.appending("test.sqlite").string)
+      jobs = SQLiteJobStore(database: database)
+      uploads = SQLiteUploadStore(database: database)
+    }
+
+    /// Adds a queued job; each is a millisecond younger than the one before.
+    @discardableResult
+    func add(
+      _ index: Int = 0, model: String = "gpt2", checkpoint: [JobInput] = [], bringing: [Upload] = []
+    ) async throws -> Job {
+      let time = Timestamp(milliseconds: 1_000_000 + index)
+      let job = Job(
+        id: .generate(at: time), command: .convert, model: model, sourceFormat: "hf", targetFormat: "cs-1.8",
+        config: .inline("{\"a\": 1.0}", FileName("config.json")!), checkpoint: checkpoint,
+        options: JobOptions(dropUnmatchedKeys: true), createdAt: time)
+      try await jobs.insert(job, bringing: bringing)
+      return job
+    }
+
+    func claim(at now: Int = 2_000_000, lease: Int = 1000) throws -> ClaimedJob? {
+      try jobs.claim(
+        worker: "test", at: Timestamp(milliseconds: now), leaseUntil: Timestamp(milliseconds: now + lease))
+    }
+  }
+
+  private static let problem = Problem(.badGateway, ProblemCode(.fetchFailed), "no luck").document
+  private static let result = JobResult(
+    outputs: [JobOutput(name: FileName("a.mdl")!, size: 3, sha256: "ab")], warnings: ["Key not matched: x"],
+    progress: JobProgress(bytesDone: 3, bytesTotal: 3, tensorsDone: 1, tensorsTotal: 1))
+  private static let now = Timestamp(milliseconds: 3_000_000)
+
+  private func upload(_ name: String = "x.bin") -> Upload {
+    Upload(id: .generate(), name: FileName(name)!, size: 7, sha256: "cd", createdAt: Timestamp(milliseconds: 5))
+  }
+
+  @Test("A job comes back as it was put in")
+  func roundTrip() async throws {
+    let subject = try Subject()
+    let file = upload()
+    try await subject.uploads.insert(file)
+    let url = try SourceURL("https://example.org/a/b.safetensors?sig=1")
+    let job = try await subject.add(
+      checkpoint: [.upload(file.id, file.name), .url(url, FileName("b.safetensors")!)])
+    #expect(try await subject.jobs.job(job.id) == job)
+    #expect(try await subject.jobs.job(.generate()) == nil)
+  }
+
+  @Test("The oldest job is claimed first, with an attempt and a growing fence")
+  func claimOrder() async throws {
+    let subject = try Subject()
+    let first = try await subject.add(0)
+    let second = try await subject.add(1)
+    let claim = try #require(try subject.claim())
+    #expect(claim.job.id == first.id)
+    #expect(claim.job.status == .running)
+    #expect(claim.job.attempt == 1)
+    #expect(claim.job.startedAt == Timestamp(milliseconds: 2_000_000))
+    #expect(try subject.claim()?.job.id == second.id)
+    #expect(try subject.claim() == nil)
+
+    #expect(try subject.jobs.release(claim.lease, isCounted: true))
+    let again = try #require(try subject.claim())
+    #expect(again.job.id == first.id)
+    #expect(again.job.attempt == 2)
+    #expect(again.lease.fence > claim.lease.fence)
+  }
+
+  @Test("A job that was given back on shutdown does not count as attempted")
+  func uncounted() async throws {
+    let subject = try Subject()
+    let job = try await subject.add()
+    let claim = try #require(try subject.claim())
+    #expect(try subject.jobs.release(claim.lease, isCounted: false))
+    let stored = try #require(try await subject.jobs.job(job.id))
+    #expect(stored.status == .queued)
+    #expect(stored.attempt == 0)
+    #expect(stored.startedAt == nil)
+  }
+
+  @Test("Eight threads claim a hundred jobs, each once")
+  func claimOnce() async throws {
+    let subject = try Subject()
+    for index in 0..<100 { try await subject.add(index) }
+    let claimed = Mutex<[Identifier]>([])
+    let failures = Mutex(0)
+    await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+      let group = DispatchGroup()
+      for _ in 0..<8 {
+        group.enter()
+        Thread {
+          do {
+            while let claim = try subject.claim() { claimed.withLock { $0.append(claim.job.id) } }
+          } catch {
+            failures.withLock { $0 += 1 }
+          }
+          group.leave()
+        }.start()
+      }
+      group.notify(queue: .global()) { done.resume() }
+    }
+    let ids = claimed.withLock { $0 }
+    #expect(failures.withLock { $0 } == 0)
+    #expect(ids.count == 100)
+    #expect(Set(ids).count == 100)
+  }
+
+  @Test("Completing stores outputs and warnings, and publishes once")
+  func complete() async throws {
+    let subject = try Subject()
+    let job = try await subject.add()
+    let claim = try #require(try subject.claim())
+    var published = 0
+    #expect(try subject.jobs.complete(claim.lease, with: Self.result, at: Self.now) { published += 1 })
+    #expect(try subject.jobs.complete(claim.lease, with: Self.result, at: Self.now) { published += 1 } == false)
+    #expect(published == 1)
+    let stored = try #require(try await subject.jobs.job(job.id))
+    #expect(stored.status == .succeeded)
+    #expect(stored.outputs == Self.result.outputs)
+    #expect(stored.warnings == Self.result.warnings)
+    #expect(stored.progress == Self.result.progress)
+    #expect(stored.finishedAt == Self.now)
+    #expect(try subject.jobs.succeededJobs() == [job.id])
+  }
+
+  @Test("When publishing fails, the job stays running")
+  func publishFails() async throws {
+    struct Full: Error {}
+    let subject = try Subject()
+    let job = try await subject.add()
+    let claim = try #require(try subject.claim())
+    #expect(throws: Full.self) {
+      _ = try subject.jobs.complete(claim.lease, with: Self.result, at: Self.now) { throw Full() }
+    }
+    let stored = try #require(try await subject.jobs.job(job.id))
+    #expect(stored.status == .running)
+    #expect(stored.outputs.isEmpty)
+    #expect(try subject.jobs.fail(claim.lease, with: Self.problem, progress: nil, at: Self.now))
+  }
+
+  @Test("A failed job keeps its problem")
+  func fail() async throws {
+    let subject = try Subject()
+    let job = try await subject.add()
+    let claim = try #require(try subject.claim())
+    let progress = JobProgress(bytesDone: 1, bytesTotal: 2)
+    #expect(try subject.jobs.fail(claim.lease, with: Self.problem, progress: progress, at: Self.now))
+    let stored = try #require(try await subject.jobs.job(job.id))
+    #expect(stored.status == .failed)
+    #expect(stored.error == Self.problem)
+    #expect(stored.progress == progress)
+  }
+
+  @Test("A stale lease changes nothing")
+  func fencing() async throws {
+    let subject = try Subject()
+    let job = try await subject.add()
+    let stale = try #require(try subject.claim()).lease
+    #expect(try subject.jobs.requeueAbandoned(before: Self.now, maximumAttempts: 9, at: Self.now).count == 1)
+    let current = try #require(try subject.claim()).lease
+    #expect(try subject.jobs.complete(stale, with: Self.result, at: Self.now) { Issue.record("published") } == false)
+    #expect(try subject.jobs.fail(stale, with: Self.problem, progress: nil, at: Self.now) == false)
+    #expect(try subject.jobs.release(stale, isCounted: true) == false)
+    #expect(try subject.jobs.extend([stale, current], until: Self.now) == [stale])
+    #expect(try await subject.jobs.job(job.id)?.status == .running)
+    #expect(try subject.jobs.complete(current, with: Self.result, at: Self.now) {})
+  }
+
+  @Test("Leases end when they say, and not before; extending helps")
+  func leases() async throws {
+    let subject = try Subject()
+    try await subject.add()
+    #expect(try subject.claim(at: 999_999) == nil, "a job is due when it was created, not before")
+    let lease = try #require(try subject.claim(at: 1_000_000, lease: 100)).lease
+    func abandoned(at time: Int) throws -> Int {
+      let time = Timestamp(milliseconds: time)
+      return try subject.jobs.requeueAbandoned(before: time, maximumAttempts: 9, at: time).count
+    }
+    #expect(try abandoned(at: 1_000_100) == 0)
+    #expect(try subject.jobs.extend([lease], until: Timestamp(milliseconds: 1_002_000)) == [])
+    #expect(try abandoned(at: 1_001_500) == 0)
+    #expect(try abandoned(at: 1_002_001) == 1)
+  }
+
+  @Test("At start every running job is put back, but one without attempts left fails")
+  func restart() async throws {
+    let subject = try Subject()
+    let poison = try await subject.add(0)
+    for _ in 0..<2 { _ = try subject.jobs.release(#require(try subject.claim()).lease, isCounted: true) }
+    let innocent = try await subject.add(1)
+    _ = try subject.claim()
+    _ = try subject.claim()
+    let requeued = try subject.jobs.requeueAbandoned(before: nil, maximumAttempts: 3, at: Self.now)
+    #expect(
+      Set(requeued) == [RequeuedJob(id: poison.id, status: .failed), RequeuedJob(id: innocent.id, status: .queued)])
+    #expect(try await subject.jobs.job(poison.id)?.error?.code == .internal)
+    #expect(try await subject.jobs.job(innocent.id)?.status == .queued)
+  }
+
+  @Test("Cancelling ends queued and running jobs and makes the lease stale")
+  func cancel() async throws {
+    let subject = try Subject()
+    let running = try await subject.add(0)
+    let queued = try await subject.add(1)
+    let lease = try #require(try subject.claim()).lease
+    for job in [running, queued] {
+      guard case .cancelled(let stored) = try await subject.jobs.cancel(job.id, at: Self.now) else {
+        Issue.record("not cancelled")
+        return
+      }
+      #expect(stored.status == .cancelled)
+      #expect(stored.finishedAt == Self.now)
+      guard case .ended = try await subject.jobs.cancel(job.id, at: Self.now) else {
+        Issue.record("not ended")
+        return
+      }
+    }
+    #expect(try await subject.jobs.cancel(.generate(), at: Self.now) == .missing)
+    #expect(try subject.jobs.complete(lease, with: Self.result, at: Self.now) {} == false)
+    #expect(try subject.claim() == nil)
+  }
+
+  @Test("Only ended jobs are deleted, with the uploads that came with them")
+  func delete() async throws {
+    let subject = try Subject()
+    let own = upload()
+    let shared = upload()
+    let job = try await subject.add(
+      0, checkpoint: [.upload(own.id, own.name), .upload(shared.id, shared.name)], bringing: [own, shared])
+    let other = try await subject.add(1, checkpoint: [.upload(shared.id, shared.name)])
+    #expect(try await subject.jobs.delete(job.id) == nil)
+    _ = try await subject.jobs.cancel(job.id, at: Self.now)
+    #expect(try await subject.jobs.delete(job.id) == [own.id])
+    #expect(try await subject.jobs.job(job.id) == nil)
+    #expect(try await subject.jobs.delete(job.id) == nil)
+    #expect(try subject.uploads.uploads() == [shared.id])
+    #expect(try await subject.jobs.job(other.id) != nil)
+  }
+
+  @Test("A job with an unknown upload is not added, nor are the uploads that came with it")
+  func unknownUpload() async throws {
+    let subject = try Subject()
+    let missing = upload()
+    await #expect(throws: JobStoreError.unknownUpload(missing.id)) {
+      try await subject.add(checkpoint: [.upload(missing.id, missing.name)], bringing: [upload()])
+    }
+    #expect(try await subject.jobs.jobs(matching: JobFilter(), after: nil, limit: 10).isEmpty)
+    #expect(try subject.uploads.uploads().isEmpty)
+  }
+
+  @Test("Pages run from new to old, without gaps or repetitions, under every filter")
+  func pages() async throws {
+    let subject = try Subject()
+    var ids: [Identifier] = []
+    for index in 0..<25 { ids.append(try await subject.add(index, model: index % 2 == 0 ? "gpt2" : "gptj").id) }
+    for _ in 0..<5 { _ = try subject.claim() }
+    func all(_ filter: JobFilter) async throws -> [Identifier] {
+      var found: [Identifier] = []
+      while true {
+        let page = try await subject.jobs.jobs(matching: filter, after: found.last, limit: 4)
+        found += page.map(\.id)
+        if page.count < 4 { return found }
+      }
+    }
+    #expect(try await all(JobFilter()) == ids.reversed())
+    #expect(try await all(JobFilter(status: .queued)) == ids[5...].reversed())
+    #expect(try await all(JobFilter(model: "gptj")) == ids.enumerated().filter { $0.offset % 2 == 1 }.map(\.element).reversed())
+    #expect(try await all(JobFilter(status: .running, model: "gpt2")) == [ids[4], ids[2], ids[0]])
+    #expect(try await all(JobFilter(status: .failed)).isEmpty)
+  }
+
+  @Test("An upload is deleted unless a job that is not ended needs it")
+  func uploads() async throws {
+    let subject = try Subject()
+    let file = upload()
+    try await subject.uploads.insert(file)
+    #expect(try await subject.uploads.upload(file.id) == file)
+    let job = try await subject.add(checkpoint: [.upload(file.id, file.name)])
+    #expect(try await subject.uploads.delete(file.id) == .inUse(by: job.id))
+    _ = try await subject.jobs.cancel(job.id, at: Self.now)
+    #expect(try await subject.uploads.delete(file.id) == .deleted)
+    #expect(try await subject.uploads.delete(file.id) == .missing)
+    #expect(try await subject.uploads.upload(file.id) == nil)
+  }
+}

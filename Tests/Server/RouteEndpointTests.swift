@@ -1,0 +1,69 @@
+import HTTPTypes
+import HummingbirdTesting
+import Testing
+
+@testable import Server
+
+@Suite("Models, health, unknown paths and methods")
+struct RouteEndpointTests {
+  @Test("Models by list, name and alias")
+  func models() async throws {
+    try await ServiceHarness().test { client async throws in
+      let list = try await client.send(.get, "/v1/models")
+      let models = try #require(list.json["models"] as? [[String: Any]])
+      #expect(models.map { $0["name"] as? String } == ["quick", "endless", "broken", "crash"])
+      for name in ["quick", "swift", "SWIFT"] {
+        let model = try await client.send(.get, "/v1/models/\(name)")
+        #expect(model["name"] == "quick")
+        let pair = try #require((model.json["conversions"] as? [[String: Any]])?.first)
+        #expect(pair["src_fmt"] as? String == "hf")
+        #expect(pair["tgt_fmt"] as? String == "cs-1.8")
+        #expect(pair["note"] as? String == "a note")
+        #expect(pair["composed"] as? Bool == false)
+      }
+      let missing = try await client.send(.get, "/v1/models/nope")
+      #expect(missing.status == .notFound)
+      #expect(missing["code"] == "unknown_model")
+    }
+  }
+
+  @Test("Health")
+  func health() async throws {
+    try await ServiceHarness().test { client async throws in
+      #expect(try await client.send(.get, "/healthz")["status"] == "ok")
+      #expect(try await client.send(.head, "/healthz").status == .ok)
+    }
+  }
+
+  @Test("Unknown paths", arguments: ["/", "/v1", "/v2/jobs", "/v1/jobs/x/y", "/v1/jobs/../models", "/v1/jobs/%6a/outputs", "/healthz/x"])
+  func notFound(_ path: String) async throws {
+    try await ServiceHarness().test { client async throws in
+      let answer = try await client.send(.get, path)
+      #expect(answer.status == .notFound)
+      #expect(answer["code"] == "not_found")
+    }
+  }
+
+  @Test("A path that is not percent-encoded UTF-8 is malformed", arguments: ["/v1/jobs/%", "/v1/jobs/%zz", "/v1/uploads/%ff"])
+  func malformed(_ path: String) async throws {
+    try await ServiceHarness().test { client async throws in
+      #expect(try await client.send(.get, path).status == .badRequest)
+    }
+  }
+
+  @Test("Known paths with other methods say what they allow")
+  func methods() async throws {
+    try await ServiceHarness().test { client async throws in
+      for (method, path, allowed) in [
+        (HTTPRequest.Method.post, "/v1/models", "GET"), (.put, "/v1/jobs", "POST, GET"), (.delete, "/healthz", "GET, HEAD"),
+        (.patch, "/v1/jobs/x", "GET, HEAD, DELETE"), (.post, "/v1/uploads/x", "PUT, GET, HEAD, DELETE"),
+        (.options, "/v1/jobs", "POST, GET"), (.init("BREW")!, "/v1/jobs", "POST, GET"),
+      ] {
+        let answer = try await client.send(method, path)
+        #expect(answer.status == .methodNotAllowed)
+        #expect(answer.headers[.allow] == allowed)
+        #expect(answer["code"] == "method_not_allowed")
+      }
+    }
+  }
+}

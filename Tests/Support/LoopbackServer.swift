@@ -1,0 +1,85 @@
+public import Foundation
+import Synchronization
+
+/// A tiny HTTP/1.1 server on a free port of 127.0.0.1, one thread a connection, that does whatever a test asks of it.
+///
+/// Every answer closes its connection. The server lives until `stop` or the end of the process.
+public final class LoopbackServer: Sendable {
+  /// Writes raw bytes of an answer; false when the client has gone.
+  public struct Send: Sendable {
+    fileprivate let connection: Int32
+
+    /// Sends text.
+    @discardableResult
+    public func callAsFunction(_ text: String) -> Bool { self(Data(text.utf8)) }
+
+    /// Sends bytes.
+    @discardableResult
+    public func callAsFunction(_ data: Data) -> Bool {
+      var bytes = Array(data)[...]
+      while !bytes.isEmpty {
+        let count = bytes.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+        guard count > 0 else { return false }
+        bytes = bytes.dropFirst(count)
+      }
+      return true
+    }
+  }
+
+  /// The port it listens on.
+  public let port: Int
+  private let listener: Int32
+  private let log = Mutex<[String]>([])
+
+  /// `answer` gets the request target, such as `/file?x=1`, and a function to send raw bytes with.
+  public init(_ answer: @escaping @Sendable (_ target: String, _ send: Send) -> Void) throws {
+    listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let listener = listener
+    let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(listener, $0, length) == 0 && listen(listener, 64) == 0 && getsockname(listener, $0, &length) == 0
+      }
+    }
+    guard isBound else { throw POSIXError(.EADDRINUSE) }
+    port = Int(UInt16(bigEndian: address.sin_port))
+    Thread { [self] in
+      while true {
+        let connection = accept(listener, nil, nil)
+        guard connection >= 0 else { return }
+        Thread { [self] in
+          if let target = Self.readTarget(connection) {
+            log.withLock { $0.append(target) }
+            answer(target, Send(connection: connection))
+          }
+          close(connection)
+        }.start()
+      }
+    }.start()
+  }
+
+  /// The targets that were asked for, in order.
+  public var requests: [String] { log.withLock { $0 } }
+
+  /// Takes no more connections.
+  public func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
+
+  /// A whole answer.
+  public static func answer(_ status: String, _ body: String, headers: String = "") -> String {
+    "HTTP/1.1 \(status)\r\nContent-Length: \(body.utf8.count)\r\nConnection: close\r\n\(headers)\r\n\(body)"
+  }
+
+  private static func readTarget(_ connection: Int32) -> String? {
+    var head = ""
+    var byte: UInt8 = 0
+    while !head.hasSuffix("\r\n\r\n"), head.utf8.count < 65536 {
+      guard recv(connection, &byte, 1, 0) == 1 else { return nil }
+      head.unicodeScalars.append(Unicode.Scalar(byte))
+    }
+    let parts = head.split(separator: " ")
+    return parts.count > 1 ? String(parts[1]) : nil
+  }
+}

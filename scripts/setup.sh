@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs what Zooport needs on Debian, if it is missing. Can be run any number of times.
+#   setup.sh build   what building needs
+#   setup.sh test    also the Python packages that the interop suites compare with, in .venv
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+
+packages=(libcurl4-openssl-dev libsqlite3-dev libisal-dev liblz4-dev zlib1g-dev pkg-config curl ca-certificates)
+if [ "${1:-build}" = test ]; then packages+=(python3 python3-venv); fi
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+  say "Installing Debian packages: ${missing[*]}"
+  sudo=()
+  if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
+  "${sudo[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if ! command -v swift >/dev/null; then
+  echo "Swift is missing. Install Swift 6.2 or newer and put it on the PATH, then run this again." >&2
+  exit 1
+fi
+
+if [ "${1:-build}" = test ]; then
+  stamp=.venv/installed-$(cksum <Tests/Interop/requirements.txt | cut -d' ' -f1)
+  if [ ! -e "$stamp" ]; then
+    say "Installing Python packages into .venv (torch, safetensors, transformers ...: the peers we compare with)"
+    python3 -m venv .venv
+    # The CPU build of torch is a tenth of the size; where it cannot be had, the ordinary one serves.
+    torch=$(sed -n 's/^torch==//p' Tests/Interop/requirements.txt)
+    .venv/bin/pip install --quiet --disable-pip-version-check "torch==$torch+cpu" ||
+      .venv/bin/pip install --quiet --disable-pip-version-check "torch==$torch"
+    .venv/bin/pip install --quiet --disable-pip-version-check -r Tests/Interop/requirements.txt
+    touch "$stamp"
+  fi
+fi
