@@ -9,7 +9,7 @@ struct PatternIndex: Sendable {
   }
 
   private struct Node: Sendable {
-    var literals: [String: Int] = [:]
+    var literals: [Substring: Int] = [:]
     var holes: [(hole: KeyPattern.Hole, node: Int)] = []
     var ends: [Slot] = []
     var restEnds: [Slot] = []
@@ -27,11 +27,11 @@ struct PatternIndex: Sendable {
     for segment in pattern.segments {
       switch segment {
       case .literal(let text):
-        if let next = nodes[node].literals[text] {
+        if let next = nodes[node].literals[text[...]] {
           node = next
         } else {
           nodes.append(Node())
-          nodes[node].literals[text] = nodes.count - 1
+          nodes[node].literals[text[...]] = nodes.count - 1
           node = nodes.count - 1
         }
       case .hole(let hole):
@@ -64,7 +64,7 @@ struct PatternIndex: Sendable {
         extended["rest"] = key[position...].joined(separator: ".")[...]
         for slot in here.restEnds { found.append((slot, extended)) }
       }
-      if !here.literals.isEmpty, let next = here.literals[String(key[position])] { walk(next, position + 1, binding) }
+      if !here.literals.isEmpty, let next = here.literals[key[position]] { walk(next, position + 1, binding) }
       for (hole, next) in here.holes {
         guard let text = hole.capture(key[position]) else { continue }
         if let earlier = binding[hole.name] {
