@@ -53,7 +53,8 @@ struct ConfigConversion: Sendable {
   }
 
   /// The Model Zoo section of one release for that of another.
-  func upgraded(_ section: ConfigObject, from source: String, to target: String) throws(ConversionError) -> ConfigObject {
+  func upgraded(_ section: ConfigObject, from source: String, to target: String) throws(ConversionError) -> ConfigObject
+  {
     let plan = try Planner.plan(
       config: ["model": .object(section)], along: Catalogue.route(model: model, from: source, to: target))
     guard case .object(let section) = plan.config["model"] else { return [:] }
