@@ -101,10 +101,13 @@ let package = Package(
       path: "Tests/Server",
       swiftSettings: settings
     ),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["Core", "TestSupport"], path: "Tests/EndToEnd", swiftSettings: settings),
+
+    // Programs that print the figures that the documents claim.
     .executableTarget(
       name: "PlanningBenchmark",
       dependencies: ["Core", .product(name: "OrderedCollections", package: "swift-collections")],
       path: "benchmarks/Planning", swiftSettings: settings),
-    .testTarget(name: "EndToEndTests", dependencies: ["Core", "TestSupport"], path: "Tests/EndToEnd", swiftSettings: settings),
   ]
 )

@@ -69,7 +69,8 @@ struct App<Runner: ConversionRunner> {
     let limits = guardLimits ?? ConnectionGuard.Limits(body: settings.maximumUpload)
     var configuration = HTTP1Channel.Configuration(
       additionalChannelHandlers: [ConnectionGuard(limits: limits)], idleTimeout: .seconds(60))
-    configuration.httpDecoder = .init(maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 128)
+    configuration.httpDecoder = .init(
+      maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 128)
     return Application(
       responder: ProblemResponder(next: RouteTable(controllers)),
       server: .http1(configuration: configuration),

@@ -51,6 +51,9 @@ struct ServeCommand: AsyncParsableCommand {
     signal(SIGPIPE, SIG_IGN)
     LoggingSystem.bootstrap { _ in JSONLogHandler(level: settings.logLevel) }
     let logger = Logger(label: "zooport")
+    for variable in settings.unknownVariables {
+      logger.warning("variable is no setting", metadata: ["variable": "\(variable)"])
+    }
     do {
       let app = try App(
         settings: settings, runner: CoreRunner(), listings: Catalogue.listings, logger: logger)

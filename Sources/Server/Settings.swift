@@ -13,11 +13,13 @@ struct Settings: Sendable {
   var memoryBudget = 256 << 20
   var maximumUpload = 200 << 30
   var fetchLimits = Fetcher.Limits()
-  var egress: EgressPolicy
+  var egress = EgressPolicy()
   var maximumAttempts = 10
   var lease: Duration = .seconds(30)
   var shutdown: Duration = .seconds(10)
   var logLevel = Logger.Level.info
+  /// Variables that look like settings and are none: perhaps a typing error, perhaps another tool's. Worth a warning.
+  var unknownVariables: [String] = []
 
   /// One row of the table that help texts, `deploy/env.example` and docs are made of or checked against.
   struct Definition: Sendable {
@@ -33,7 +35,8 @@ struct Settings: Sendable {
 
   /// All settings.
   static let table: [Definition] = [
-    .init(name: "host", standard: "127.0.0.1", help: "Address to listen on. There is no access control: keep it private."),
+    .init(
+      name: "host", standard: "127.0.0.1", help: "Address to listen on. There is no access control: keep it private."),
     .init(name: "port", standard: "8080", help: "Port to listen on; 0 takes a free one."),
     .init(name: "data-dir", standard: "zooport-data", help: "Folder for the database, uploads and outputs."),
     .init(name: "workers", standard: "number of cores", help: "Jobs that run at the same time."),
@@ -45,8 +48,11 @@ struct Settings: Sendable {
     .init(name: "fetch-attempts", standard: "4", help: "Tries of a download."),
     .init(
       name: "allow-private-fetch", standard: "",
-      help: "Comma-separated CIDR blocks, addresses and host names that downloads may go to though they are not public."),
-    .init(name: "max-attempts", standard: "10", help: "Starts of a job, after which one that stops the service is given up."),
+      help: "Comma-separated CIDR blocks, addresses and host names that downloads may go to though they are not public."
+    ),
+    .init(
+      name: "max-attempts", standard: "10", help: "Starts of a job, after which one that stops the service is given up."
+    ),
     .init(name: "lease", standard: "30", help: "Seconds after which the job of a dead worker is run again."),
     .init(name: "shutdown", standard: "10", help: "Seconds that open requests have to end when the service stops."),
     .init(name: "log-level", standard: "info", help: "trace, debug, info, notice, warning, error or critical."),
@@ -63,7 +69,6 @@ struct Settings: Sendable {
   init(flags: [String: String], environment: [String: String]) throws(Invalid) {
     var reader = Reader(flags: flags, environment: environment)
     let cores = ProcessInfo.processInfo.activeProcessorCount
-    egress = try! EgressPolicy()  // No entry, nothing to refuse.
     host = reader.text("host") ?? host
     port = reader.number("port", in: 0...65535) ?? port
     dataFolder = reader.text("data-dir").map { FilePath($0) } ?? dataFolder
@@ -91,16 +96,11 @@ struct Settings: Sendable {
         reader.refuse("log-level", level, "one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
       }
     }
-    for variable in environment.keys.sorted() where variable.hasPrefix("ZOOPORT_") {
-      if !Self.table.contains(where: { $0.variable == variable }), !Self.foreign.contains(variable) {
-        reader.problems.append("\(variable) is no setting of zooport")
-      }
+    unknownVariables = environment.keys.sorted().filter { variable in
+      variable.hasPrefix("ZOOPORT_") && !Self.table.contains { $0.variable == variable }
     }
     guard reader.problems.isEmpty else { throw Invalid(problems: reader.problems) }
   }
-
-  /// Variables with the prefix that tests use and the service does not read.
-  private static let foreign: Set = ["ZOOPORT_BINARY", "ZOOPORT_SHARED"]
 
   /// Looks values up and collects what is wrong with them.
   private struct Reader {

@@ -70,7 +70,8 @@ struct ServiceTests {
     let output = folder.appending(path: "cli")
     process.arguments = [
       "convert", "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--output-dir", output.path,
-      Fixture.folder.appending(path: "pytorch_model.bin").path, "--config", Fixture.folder.appending(path: "config.json").path,
+      Fixture.folder.appending(path: "pytorch_model.bin").path, "--config",
+      Fixture.folder.appending(path: "config.json").path,
     ]
     process.standardOutput = FileHandle.nullDevice
     process.standardError = FileHandle.nullDevice
@@ -126,7 +127,8 @@ struct ServiceTests {
     defer { try? FileManager.default.removeItem(at: folder) }
     let service = try ServiceProcess(folder: folder)
     for (arguments, status) in [
-      (["serve", "--port", "0", "--data-dir", folder.path], 1), (["serve", "--port", "x"], 2), (["serve", "--zork"], 2),
+      (["serve", "--port", "0", "--data-dir", folder.path], 1), (["serve", "--port", "x"], 2),
+      (["serve", "--zork"], 2),
       (["zork"], 2),
     ] {
       let process = Process()

@@ -35,7 +35,9 @@ struct RouteEndpointTests {
     }
   }
 
-  @Test("Unknown paths", arguments: ["/", "/v1", "/v2/jobs", "/v1/jobs/x/y", "/v1/jobs/../models", "/v1/jobs/%6a/outputs", "/healthz/x"])
+  @Test(
+    "Unknown paths",
+    arguments: ["/", "/v1", "/v2/jobs", "/v1/jobs/x/y", "/v1/jobs/../models", "/v1/jobs/%6a/outputs", "/healthz/x"])
   func notFound(_ path: String) async throws {
     try await ServiceHarness().test { client async throws in
       let answer = try await client.send(.get, path)
@@ -44,7 +46,9 @@ struct RouteEndpointTests {
     }
   }
 
-  @Test("A path that is not percent-encoded UTF-8 is malformed", arguments: ["/v1/jobs/%", "/v1/jobs/%zz", "/v1/uploads/%ff"])
+  @Test(
+    "A path that is not percent-encoded UTF-8 is malformed",
+    arguments: ["/v1/jobs/%", "/v1/jobs/%zz", "/v1/uploads/%ff"])
   func malformed(_ path: String) async throws {
     try await ServiceHarness().test { client async throws in
       #expect(try await client.send(.get, path).status == .badRequest)
@@ -55,7 +59,8 @@ struct RouteEndpointTests {
   func methods() async throws {
     try await ServiceHarness().test { client async throws in
       for (method, path, allowed) in [
-        (HTTPRequest.Method.post, "/v1/models", "GET"), (.put, "/v1/jobs", "POST, GET"), (.delete, "/healthz", "GET, HEAD"),
+        (HTTPRequest.Method.post, "/v1/models", "GET"), (.put, "/v1/jobs", "POST, GET"),
+        (.delete, "/healthz", "GET, HEAD"),
         (.patch, "/v1/jobs/x", "GET, HEAD, DELETE"), (.post, "/v1/uploads/x", "PUT, GET, HEAD, DELETE"),
         (.options, "/v1/jobs", "POST, GET"), (.init("BREW")!, "/v1/jobs", "POST, GET"),
       ] {

@@ -78,14 +78,17 @@ struct ServiceHarness {
   }
 
   /// Runs a test with workers; `.router` without, `.live` with a real socket.
-  func test(_ setup: TestingSetup = .router, _ body: @Sendable (Client) async throws -> Void) async throws {
-    try await app.http(services: [app.pool]).test(setup) { try await body(Client(base: $0)) }
+  func test(
+    _ setup: TestingSetup = .router, guardLimits: ConnectionGuard.Limits? = nil,
+    _ body: @Sendable (Client) async throws -> Void
+  ) async throws {
+    try await app.http(services: [app.pool], guardLimits: guardLimits).test(setup) { try await body(Client(base: $0)) }
     withExtendedLifetime(app) {}
   }
 
-  /// Names under a part of the data folder.
+  /// Names in a part of the data folder, not in its subfolders, which may be going away.
   func files(_ part: String) throws -> [String] {
-    try FileManager.default.subpathsOfDirectory(atPath: folder.path.appending(part).string).sorted()
+    try FileManager.default.contentsOfDirectory(atPath: folder.path.appending(part).string).sorted()
   }
 }
 

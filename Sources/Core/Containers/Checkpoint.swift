@@ -10,7 +10,7 @@ public enum Checkpoint {
     case .torchZip: return try TorchZipReader(file: file, limits: limits)
     case .torchLegacy: return try TorchLegacyReader(file: file, limits: limits)
     case .safetensors: return try SafetensorsReader(file: file, limits: limits)
-    case .hdf5: throw ConversionError(.unreadableInput, "\(path) is an HDF5 file, which this build does not read")
+    case .hdf5: return try HDF5Reader(file: file, limits: limits)
     case .other(let description): throw ConversionError(.unreadableInput, "\(path) \(description)")
     }
   }

@@ -2,8 +2,8 @@ import OrderedCollections
 
 /// BERT, pretraining and fine-tuning. Hugging Face on the left, Model Zoo on the right.
 ///
-/// Release 1.6 of the Model Zoo kept its checkpoints under the names of Hugging Face; 1.7 renamed every key. So the tensor
-/// rules of the bridge and of revision 1.7 are the same.
+/// Release 1.6 of the Model Zoo kept its checkpoints under the names of Hugging Face; 1.7 renamed every key. So the bridge
+/// and revision 1.7 share their tensor rules, but for ties and for the name of one head.
 ///
 /// Facts: Model Zoo Release 1.8.0 (`bert.py` and `bert_finetune.py` of its checkpoint converters, `bert_model.py`) and
 /// transformers' `modeling_bert.py`.

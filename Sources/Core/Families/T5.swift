@@ -71,12 +71,10 @@ enum T5 {
     layers
     Rename("\(stack).embed_tokens.weight", "\(stack)_embeddings.word_embeddings.weight")
     Only(.hf, "shared.weight", "both stacks hold the same matrix")
+    // UMT5, which has the relative bias in every layer, is another model.
     Rename(
       "\(stack).block.0.layer.0.SelfAttention.relative_attention_bias.{leaf}",
       "relative_position_\(stack).relative_attention_bias.{leaf}")
-    Only(
-      .hf, "\(stack).block.{layer}.layer.0.SelfAttention.relative_attention_bias.{leaf}",
-      "only the first layer's is used")
     // One matrix under up to four names, of which a file may hold any.
     Tie(.hf, "shared.weight", to: "decoder.embed_tokens.weight")
     Tie(.hf, "encoder.embed_tokens.weight", to: "shared.weight")

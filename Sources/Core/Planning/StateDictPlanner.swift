@@ -212,7 +212,7 @@ struct StateDictPlanner {
       guard case .need(from, let key, let reason) = rule.transform, source[key]?.tensor == nil else { continue }
       findings.failures.append(
         Diagnostic(
-          .error, .stateDictMismatch, .tensor(key), "'\(key)' is not in the checkpoint: \(reason)",
+          .error, .configNotConvertible, .tensor(key), "'\(key)' is not in the checkpoint: \(reason)",
           origin: rule.origin))
     }
   }

@@ -113,16 +113,32 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
     return key
   }
 
-  /// The same pattern with every numeric hole replaced by a number and every word hole by its first word: an example key.
-  public func example(number: Int = 0, word: Int = 0) -> String {
+  /// The same pattern with every numeric hole replaced by a number and every word hole by a word: an example key.
+  ///
+  /// `choice` counts the combinations of words, holes in the order of their names; it wraps around at `choiceCount`.
+  public func example(number: Int = 0, choice: Int = 0) -> String {
     var binding: Binding = [:]
     for segment in segments {
       switch segment {
       case .literal: break
-      case .hole(let hole): binding[hole.name] = hole.words.map { $0[word % $0.count][...] } ?? "\(number)"
+      case .hole(let hole): binding[hole.name] = "\(number)"
       case .rest: binding["rest"] = "rest.weight"
       }
     }
+    var remaining = choice
+    for (name, words) in wordHoles {
+      binding[name] = words[remaining % words.count][...]
+      remaining /= words.count
+    }
     return fill(binding)
+  }
+
+  /// The number of combinations of words that the holes take.
+  public var choiceCount: Int { wordHoles.reduce(1) { $0 * $1.words.count } }
+
+  private var wordHoles: [(name: String, words: [String])] {
+    var words: [String: [String]] = [:]
+    for case .hole(let hole) in segments { words[hole.name] = hole.words }
+    return words.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
 }

@@ -104,7 +104,8 @@ final class CurlTransfer {
     guard status == 200 else { return bytes.count }
     // MAXFILESIZE of libcurl trusts the announced length; a chunked body announces none.
     guard bytes.count <= limits.bytes - written else {
-      failure = TransferFailure("the file from \(url.host) has more than \(limits.bytes) bytes, the limit of the service")
+      failure = TransferFailure(
+        "the file from \(url.host) has more than \(limits.bytes) bytes, the limit of the service")
       return 0
     }
     do {
@@ -125,7 +126,8 @@ final class CurlTransfer {
       return false
     }
     if total > limits.bytes {
-      failure = TransferFailure("the file from \(url.host) has \(total) bytes; the limit of the service is \(limits.bytes)")
+      failure = TransferFailure(
+        "the file from \(url.host) has \(total) bytes; the limit of the service is \(limits.bytes)")
       return false
     }
     if written > 0 { progress(written, total) }

@@ -7,9 +7,12 @@ struct EgressPolicy: Sendable {
   private var blocks: [AddressBlock] = []
   private var hosts: Set<String> = []
 
+  /// A policy without exceptions.
+  init() {}
+
   /// A policy with exceptions: CIDR blocks, addresses, or host names whose every address is allowed.
   /// Throws `Invalid` for an entry that is none of these.
-  init(allowing entries: [String] = []) throws(Invalid) {
+  init(allowing entries: [String]) throws(Invalid) {
     for entry in entries {
       if let block = AddressBlock(entry) {
         blocks.append(block)

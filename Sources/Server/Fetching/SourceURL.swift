@@ -27,10 +27,13 @@ struct SourceURL: Hashable, Sendable, Codable {
     guard let handle = curl_url() else { throw Refused(reason: "the URL cannot be parsed") }
     defer { curl_url_cleanup(handle) }
     guard curl_url_set(handle, CURLUPART_URL, text, UInt32(CURLU_NON_SUPPORT_SCHEME)) == CURLUE_OK,
-      let scheme = Self.part(handle, CURLUPART_SCHEME), let host = Self.part(handle, CURLUPART_HOST), !host.isEmpty
+      let scheme = Self.part(handle, CURLUPART_SCHEME)
     else { throw Refused(reason: "the URL cannot be parsed; it must begin with https:// or http://") }
     guard scheme == "https" || scheme == "http" else {
       throw Refused(reason: "only https and http URLs can be fetched, not \(scheme)")
+    }
+    guard let host = Self.part(handle, CURLUPART_HOST), !host.isEmpty else {
+      throw Refused(reason: "the URL names no host")
     }
     guard Self.part(handle, CURLUPART_USER) == nil, Self.part(handle, CURLUPART_PASSWORD) == nil else {
       throw Refused(reason: "the URL holds credentials, which would end up in logs; leave them out")

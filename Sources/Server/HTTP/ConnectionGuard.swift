@@ -50,7 +50,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   func handlerAdded(context: ChannelHandlerContext) {
     // Without it the kernel takes megabytes at once and then nothing for minutes: a slow reader would look dead.
-    _ = context.channel.setOption(ChannelOptions.Types.SocketOption(level: .tcp, name: Self.notSentLowWater), value: 128 << 10)
+    _ = context.channel.setOption(
+      ChannelOptions.Types.SocketOption(level: .tcp, name: Self.notSentLowWater), value: 128 << 10)
     let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
     watch = context.eventLoop.scheduleRepeatedTask(initialDelay: limits.window, delay: limits.window) { _ in
       let (handler, context) = bound.value

@@ -42,6 +42,7 @@ struct HeaderParameters {
   /// A parameter by its lower-case name.
   mutating func take(_ name: String) -> String? {
     guard let text = parameters.removeValue(forKey: name) else { return nil }
-    return name == "filename" ? text.split(separator: "%22", omittingEmptySubsequences: false).joined(separator: "\"") : text
+    return name == "filename"
+      ? text.split(separator: "%22", omittingEmptySubsequences: false).joined(separator: "\"") : text
   }
 }

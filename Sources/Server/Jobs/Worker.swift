@@ -65,7 +65,8 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     do {
       switch attempt.stopReason {
       case .cancelled, .leaseLost:
-        logger.info("job stopped", metadata: ["reason": "\(attempt.stopReason == .cancelled ? "cancelled" : "lease lost")"])
+        logger.info(
+          "job stopped", metadata: ["reason": "\(attempt.stopReason == .cancelled ? "cancelled" : "lease lost")"])
       case .shutdown:
         _ = try store.release(attempt.lease, isCounted: false)
         logger.info("job requeued", metadata: ["reason": "shutdown"])

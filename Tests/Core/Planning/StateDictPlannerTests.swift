@@ -5,7 +5,7 @@ import Testing
 
 /// What single rules do to a state dict.
 @Suite struct StateDictPlannerTests {
-  private func convert(
+  func convert(
     _ values: OrderedDictionary<String, StateDict.Value>, from side: Side = .left, left: ConfigObject = [:],
     right: ConfigObject = [:], @RulesBuilder _ rules: () -> [Rule]
   ) -> (values: OrderedDictionary<String, StateDict.Value>, findings: StateDictPlanner.Findings) {
@@ -15,7 +15,7 @@ import Testing
     return (StateDictPlanner(step: step).convert(StateDict(values), findings: &findings).values, findings)
   }
 
-  private func tensor(_ key: String, _ shape: [Int] = [2]) -> StateDict.Value {
+  func tensor(_ key: String, _ shape: [Int] = [2]) -> StateDict.Value {
     .tensor(SymbolicTensor(source: key, dtype: .bfloat16, shape: shape))
   }
 

@@ -34,18 +34,29 @@ struct ConfigConversion: Sendable {
   let model: String
   /// A Model Zoo section that converts; cases change it.
   let csBase: ConfigObject
+  /// The release opposite Hugging Face.
+  var release = "cs-1.8"
 
   /// The HF config for a Model Zoo section, the base changed by `changes`.
   func hf(_ changes: ConfigObject) throws(ConversionError) -> ConfigObject {
     let section = csBase.merging(changes) { _, new in new }
     return try Planner.plan(
-      config: ["model": .object(section)], along: Catalogue.route(model: model, from: "cs-1.8", to: "hf")
+      config: ["model": .object(section)], along: Catalogue.route(model: model, from: release, to: "hf")
     ).config
   }
 
   /// The Model Zoo section for an HF config.
   func cs(_ config: ConfigObject) throws(ConversionError) -> ConfigObject {
-    let plan = try Planner.plan(config: config, along: Catalogue.route(model: model, from: "hf", to: "cs-1.8"))
+    let plan = try Planner.plan(config: config, along: Catalogue.route(model: model, from: "hf", to: release))
+    guard case .object(let section) = plan.config["model"] else { return [:] }
+    return section
+  }
+
+  /// The Model Zoo section of one release for that of another.
+  func upgraded(_ section: ConfigObject, from source: String, to target: String) throws(ConversionError) -> ConfigObject
+  {
+    let plan = try Planner.plan(
+      config: ["model": .object(section)], along: Catalogue.route(model: model, from: source, to: target))
     guard case .object(let section) = plan.config["model"] else { return [:] }
     return section
   }

@@ -14,9 +14,14 @@ struct SyntheticStateDict {
 
   init(_ rules: [Rule], side: Side, width: Int) {
     for rule in rules {
+      if case .repeated(let many, _, _) = rule.transform {
+        addRepeats(rule, side: side, everyLayer: side == many, Self.shape("weight", width))
+        continue
+      }
       for instance in rule.instances(on: side) {
         switch rule.transform {
-        case .rename, .transposeMatrix, .repeated: add(instance, one: Self.shape(instance[0], width))
+        case .rename: add(instance, one: Self.shape(instance[0], width))
+        case .transposeMatrix: add(instance, one: Self.shape(instance[0], width))
         case .pack(let packing):
           let isMatrix = !instance[0].hasSuffix("bias")
           if side == .right {
@@ -26,9 +31,18 @@ struct SyntheticStateDict {
             add(instance, one: !isMatrix ? [rows] : packing.transposed ? [width, rows] : [rows, width])
           }
         case .custom: for key in instance { add([key], one: isVector(key) ? [width] : [width, width]) }
-        case .leaveOut, .refuse, .generate, .draw, .alias, .need, .tie: break
+        case .leaveOut, .refuse, .generate, .draw, .tie, .alias, .need, .repeated: break
         }
       }
+    }
+  }
+
+  /// One tensor for each key without its layer, under as many keys as there are layers.
+  private mutating func addRepeats(_ rule: Rule, side: Side, everyLayer: Bool, _ shape: [Int]) {
+    let single = rule.instances(on: everyLayer ? side : side.other, numbers: [0])
+    let copies = everyLayer ? rule.instances(on: side, numbers: [1, 12]) : []
+    for (word, key) in (everyLayer ? single : rule.instances(on: side)).enumerated() {
+      add(key + copies.enumerated().filter { $0.offset % single.count == word }.flatMap(\.element), one: shape)
     }
   }
 
@@ -42,48 +56,20 @@ struct SyntheticStateDict {
   private mutating func add(_ keys: [String], one shape: [Int]) {
     let tensor = SymbolicTensor(source: keys[0], dtype: .float32, shape: shape)
     shapes.append((keys[0], shape))
-    for key in keys where values[key] == nil { values[key] = .tensor(tensor) }
+    for key in keys { values[key] = .tensor(tensor) }
   }
 }
 
 extension Rule {
-  /// Example keys that the rule claims on a side: for each choice of layer and words, one key for each pattern. What
-  /// stands in every layer alike is one instance with a key for each layer.
+  /// Example keys that the rule claims on a side: for each choice of layer and words, one key for each pattern.
   func instances(on side: Side, numbers: [Int] = [0, 1, 12]) -> [[String]] {
     let patterns = claims(side)
     guard !patterns.isEmpty else { return [] }
-    var repeatsHole: String?
-    if case .repeated(side, let hole, _) = transform { repeatsHole = hole }
-    var bindings: [KeyPattern.Binding] = [[:]]
-    for hole in OrderedSet(patterns.flatMap(\.holeWords)) where hole.name != repeatsHole {
-      let texts = hole.words ?? numbers.map { "\($0)" }
-      bindings = bindings.flatMap { binding in
-        texts.map { binding.merging([hole.name: $0[...]]) { _, new in new } }
-      }
+    let words = patterns.map(\.choiceCount).max() ?? 1
+    var instances: OrderedSet<[String]> = []
+    for number in numbers {
+      for word in 0..<words { instances.append(patterns.map { $0.example(number: number, choice: word) }) }
     }
-    return bindings.map { binding in
-      guard let repeatsHole else { return patterns.map { $0.fill(binding) } }
-      return numbers.map { number in
-        patterns[0].fill(binding.merging([repeatsHole: "\(number)"]) { _, new in new })
-      }
-    }
-  }
-}
-
-/// A hole and the words that it may take; nil for a number.
-private struct HoleWords: Hashable {
-  let name: String
-  let words: [String]?
-}
-
-extension KeyPattern {
-  fileprivate var holeWords: [HoleWords] {
-    segments.compactMap { segment in
-      switch segment {
-      case .literal: nil
-      case .hole(let hole): HoleWords(name: hole.name, words: hole.words)
-      case .rest: HoleWords(name: "rest", words: ["rest.weight"])
-      }
-    }
+    return Array(instances)
   }
 }

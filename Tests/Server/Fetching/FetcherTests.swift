@@ -141,7 +141,8 @@ struct FetcherTests {
   @Test("The limit counts bytes, whatever the server announces", arguments: [true, false])
   func limit(isChunked: Bool) async throws {
     let server = try LoopbackServer { _, send in
-      _ = send("HTTP/1.1 200 OK\r\n" + (isChunked ? "Transfer-Encoding: chunked\r\n\r\n" : "Content-Length: 5000\r\n\r\n"))
+      _ = send(
+        "HTTP/1.1 200 OK\r\n" + (isChunked ? "Transfer-Encoding: chunked\r\n\r\n" : "Content-Length: 5000\r\n\r\n"))
       let text = String(repeating: "x", count: 1000)
       for _ in 0..<5 where send(isChunked ? "3e8\r\n\(text)\r\n" : text) {}
       if isChunked { _ = send("0\r\n\r\n") }

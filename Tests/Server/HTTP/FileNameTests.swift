@@ -4,7 +4,9 @@ import Testing
 
 @Suite("File names and path segments")
 struct FileNameTests {
-  @Test("Harmless names stay as they are", arguments: ["a", "config.json", "pytorch_model-00001-of-00002.bin", "模型.bin", "a b%20c"])
+  @Test(
+    "Harmless names stay as they are",
+    arguments: ["a", "config.json", "pytorch_model-00001-of-00002.bin", "模型.bin", "a b%20c"])
   func accepted(_ name: String) {
     #expect(FileName(name)?.description == name)
   }
@@ -49,7 +51,10 @@ struct FileNameTests {
     #expect(Set((0..<1000).map { _ in Identifier.generate() }).count == 1000)
     #expect(Identifier(early.description) == early)
     #expect(Identifier.generate(at: Timestamp(milliseconds: 33)).description.prefix(10) == "0000000011")
-    for text in ["", "x", early.description.uppercased(), early.description + "0", "../../../../../../../../etc", "01m8576e21ps549exz8eg1wei!"] {
+    for text in [
+      "", "x", early.description.uppercased(), early.description + "0", "../../../../../../../../etc",
+      "01m8576e21ps549exz8eg1wei!",
+    ] {
       #expect(Identifier(text) == nil)
     }
   }

@@ -77,7 +77,9 @@ struct MultipartParserTests {
     #expect(throws: MultipartParser.Malformed.self) { _ = try parse([body]) }
   }
 
-  @Test("A body that breaks off is not complete", arguments: ["", "--b", "--b\r\nContent-Disposition: form-data; name=x\r\n\r\nabc\r\n--b"])
+  @Test(
+    "A body that breaks off is not complete",
+    arguments: ["", "--b", "--b\r\nContent-Disposition: form-data; name=x\r\n\r\nabc\r\n--b"])
   func incomplete(_ body: String) throws {
     #expect(try parse([body]).isComplete == false)
   }

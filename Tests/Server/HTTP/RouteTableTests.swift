@@ -16,7 +16,10 @@ struct RouteTableTests {
 
   @Test(
     "Other paths do not match",
-    arguments: [[], ["v1"], ["v1", "jobs", "x", "outputs"], ["v1", "jobs", "x", "inputs", "y"], ["v1", "jobs", "x", "outputs", "y", "z"]])
+    arguments: [
+      [], ["v1"], ["v1", "jobs", "x", "outputs"], ["v1", "jobs", "x", "inputs", "y"],
+      ["v1", "jobs", "x", "outputs", "y", "z"],
+    ])
   func misses(_ segments: [String]) {
     #expect(route.match(segments) == nil)
   }

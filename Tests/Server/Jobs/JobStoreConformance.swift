@@ -283,7 +283,9 @@ struct JobStoreConformance {
     }
     #expect(try await all(JobFilter()) == ids.reversed())
     #expect(try await all(JobFilter(status: .queued)) == ids[5...].reversed())
-    #expect(try await all(JobFilter(model: "gptj")) == ids.enumerated().filter { $0.offset % 2 == 1 }.map(\.element).reversed())
+    #expect(
+      try await all(JobFilter(model: "gptj"))
+        == ids.enumerated().filter { $0.offset % 2 == 1 }.map(\.element).reversed())
     #expect(try await all(JobFilter(status: .running, model: "gpt2")) == [ids[4], ids[2], ids[0]])
     #expect(try await all(JobFilter(status: .failed)).isEmpty)
   }

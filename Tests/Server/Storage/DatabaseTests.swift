@@ -21,8 +21,11 @@ struct DatabaseTests {
   func strictness() throws {
     let folder = try TemporaryFolder()
     let database = try Database(path: folder.path.appending("x.sqlite").string)
-    let columns = "id, status, command, model, source_format, target_format, config, checkpoint, options, created_at, available_at"
-    for values in ["'a','running?','c','m','s','t','{}','[]','{}',1,1", "'a','queued','c','m','s','t','{}','[]','{}','soon',1"] {
+    let columns =
+      "id, status, command, model, source_format, target_format, config, checkpoint, options, created_at, available_at"
+    for values in [
+      "'a','running?','c','m','s','t','{}','[]','{}',1,1", "'a','queued','c','m','s','t','{}','[]','{}','soon',1",
+    ] {
       #expect(throws: DatabaseError.self) {
         try database.pool.write { try $0.execute(sql: "INSERT INTO jobs (\(columns)) VALUES (\(values))") }
       }

@@ -29,10 +29,12 @@ struct UploadEndpointTests {
     }
   }
 
-  @Test("The digest is that of the content", arguments: [
-    ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-    ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-  ])
+  @Test(
+    "The digest is that of the content",
+    arguments: [
+      ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+      ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    ])
   func digest(_ content: String, _ sha256: String) async throws {
     try await ServiceHarness().test { client async throws in
       let id = try await client.upload("x", content)
@@ -40,7 +42,8 @@ struct UploadEndpointTests {
     }
   }
 
-  @Test("Names that are no file names are refused", arguments: ["..%2Fx", "%2e%2e", ".hidden", "a%00b", "a%5Cb", "a%0Ab"])
+  @Test(
+    "Names that are no file names are refused", arguments: ["..%2Fx", "%2e%2e", ".hidden", "a%00b", "a%5Cb", "a%0Ab"])
   func names(_ name: String) async throws {
     let harness = try ServiceHarness()
     try await harness.test { client async throws in
@@ -68,7 +71,8 @@ struct UploadEndpointTests {
     try await ServiceHarness().test { client async throws in
       let id = try await client.upload("pytorch_model.bin", "x")
       let job = try await client.submit(
-        #"{"model":"endless","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"checkpoint":{"upload":"\#(id)"}}"#)
+        #"{"model":"endless","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"checkpoint":{"upload":"\#(id)"}}"#
+      )
       let url = try #require(job["url"])
       let answer = try await client.send(.delete, "/v1/uploads/\(id)")
       #expect(answer.status == .conflict)

@@ -117,7 +117,8 @@ struct CurrentLayout {
       declared = name
     }
     let isBFloat16 = try value("is_bfloat16")?.isTrue ?? (metadata["is_bfloat16"] == .bool(true))
-    let dtype = isBFloat16 ? .bfloat16 : try declared.map { (name) throws(ConversionError) in try self.dtype(name, key) }
+    let dtype =
+      isBFloat16 ? .bfloat16 : try declared.map { (name) throws(ConversionError) in try self.dtype(name, key) }
     let tensor = try contents.tensor(dataset, at: address, name: key, declared: dtype)
     if let shape = try value("shapes")?.shape, shape != tensor.shape {
       throw problem(key, "states the shape \(shape) but its data has the shape \(tensor.shape)")

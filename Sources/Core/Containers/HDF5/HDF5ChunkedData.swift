@@ -112,7 +112,8 @@ struct HDF5ChunkedData: Sendable {
     into buffer: UnsafeMutableRawBufferPointer
   ) {
     let run = part[part.count - 1].count
-    let rows = part.dropLast() + [part[part.count - 1].lowerBound..<part[part.count - 1].lowerBound + 1]
+    let last = part[part.count - 1].lowerBound
+    let rows = Array(part.dropLast()) + [last..<last + 1]
     var row = part.map(\.lowerBound)
     chunk.withUnsafeBytes { source in
       repeat {
@@ -124,7 +125,7 @@ struct HDF5ChunkedData: Sendable {
         }
         UnsafeMutableRawBufferPointer(rebasing: buffer[to..<to + run])
           .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[from..<from + run]))
-      } while Self.advance(&row, within: Array(rows))
+      } while Self.advance(&row, within: rows)
     }
   }
 

@@ -43,9 +43,10 @@ struct HDF5Dataset {
     var attributes: [String: HDF5Attribute] = [:]
     for attribute in try header.attributes(file: file) { attributes[attribute.name] = attribute }
     self.attributes = attributes
-    filters = try header.first(.filters).map { (body) throws(ConversionError) in
-      try HDF5Filter.pipeline(body, file: file)
-    } ?? []
+    filters =
+      try header.first(.filters).map { (body) throws(ConversionError) in
+        try HDF5Filter.pipeline(body, file: file)
+      } ?? []
     fill = try Self.fillValue(header)
     if case .simple(let shape) = space, let size = type.size {
       guard let message = header.first(.layout) else { throw file.damaged("\(name) has no layout") }

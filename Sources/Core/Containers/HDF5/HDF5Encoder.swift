@@ -41,9 +41,8 @@ struct HDF5Encoder {
     }
   }
 
-  /// A version-1 object header of complete messages in one block.
-  ///
-  /// The number of messages has 16 bits; readers find the end of the messages by their size.
+  /// The start of a version-1 object header, for messages in one block. Preconditions: fewer than 2^16 messages of less
+  /// than 4 GiB.
   static func objectHeader(messageCount: Int, byteCount: Int) -> [UInt8] {
     encode {
       $0.append([1, 0])
@@ -51,6 +50,32 @@ struct HDF5Encoder {
       $0.append(UInt32(1))
       $0.append(UInt32(truncatingIfNeeded: byteCount))
       $0.append(UInt32(0))
+    }
+  }
+
+  /// A whole version-2 object header of messages in their version-1 form, for any number of them.
+  ///
+  /// It says that attributes are kept in the header itself, which libhdf5 reads however many there are.
+  /// Precondition: less than 4 GiB of messages.
+  static func objectHeader2(_ messages: [UInt8]) -> [UInt8] {
+    let attributeInfo = [UInt8](repeating: 0, count: 2) + [UInt8](repeating: 0xFF, count: 16)
+    var body = HDF5Encoder()
+    for message in [message(.attributeInfo, attributeInfo), messages] {
+      var position = 0
+      while position < message.count {
+        let size = Int(message[position + 2]) | Int(message[position + 3]) << 8
+        body.append([message[position], message[position + 2], message[position + 3], message[position + 4]])
+        body.append(message[position + 8..<position + 8 + size])
+        position += 8 + size
+      }
+    }
+    return encode {
+      $0.append("OHDR".utf8)
+      // Version 2; the size of the block has four bytes.
+      $0.append([2, 2])
+      $0.append(UInt32(truncatingIfNeeded: body.bytes.count))
+      $0.append(body.bytes)
+      $0.append(HDF5Checksum.lookup3($0.bytes))
     }
   }
 

@@ -27,7 +27,7 @@ struct HDF5LeafWriter {
 
   private func problem(_ key: String, _ what: String) -> ConversionError {
     ConversionError(
-      .outputFailed,
+      .usage,
       "\(path): \(key) \(what), which a Cerebras HDF5 checkpoint cannot hold; write a torch archive instead")
   }
 
@@ -209,12 +209,13 @@ struct HDF5LeafWriter {
   /// Writes the groups and the root header. The result is the superblock, which goes to the start of the file.
   mutating func finish() throws(ConversionError) -> [UInt8] {
     let addresses = try groups.write(to: metadata)
-    let table = HDF5GroupTree.symbolTable(addresses)
-    let byteCount = table.count + rootMessages.count
-    guard byteCount <= Int(UInt32.max) else { throw problem("the checkpoint", "has more than 4 GiB of names") }
+    let messages = HDF5GroupTree.symbolTable(addresses) + rootMessages
+    guard messages.count <= Int(UInt32.max) else { throw problem("the checkpoint", "has more than 4 GiB of names") }
+    // The count of a version-1 header has 16 bits, and libhdf5 1.14 insists on it; version 2 has no count.
     let root = try metadata.append(
-      HDF5Encoder.objectHeader(messageCount: rootMessageCount + 1, byteCount: byteCount) + table)
-    try metadata.append(rootMessages)
+      rootMessageCount < Int(UInt16.max)
+        ? HDF5Encoder.objectHeader(messageCount: rootMessageCount + 1, byteCount: messages.count) + messages
+        : HDF5Encoder.objectHeader2(messages))
     try metadata.close()
 
     var superblock = HDF5Encoder()

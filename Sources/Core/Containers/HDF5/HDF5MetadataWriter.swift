@@ -139,7 +139,8 @@ final class HDF5MetadataWriter {
     var children: [(address: Int, lastName: Int)] = []
     for start in stride(from: 0, to: sorted.count, by: Self.symbolsPerNode) {
       let end = min(start + Self.symbolsPerNode, sorted.count)
-      children.append((try symbolNode(sorted[start..<end].map(\.header), nameOffsets[start..<end]), nameOffsets[end - 1]))
+      children.append(
+        (try symbolNode(sorted[start..<end].map(\.header), nameOffsets[start..<end]), nameOffsets[end - 1]))
     }
     var level: UInt8 = 0
     repeat {

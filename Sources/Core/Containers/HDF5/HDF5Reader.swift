@@ -3,10 +3,14 @@
 /// Opening reads metadata only: the object tree is built, no tensor byte is touched. Contiguous little-endian data is
 /// offered as a `FileExtent`; compressed chunks are decoded when they are read. Reads are safe from several threads.
 ///
-/// Memory: the tree, about 300 bytes for each stored tensor, and at most `chunkCacheBytes` of decoded chunks.
+/// Memory: on opening, about 2 KB for each leaf, of which the tree and the storages stay; later at most
+/// `chunkCacheBytes` of decoded chunks.
 public final class HDF5Reader: TensorSource {
+  /// Always `.hdf5`.
   public let kind = ContainerKind.hdf5
+  /// The object tree, entries in the order in which they were saved. Numpy arrays are tensors in it.
   public let tree: ObjectTree<TensorDescriptor>
+  /// One storage for each dataset and for each constant tensor.
   public let storages: [StorageDescriptor]
   private let input: InputFile
   private let data: [HDF5Storage]
@@ -22,7 +26,7 @@ public final class HDF5Reader: TensorSource {
   /// that no release writes, `.hostileInput` when it is damaged, exceeds a limit or holds a pickled class that is not
   /// known. Complexity: O(metadata).
   public init(
-    _ input: InputFile, limits: Limits = .standard, chunkCacheBytes: Int = 32 << 20
+    file input: InputFile, limits: Limits = .standard, chunkCacheBytes: Int = 32 << 20
   ) throws(ConversionError) {
     let contents = try HDF5Contents(file: try HDF5File(input: input, limits: limits), chunkCacheBytes: chunkCacheBytes)
     guard contents.attributes["__spec__"] != nil else {
@@ -41,6 +45,11 @@ public final class HDF5Reader: TensorSource {
     }
   }
 
+  /// Fills `buffer` with the bytes of a storage from `offset` on, decoded and little-endian.
+  ///
+  /// Precondition: the range lies inside the storage. Throws `.unreadableInput` when the file cannot be read,
+  /// `.hostileInput` when a chunk does not decode to its stated size. Memory: one chunk, at most
+  /// `Limits.hdf5ChunkBytes`, beside the cache.
   public func read(
     _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {

@@ -20,8 +20,14 @@ enum HDF5Storage: Sendable {
         buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[offset..<offset + buffer.count]))
       }
     case .constant(let element):
-      for index in buffer.indices {
-        buffer[index] = element.isEmpty ? 0 : element[(offset + index) % element.count]
+      // Once the first element stands, what stands is copied behind itself, twice as much each time.
+      var done = min(max(element.count, 1), buffer.count)
+      for index in 0..<done { buffer[index] = element.isEmpty ? 0 : element[(offset + index) % element.count] }
+      while done < buffer.count {
+        let count = min(done, buffer.count - done)
+        UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
+          .copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        done += count
       }
     case .chunked(let data): try data.read(at: offset, into: buffer)
     case .bigEndian(let start, let size):

@@ -4,10 +4,15 @@
 /// written, and all metadata is written when the sink is made. Datasets are contiguous and without filters, which
 /// h5py reads without a plugin. Two entries that are the same tensor become one dataset and a link, as in the tool.
 ///
-/// Memory while it is made: the names of the leaves and about 130 bytes for each of them.
+/// Memory while it is made: the names of the leaves and a few hundred bytes for each of them.
 public final class HDF5Writer: TensorSink {
+  /// True: a tensor under several keys is one dataset and links to it.
+  public static let sharesStorages = true
+  /// The file being written.
   public let file: StagedFile
+  /// Absolute offset of each storage, a multiple of 64.
   public let offsets: [Int]
+  /// False: the container holds no checksum.
   public let needsChecksums = false
   private let superblock: [UInt8]
 
@@ -15,17 +20,21 @@ public final class HDF5Writer: TensorSink {
   ///
   /// `cstorchVersion` is the release that the file says wrote it.
   ///
-  /// Throws `.outputFailed` when the format cannot hold the tree: element types that `cstorch.save` refuses (int8,
-  /// complex, 8-bit floats, wide unsigned), two leaves with one key, tuples as keys, objects above 64 KiB.
-  /// Complexity: O(leaves log leaves).
-  public init(path: String, layout: SinkLayout, cstorchVersion: String = "2.10.0") throws(ConversionError) {
+  /// Throws `.outputFailed` or `.diskFull`, and `.usage` when the format cannot hold the tree: element types that
+  /// `cstorch.save` refuses (int8, complex, 8-bit floats, wide unsigned), two leaves with one key, tuples as keys,
+  /// objects above 64 KiB. Complexity: O(leaves log leaves).
+  public init(path: String, layout: SinkLayout, cstorchVersion: String) throws(ConversionError) {
     let file = try StagedFile(path: path)
     var offsets: [Int] = []
     var end = 128
     for byteCount in layout.storages {
       offsets.append(end)
       // Aligned for vector loads by whoever maps the file.
-      end += (byteCount + 63) / 64 * 64
+      let (next, overflow) = end.addingReportingOverflow(byteCount)
+      guard !overflow, next < 1 << 62 else {
+        throw ConversionError(.outputFailed, "\(path): the checkpoint is larger than a file can be")
+      }
+      end = (next + 63) / 64 * 64
     }
     var leaves = HDF5LeafWriter(
       metadata: HDF5MetadataWriter(file: file, offset: end), path: path, offsets: offsets, storages: layout.storages)
@@ -37,6 +46,11 @@ public final class HDF5Writer: TensorSink {
     superblock = try leaves.finish()
     self.file = file
     self.offsets = offsets
+  }
+
+  /// The same for the newest release that is known, 2.10.0.
+  public convenience init(path: String, layout: SinkLayout) throws(ConversionError) {
+    try self.init(path: path, layout: layout, cstorchVersion: "2.10.0")
   }
 
   /// Writes the superblock: before that, nothing takes the file for HDF5.

@@ -10,7 +10,7 @@ struct PytreeEncoder {
 
   /// The JSON array of outline and specification. An outline that JSON cannot hold is null, as in the tool.
   ///
-  /// Throws `.outputFailed` for a dictionary key that the specification cannot hold. Complexity: O(nodes).
+  /// Throws `.usage` for a dictionary key that the specification cannot hold. Complexity: O(nodes).
   static func encode<Tensor>(_ tree: ObjectTree<Tensor>) throws(ConversionError) -> String {
     var encoder = PytreeEncoder()
     try encoder.add(tree)
@@ -20,7 +20,8 @@ struct PytreeEncoder {
   /// The same for a dictionary of one leaf, which each leaf's own metadata begins with.
   static func encodeLeaf(key: String) -> String {
     let quoted = JSONWriter.quoted(key)
-    let spec = #"[1, {"type": "builtins.dict", "context": \#(JSONWriter.quoted("[\(quoted)]")), "#
+    let spec =
+      #"[1, {"type": "builtins.dict", "context": \#(JSONWriter.quoted("[\(quoted)]")), "#
       + #""children_spec": [\#(leaf)]}]"#
     return #"[{\#(quoted): "*"}, \#(JSONWriter.quoted(spec))]"#
   }
@@ -82,7 +83,7 @@ struct PytreeEncoder {
     case .double(let number): PythonFloat.json(number)
     case .tuple:
       throw ConversionError(
-        .outputFailed,
+        .usage,
         "a Cerebras HDF5 checkpoint cannot hold the dictionary key \(key), a tuple; write a torch archive instead")
     }
   }

@@ -1,18 +1,12 @@
 import Core
 import Crypto
 import OrderedCollections
-import SystemPackage
 import Testing
 
 /// What a sample checkpoint holds, as the tool that wrote it saw it: `<sample>.listing.json`.
 struct CheckpointListing: Sendable {
   /// The folder of the shared samples, or nil where they are absent.
-  static let folder: String? = {
-    let repository = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
-      .removingLastComponent().removingLastComponent()
-    let formats = repository.removingLastComponent().appending("shared/formats").string
-    return (try? InputFile(path: formats + "/hostile/hostile.json")) == nil ? nil : formats
-  }()
+  static let folder: String? = SharedFiles.exist ? SharedFiles.folder + "/formats" : nil
 
   /// Path of the checkpoint.
   let path: String
@@ -50,7 +44,9 @@ struct CheckpointListing: Sendable {
       guard case .object(let fields) = fields, case .string(let type)? = fields["python"] else { return false }
       return ["dict", "list"].contains(type) || (type == "tuple" && fields["repr"] == nil)
     }
-    let nested = entries.values.count { $0.field("python") == "set" || ($0.field("python") == "tuple" && $0.field("repr") != nil) }
+    let nested = entries.values.count {
+      $0.field("python") == "set" || ($0.field("python") == "tuple" && $0.field("repr") != nil)
+    }
     // The listings show a set or a pickled tuple as one entry; in the samples each has two members.
     #expect(leaves == entries.count - containers + nested, "number of leaves in \(path)")
   }

@@ -7,15 +7,17 @@ struct HDF5HostileTests {
   @Test(
     .enabled(if: CheckpointListing.folder != nil),
     arguments: [
-      ("h5-bad-offsets.mdl", "damaged"), ("h5-dill-spec.mdl", "posix.system"), ("h5-external-link.mdl", "external link"),
+      ("h5-bad-offsets.mdl", "damaged"), ("h5-dill-spec.mdl", "posix.system"),
+      ("h5-external-link.mdl", "external link"),
       ("h5-external-storage.mdl", "__spec__"), ("h5-huge-dataset.mdl", "__spec__"), ("h5-lz4-lies.mdl", "__spec__"),
-      ("h5-object-bytes.mdl", "posix.system"), ("h5-soft-link-loop.mdl", "soft link"), ("h5-truncated.mdl", "truncated"),
+      ("h5-object-bytes.mdl", "posix.system"), ("h5-soft-link-loop.mdl", "soft link"),
+      ("h5-truncated.mdl", "truncated"),
     ])
   func refusesSample(_ name: String, naming part: String) throws {
     let folder = try #require(CheckpointListing.folder)
     let start = ContinuousClock.now
     let error = try #require(throws: ConversionError.self) {
-      try HDF5Reader(InputFile(path: "\(folder)/hostile/\(name)"))
+      try HDF5Reader(file: InputFile(path: "\(folder)/hostile/\(name)"))
     }
     #expect(error.kind == .hostileInput || error.kind == .unreadableInput)
     #expect(error.message.contains(name) && error.message.contains(part), "\(error.message)")
@@ -60,9 +62,9 @@ struct HDF5HostileTests {
     while ContinuousClock.now < end {
       var bytes = seeds[tried % seeds.count]
       Self.damage(&bytes, using: &generator)
-      let path = try folder.write(bytes, "damaged.mdl")
+      let path = try folder.write(bytes, as: "damaged.mdl")
       do throws(ConversionError) {
-        let reader = try HDF5Reader(try InputFile(path: path), limits: Self.narrow)
+        let reader = try HDF5Reader(file: try InputFile(path: path), limits: Self.narrow)
         try Self.readAll(reader)
       } catch {
         refused += 1

@@ -66,7 +66,7 @@ struct HDF5InteropTests {
       ], ordered: false)
     // Small bytes, so that no float is a signalling NaN and no boolean anything but 0 and 1.
     try HDF5RoundTripTests.write(tree, storages: storages, to: path) { UInt8(truncatingIfNeeded: ($0 + $1) % 2) }
-    return try HDF5Reader(InputFile(path: path))
+    return try HDF5Reader(file: InputFile(path: path))
   }
 
   /// Compares every tensor of a source with a listing; `name` turns a key into its name there. The result says how
@@ -112,7 +112,7 @@ struct HDF5InteropTests {
   @Test(.enabled(if: python != nil)) func readsWhatH5pyWrites() throws {
     let folder = try TemporaryFolder()
     let listing = try Self.run(Self.python, "write_with_h5py.py", folder.file("h5py.mdl"))
-    let reader = try HDF5Reader(InputFile(path: folder.file("h5py.mdl")), chunkCacheBytes: 16 << 10)
+    let reader = try HDF5Reader(file: InputFile(path: folder.file("h5py.mdl")), chunkCacheBytes: 16 << 10)
     #expect(try Self.compare(reader, listing) == 12)
     print("12 datasets that h5py wrote in different ways are read with equal values")
   }
@@ -121,7 +121,7 @@ struct HDF5InteropTests {
     let folder = try TemporaryFolder()
     _ = try Self.run(Self.python, "write_with_h5py.py", folder.file("latest.mdl"), "latest")
     let error = try #require(throws: ConversionError.self) {
-      try HDF5Reader(InputFile(path: folder.file("latest.mdl")))
+      try HDF5Reader(file: InputFile(path: folder.file("latest.mdl")))
     }
     #expect(error.message.contains("superblock version"), "\(error.message)")
   }

@@ -13,7 +13,7 @@ struct HDF5SamplesTests {
   ])
   func matchesListing(_ name: String) throws {
     let listing = try CheckpointListing(name + ".mdl")
-    let reader = try HDF5Reader(InputFile(path: listing.path))
+    let reader = try HDF5Reader(file: InputFile(path: listing.path))
     #expect(!listing.entries.isEmpty)
     try listing.expectMatch(reader)
   }
@@ -25,7 +25,7 @@ struct HDF5SamplesTests {
   ])
   func refuses(_ sample: String, naming part: String) throws {
     let listing = try CheckpointListing(sample)
-    let error = try #require(throws: ConversionError.self) { try HDF5Reader(InputFile(path: listing.path)) }
+    let error = try #require(throws: ConversionError.self) { try HDF5Reader(file: InputFile(path: listing.path)) }
     #expect(error.kind == .unreadableInput)
     #expect(error.message.contains(part), "\(error.message)")
     #expect(error.message.contains(sample), "\(error.message)")
@@ -33,7 +33,7 @@ struct HDF5SamplesTests {
 
   @Test func tiedTensorsShareOneStorage() throws {
     let listing = try CheckpointListing("cs05-tied.mdl")
-    let reader = try HDF5Reader(InputFile(path: listing.path))
+    let reader = try HDF5Reader(file: InputFile(path: listing.path))
     let model = try #require(reader.tree["model"])
     #expect(model["embed"] == model["lm_head"])
     #expect(model["embed"] == model["lm_head2"])
@@ -42,7 +42,7 @@ struct HDF5SamplesTests {
 
   @Test func keepsOrderAndKindOfContainers() throws {
     let listing = try CheckpointListing("cs05-objects.mdl")
-    let reader = try HDF5Reader(InputFile(path: listing.path))
+    let reader = try HDF5Reader(file: InputFile(path: listing.path))
     guard case .dictionary(let entries, ordered: false) = reader.tree,
       case .dictionary(let inner, ordered: true)? = reader.tree["od"]
     else {
@@ -61,7 +61,7 @@ struct HDF5SamplesTests {
   @Test(arguments: [("big", 480_000), ("noise", 39_000)])
   func readsAnyRangeOfChunkedData(_ key: String, _ byteCount: Int) throws {
     let listing = try CheckpointListing("cs05-chunked.mdl")
-    let reader = try HDF5Reader(InputFile(path: listing.path), chunkCacheBytes: 64 << 10)
+    let reader = try HDF5Reader(file: InputFile(path: listing.path), chunkCacheBytes: 64 << 10)
     guard case .tensor(let tensor)? = reader.tree["model"]?[key] else {
       Issue.record("no tensor")
       return

@@ -10,7 +10,10 @@ struct HarmlessPickleTests {
     pickle += [UInt8(ascii: "K"), 1, 0x8A, 1, 0xFE, UInt8(ascii: "M"), 0x2C, 1]
     pickle += [UInt8(ascii: "J"), 0x70, 0x11, 1, 0, UInt8(ascii: "N"), 0x88, UInt8(ascii: "e")]
     pickle += [0x8C, 1] + Array("b".utf8) + [UInt8(ascii: "G"), 0x3F, 0xF8, 0, 0, 0, 0, 0, 0]
-    pickle += [0x8C, 1] + Array("x".utf8) + [UInt8(ascii: "C"), 1] + Array("y".utf8) + [0x87, UInt8(ascii: "u"), UInt8(ascii: ".")]
+    pickle +=
+      [0x8C, 1] + Array("x".utf8) + [UInt8(ascii: "C"), 1] + Array("y".utf8) + [
+        0x87, UInt8(ascii: "u"), UInt8(ascii: "."),
+      ]
     let value = try HarmlessPickle.value(pickle, name: "test", limits: .standard)
     #expect(
       value
@@ -36,7 +39,9 @@ struct HarmlessPickleTests {
 
   /// A list that contains itself, and a tree of shared pairs that doubles with each level.
   @Test func boundsSharedAndRecursiveValues() throws {
-    let recursive: [UInt8] = [0x80, 4, UInt8(ascii: "]"), 0x94, UInt8(ascii: "h"), 0, UInt8(ascii: "a"), UInt8(ascii: ".")]
+    let recursive: [UInt8] = [
+      0x80, 4, UInt8(ascii: "]"), 0x94, UInt8(ascii: "h"), 0, UInt8(ascii: "a"), UInt8(ascii: "."),
+    ]
     #expect(throws: ConversionError.self) { try HarmlessPickle.value(recursive, name: "test", limits: .standard) }
     var doubling: [UInt8] = [0x80, 4, UInt8(ascii: ")"), 0x94]
     for level in 0..<60 { doubling += [UInt8(ascii: "h"), UInt8(level), 0x86, 0x94] }

@@ -1,0 +1,87 @@
+import OrderedCollections
+import Testing
+
+@testable import Core
+
+/// Rules that read or write a key under more names than one, or insist on a key.
+extension StateDictPlannerTests {
+  private func repeated() -> [Rule] {
+    Repeated("{stack=a|b}.{layer}.bias", "{stack=a|b}.bias", over: "layer", beside: "{stack=a|b}.{layer}.q").rules
+      + Rename("{stack=a|b}.{layer}.q", "{stack=a|b}.{layer}.query").rules
+  }
+
+  @Test func repeatedKeysAreReadFromTheFirstLayer() {
+    let result = convert(["a.0.bias": tensor("a.0.bias"), "a.1.bias": tensor("a.1.bias"), "a.0.q": tensor("q")]) {
+      repeated()
+    }
+    #expect(result.values == ["a.bias": tensor("a.0.bias"), "a.0.query": tensor("q")])
+    #expect(result.findings.unmatched.isEmpty && result.findings.failures.isEmpty)
+  }
+
+  @Test func repeatedKeysAreWrittenForEachLayerOfTheirStack() {
+    let result = convert(
+      [
+        "a.bias": tensor("A"), "b.bias": tensor("B"), "a.0.query": tensor("q"), "b.0.query": tensor("q"),
+        "b.12.query": tensor("q"),
+      ], from: .right
+    ) { repeated() }
+    #expect(result.values["a.0.bias"] == tensor("A"))
+    #expect(result.values["b.0.bias"] == tensor("B"))
+    #expect(result.values["b.12.bias"] == tensor("B"))
+    #expect(result.values.count == 6, "the stack a has one layer")
+  }
+
+  @Test func aliasesAreReadAndNeverWritten() {
+    let rules = {
+      Scope("norm.{layer}", "ln.{layer}") {
+        Rename("{leaf}", "{leaf}")
+        Alias(.left, "gamma", for: "weight")
+      }
+    }
+    let read = convert(["norm.3.gamma": tensor("g"), "norm.3.bias": tensor("b")]) { rules() }
+    #expect(read.values == ["ln.3.weight": tensor("g"), "ln.3.bias": tensor("b")])
+    let written = convert(["ln.3.weight": tensor("g")], from: .right) { rules() }
+    #expect(written.values == ["norm.3.weight": tensor("g")])
+    let both = convert(["norm.3.gamma": tensor("g"), "norm.3.weight": tensor("w")]) { rules() }
+    #expect(both.findings.failures.count == 1)
+    #expect(convert(["ln.3.gamma": tensor("g")], from: .right) { rules() }.findings.unmatched == ["ln.3.gamma"])
+  }
+
+  @Test func neededKeysMustBeThere() {
+    let rules = {
+      Scope("x", "y") {
+        Rename("{leaf}", "{leaf}")
+        Needed(.right, "weight", "the left has no other")
+      }
+    }
+    #expect(convert(["x.bias": tensor("b")]) { rules() }.findings.failures.isEmpty, "only the right needs it")
+    #expect(convert(["y.weight": tensor("w")], from: .right) { rules() }.findings.failures.isEmpty)
+    for values: OrderedDictionary in [["y.bias": tensor("b")], ["y.weight": .other(.none)]] {
+      let failures = convert(values, from: .right) { rules() }.findings.failures
+      #expect(failures.map(\.subject) == [.tensor("y.weight")])
+      #expect(failures.map(\.message) == ["'y.weight' is not in the checkpoint: the left has no other"])
+    }
+  }
+
+  @Test func tiesWithoutConditionAlwaysHold() {
+    let result = convert(["head": tensor("head")]) {
+      Rename("embedding", "embedding")
+      Rename("head", "head")
+      Tie(.left, "embedding", to: "head")
+    }
+    #expect(result.values == ["head": tensor("head"), "embedding": tensor("head")])
+  }
+
+  @Test func anOptionalPrefixIsTakenOffOnce() {
+    let bridge = Bridge(
+      to: Release(1, 8), hfClass: "", modelType: "", tensors: Rename("a.{leaf}", "b.{leaf}").rules, config: [])
+    let step = ConfigPlanner.Step(hop: .bridge(bridge, from: .cs), context: RuleContext(left: [:], right: [:]))
+    var findings = StateDictPlanner.Findings()
+    let planner = StateDictPlanner(step: step, optionalPrefix: "model.")
+    let mixed = StateDict(["model.b.weight": tensor("w"), "b.bias": tensor("b")])
+    #expect(planner.convert(mixed, findings: &findings).values == ["a.weight": tensor("w"), "a.bias": tensor("b")])
+    #expect(findings.failures.isEmpty)
+    _ = planner.convert(StateDict(["model.b.bias": tensor("w"), "b.bias": tensor("b")]), findings: &findings)
+    #expect(findings.failures.count >= 1)
+  }
+}
