@@ -7,7 +7,10 @@ struct Zooport: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "zooport",
     abstract: "Convert checkpoints and configs between Hugging Face and Cerebras Model Zoo layouts.",
-    subcommands: [ListCommand.self, ConvertCommand.self, ConvertConfigCommand.self, ServeCommand.self])
+    subcommands: [
+      ListCommand.self, ConvertCommand.self, ConvertConfigCommand.self, InspectCommand.self,
+      ServeCommand.self,
+    ])
 
   /// Runs a subcommand. The exit status of a usage error is 2, as users of the Model Zoo tool expect, not EX_USAGE.
   static func main() async {

@@ -5,11 +5,7 @@ struct Timestamp: Hashable, Comparable, Sendable, Codable {
   let milliseconds: Int
 
   /// What the wall clock says.
-  static var now: Timestamp {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Timestamp(milliseconds: Int(time.tv_sec) * 1000 + Int(time.tv_nsec) / 1_000_000)
-  }
+  static var now: Timestamp { Timestamp(milliseconds: Int(Date().timeIntervalSince1970 * 1000)) }
 
   init(milliseconds: Int) { self.milliseconds = milliseconds }
 

@@ -1,0 +1,53 @@
+import ArgumentParser
+import Core
+
+/// `zooport inspect`: what a checkpoint holds.
+struct InspectCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "inspect",
+    abstract: "Show what a checkpoint holds: keys, dtypes, shapes and other values.",
+    discussion: """
+      Reads headers only and executes nothing, whatever the file claims to be. Each line has the key, then dtype and shape of \
+      a tensor or the value of anything else.
+      """)
+
+  @Argument(help: "A PyTorch, safetensors or Cerebras HDF5 checkpoint.")
+  var checkpoint: String
+
+  @Option(help: "Show only so many entries.")
+  var limit: Int?
+
+  func run() throws {
+    do throws(ConversionError) {
+      let source = try Checkpoint.open(path: checkpoint)
+      var lines: [(key: String, value: String)] = []
+      source.tree.forEachLeaf { lines.append(($0, Self.text($1))) }
+      let shown = lines.prefix(limit ?? lines.count)
+      let width = shown.map(\.key.count).max() ?? 0
+      for line in shown {
+        print(line.key + String(repeating: " ", count: width - line.key.count + 2) + line.value)
+      }
+      if shown.count < lines.count { print("... and \(lines.count - shown.count) more") }
+    } catch {
+      StandardError.write("ERROR: \(error.message)\n")
+      throw ExitCode(error.kind.exitStatus)
+    }
+  }
+
+  private static func text(_ leaf: ObjectTree<TensorDescriptor>) -> String {
+    switch leaf {
+    case .tensor(let tensor): "\(tensor.dtype.rawValue) \(tensor.shape)"
+    case .none: "None"
+    case .bool(let flag): flag ? "True" : "False"
+    case .int(let number): "\(number)"
+    case .longInt(let digits): digits
+    case .double(let number): "\(number)"
+    case .string(let text): "'\(text)'"
+    case .bytes(let bytes): "\(bytes.count) bytes"
+    case .opaque(.dtype(let name)): name
+    case .opaque(.device(let type, let index)): index.map { "\(type):\($0)" } ?? type
+    case .opaque(.complex(let real, let imaginary)): "\(real)+\(imaginary)j"
+    case .dictionary, .list, .tuple, .set: "empty"
+    }
+  }
+}

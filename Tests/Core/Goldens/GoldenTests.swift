@@ -1,0 +1,63 @@
+import Core
+import Testing
+
+/// The main case of every model and pair, against what the vendor's tool wrote: the same names, shapes, bits and values.
+@Suite struct GoldenTests {
+  @Test func everyModelHasCases() {
+    #expect(GoldenCase.all.count == 94)
+    #expect(Set(GoldenCase.all.map(\.model)) == Set(Catalogue.models.map(\.name)))
+  }
+
+  @Test(arguments: GoldenCase.all) func convertsAsRecorded(_ golden: GoldenCase) throws {
+    let folder = try TemporaryFolder()
+    let request = ConversionRequest(
+      command: .convert, model: golden.model, sourceFormat: golden.source, targetFormat: golden.target,
+      config: golden.config, checkpoint: [golden.checkpoint], outputDirectory: folder.path)
+    let result = try Conversion.run(request, monitor: UnattendedMonitor())
+    #expect(result.checkpoint == folder.file(golden.expectedCheckpoint))
+    #expect(result.config == folder.file(golden.expectedConfig))
+
+    let expectedConfig = try ConfigDocument.load(path: golden.folder.appending(path: golden.expectedConfig).path)
+    var config = try ConfigDocument.load(path: result.config).root
+    // Written on top of what the tool writes, so that transformers finds the class.
+    for key in ["architectures", "model_type"] where expectedConfig.root[key] == nil { config[key] = nil }
+    #expect(Dictionary(uniqueKeysWithValues: config.map { ($0, $1) })
+      == Dictionary(uniqueKeysWithValues: expectedConfig.root.map { ($0, $1) }))
+
+    let expected = try Checkpoint.open(path: golden.folder.appending(path: golden.expectedCheckpoint).path)
+    let written = try Checkpoint.open(path: folder.file(golden.expectedCheckpoint))
+    let expectedLeaves = leaves(expected.tree)
+    let writtenLeaves = leaves(written.tree)
+    #expect(Set(writtenLeaves.keys) == Set(expectedLeaves.keys))
+    for (key, leaf) in expectedLeaves {
+      guard case .tensor(let tensor) = leaf else {
+        #expect(writtenLeaves[key] == leaf, "\(key)")
+        continue
+      }
+      guard case .tensor(let other)? = writtenLeaves[key] else {
+        Issue.record("\(key) is no tensor")
+        continue
+      }
+      #expect(other.dtype == tensor.dtype && other.shape == tensor.shape, "\(key)")
+      if golden.randomKeys.contains(key) { continue }
+      let (wanted, got) = (try expected.elements(tensor), try written.elements(other))
+      if golden.isRounded(key) {
+        #expect(largestDistance(wanted, got) <= 1, "\(key)")
+      } else {
+        #expect(wanted == got, "\(key)")
+      }
+    }
+  }
+
+  private func leaves(_ tree: ObjectTree<TensorDescriptor>) -> [String: ObjectTree<TensorDescriptor>] {
+    var leaves: [String: ObjectTree<TensorDescriptor>] = [:]
+    tree.forEachLeaf { leaves[$0] = $1 }
+    return leaves
+  }
+
+  /// The largest distance between two float32 tensors of one sign, in units in the last place.
+  private func largestDistance(_ left: [UInt8], _ right: [UInt8]) -> UInt32 {
+    func bits(_ bytes: [UInt8]) -> [UInt32] { bytes.withUnsafeBytes { Array($0.bindMemory(to: UInt32.self)) } }
+    return zip(bits(left), bits(right)).map { max($0, $1) - min($0, $1) }.max() ?? 0
+  }
+}
