@@ -109,7 +109,9 @@ public protocol ConversionMonitor: Sendable {
 public struct UnattendedMonitor: ConversionMonitor {
   /// A monitor.
   public init() {}
+  /// Does nothing.
   public func report(_ progress: ConversionProgress) {}
+  /// Always false.
   public var isCancelled: Bool { false }
 }
 

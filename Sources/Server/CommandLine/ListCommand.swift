@@ -77,7 +77,9 @@ struct ListCommand: ParsableCommand {
       }
     }
     var widths = header.map(\.count)
-    for row in rows { for (column, cell) in row.cells.enumerated() { widths[column] = max(widths[column], cell.count) } }
+    for row in rows {
+      for (column, cell) in row.cells.enumerated() { widths[column] = max(widths[column], cell.count) }
+    }
     let indent = widths.reduce(0) { $0 + $1 + 2 }
     func line(_ cells: [String]) -> String {
       zip(cells, widths).map { $0 + String(repeating: " ", count: $1 - $0.count + 2) }.joined()

@@ -21,8 +21,9 @@ import Testing
     var config = try ConfigDocument.load(path: result.config).root
     // Written on top of what the tool writes, so that transformers finds the class.
     for key in ["architectures", "model_type"] where expectedConfig.root[key] == nil { config[key] = nil }
-    #expect(Dictionary(uniqueKeysWithValues: config.map { ($0, $1) })
-      == Dictionary(uniqueKeysWithValues: expectedConfig.root.map { ($0, $1) }))
+    #expect(
+      Dictionary(uniqueKeysWithValues: config.map { ($0, $1) })
+        == Dictionary(uniqueKeysWithValues: expectedConfig.root.map { ($0, $1) }))
 
     let expected = try Checkpoint.open(path: golden.folder.appending(path: golden.expectedCheckpoint).path)
     let written = try Checkpoint.open(path: folder.file(golden.expectedCheckpoint))
