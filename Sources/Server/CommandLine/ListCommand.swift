@@ -27,7 +27,14 @@ struct ListCommand: ParsableCommand {
   @Flag(help: "Print JSON for programs.")
   var json = false
 
+  @Flag(help: "Print docs/models.md.")
+  var markdown = false
+
   func run() throws {
+    if markdown {
+      print(ModelsPage.render(), terminator: "")
+      return
+    }
     let listings: [ModelListing]
     if model.lowercased() == "all" {
       listings = Catalogue.listings
