@@ -22,7 +22,7 @@ public struct ConversionRequest: Sendable {
   public var targetFormat: String
   /// Path of the config.
   public var config: String
-  /// Paths of the checkpoint: one file, or the shards of one. Empty for `convert-config`.
+  /// Paths of the checkpoint: one file, the shards of one, a shard index, both, or a folder. Empty for `convert-config`.
   public var checkpoint: [String]
   /// Folder for the outputs, created if missing; nil puts each output beside its input.
   public var outputDirectory: String?
@@ -136,17 +136,14 @@ public enum Conversion {
       return ConversionResult(checkpoint: nil, config: outputs.config, warnings: plan.warnings)
     }
 
-    guard let path = request.checkpoint.first else {
-      throw ConversionError(.usage, "A checkpoint is needed to convert; convert-config converts a config alone.")
-    }
-    let source = try Checkpoint.open(path: path)
+    let input = try CheckpointInput(paths: request.checkpoint)
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
-    let plan = try Planner.plan(config: config.root, checkpoint: source.tree, along: route, options: options)
+    let plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
     let outputs = try OutputPaths(request, route)
     let stagedConfig = try stage(plan, at: outputs.config)
-    let checkpointPath = outputs.checkpoint(for: path)
-    let sink = try write(plan, from: source, to: checkpointPath, request.options, monitor)
+    let checkpointPath = outputs.checkpoint(for: input.stem)
+    let sink = try write(plan, from: input.source, to: checkpointPath, request.options, monitor)
     monitor.report(ConversionProgress(phase: .publishing))
     try publish(sink.file, stagedConfig)
     return ConversionResult(checkpoint: checkpointPath, config: outputs.config, warnings: plan.warnings)

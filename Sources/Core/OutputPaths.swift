@@ -26,9 +26,10 @@ struct OutputPaths {
     if let directory { try Self.create(directory) }
   }
 
-  /// Path of the checkpoint that is made from the one at `input`.
-  func checkpoint(for input: String) -> String {
-    Self.path(for: input, in: directory, suffix: suffix, extension: checkpointExtension)
+  /// Path of the checkpoint that is made from the one with this folder and stem.
+  func checkpoint(for input: FilePath) -> String {
+    let folder = directory ?? input.removingLastComponent()
+    return folder.appending("\(input.lastComponent?.string ?? "output")\(suffix).\(checkpointExtension)").string
   }
 
   private static func path(

@@ -12,7 +12,7 @@ struct ConvertCommand: ParsableCommand {
       failure no output file is left.
 
       The input may be a PyTorch file (.bin, .pt, .mdl) or a safetensors file; its content decides, not its name. Nothing \
-      in it is executed.
+      in it is executed. Shards are joined: name their *.index.json, the folder they are in, or each of them.
 
       Example:
         zooport convert --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 pytorch_model.bin --config config.json
@@ -21,7 +21,9 @@ struct ConvertCommand: ParsableCommand {
       5 an input is unreadable or hostile; 1 anything else.
       """)
 
-  @Argument(help: ArgumentHelp("The checkpoint to convert.", valueName: "checkpoint"))
+  @Argument(
+    help: ArgumentHelp(
+      "The checkpoint: a file, a shard index, a folder that holds one, or all shards.", valueName: "checkpoint"))
   var checkpoint: [String]
 
   @Option(help: "The config that belongs to the checkpoint.")
