@@ -48,10 +48,12 @@ struct CheckpointFolder {
     }
     let candidates = indexes + files
     guard !candidates.isEmpty else {
-      throw ConversionError(.unreadableInput, "\(path) holds no checkpoint: no index, and no .bin, .safetensors or .mdl")
+      throw ConversionError(
+        .unreadableInput, "\(path) holds no checkpoint: no index, .bin, .safetensors or .mdl")
     }
     throw ConversionError(
       .unreadableInput,
-      "\(path) holds more than one checkpoint: \(candidates.prefix(8).joined(separator: ", ")). Name the one to convert.")
+      "\(path) holds more than one checkpoint: \(candidates.prefix(8).joined(separator: ", ")). Name the one to convert."
+    )
   }
 }

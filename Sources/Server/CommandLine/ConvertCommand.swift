@@ -83,7 +83,8 @@ struct ConvertConfigCommand: ParsableCommand {
 
   @OptionGroup var formats: FormatOptions
 
-  @Flag(help: "Accepted for the vendor tool's sake; keys of a config without a rule are always left out, with a warning.")
+  @Flag(
+    help: "Accepted for the vendor tool's sake; keys of a config without a rule are always left out, with a warning.")
   var dropUnmatchedKeys = false
 
   @Flag(help: "Name the rule behind each finding.")

@@ -7,7 +7,9 @@ struct SmallGPT2 {
   /// Keys and shapes as Hugging Face has them.
   static let tensors: [(key: String, shape: [Int])] = {
     let width = 8
-    var tensors: [(String, [Int])] = [("transformer.wte.weight", [11, width]), ("transformer.wpe.weight", [6, width])]
+    var tensors: [(String, [Int])] = [
+      ("transformer.wte.weight", [11, width]), ("transformer.wpe.weight", [6, width]),
+    ]
     for layer in 0..<2 {
       let parts: [(String, [Int])] = [
         ("ln_1.weight", [width]), ("ln_1.bias", [width]), ("attn.c_attn.weight", [width, 3 * width]),
