@@ -45,19 +45,6 @@ public struct ConversionRequest: Sendable {
   }
 }
 
-/// The options that the command line and the `options` of a job share.
-public struct ConversionOptions: Sendable, Hashable {
-  /// Leave keys out that no rule matches, instead of failing.
-  public var dropUnmatchedKeys = false
-  /// Bytes that all buffers of the conversion may take together.
-  public var memoryBudget = 256 << 20
-  /// Threads that compute and write.
-  public var threads = 2
-
-  /// The defaults.
-  public init() {}
-}
-
 /// What a conversion wrote.
 public struct ConversionResult: Sendable {
   /// The checkpoint, nil for `convert-config`.
@@ -126,6 +113,9 @@ public enum Conversion {
     monitor.report(ConversionProgress(phase: .planning))
     let route = try Catalogue.route(
       model: request.model, from: request.sourceFormat, to: request.targetFormat)
+    if let problem = request.options.problems(target: route.target).first {
+      throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
+    }
     let config = try ConfigDocument.load(path: request.config)
     guard request.command == .convert else {
       let plan = try Planner.plan(config: config.root, along: route)
@@ -143,9 +133,9 @@ public enum Conversion {
     let outputs = try OutputPaths(request, route)
     let stagedConfig = try stage(plan, at: outputs.config)
     let checkpointPath = outputs.checkpoint(for: input.stem)
-    let sink = try write(plan, from: input.source, to: checkpointPath, request.options, monitor)
+    let file = try write(plan, from: input.source, to: checkpointPath, outputs.format, request.options, monitor)
     monitor.report(ConversionProgress(phase: .publishing))
-    try publish(sink.file, stagedConfig)
+    try publish(file, stagedConfig)
     return ConversionResult(checkpoint: checkpointPath, config: outputs.config, warnings: plan.warnings)
   }
 
@@ -160,15 +150,15 @@ public enum Conversion {
 
   /// Computes and writes the tensors of a plan where nobody sees them yet.
   private static func write(
-    _ plan: Plan, from source: any TensorSource, to path: String, _ options: ConversionOptions,
+    _ plan: Plan, from source: any TensorSource, to path: String, _ format: OutputFormat, _ options: ConversionOptions,
     _ monitor: some ConversionMonitor
-  ) throws(ConversionError) -> any TensorSink {
-    let layout = OutputLayout(plan, sharing: TorchZipWriter.sharesStorages)
-    let sink = try TorchZipWriter(path: path, layout: layout.sink)
+  ) throws(ConversionError) -> StagedFile {
+    let layout = OutputLayout(plan, sharing: format.sink.sharesStorages)
+    let sink = try format.sink.init(path: path, layout: layout.sink)
     let executor = Executor(
       source: source, budget: .init(bytes: options.memoryBudget, threads: max(options.threads, 1)), monitor: monitor)
     try executor.run(layout.jobs, into: sink)
-    return sink
+    return sink.file
   }
 
   /// Gives both files their names, or neither.

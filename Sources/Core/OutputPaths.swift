@@ -10,16 +10,17 @@ import SystemPackage
 struct OutputPaths {
   /// Path of the config.
   let config: String
+  /// Container of the checkpoint.
+  let format: OutputFormat
   private let directory: FilePath?
   private let suffix: String
-  private let checkpointExtension: String
 
   /// Works out the names and creates the output folder.
   ///
   /// Throws `.outputFailed` when the folder cannot be created.
   init(_ request: ConversionRequest, _ route: Route) throws(ConversionError) {
     suffix = "_to_\(route.target)"
-    checkpointExtension = route.target == .hf ? "bin" : "mdl"
+    format = request.options.outputFormat ?? OutputFormat.allowed(for: route.target)[0]
     directory = request.outputDirectory.map { FilePath($0) }
     config = Self.path(
       for: request.config, in: directory, suffix: suffix, extension: route.target == .hf ? "json" : "yaml")
@@ -29,7 +30,7 @@ struct OutputPaths {
   /// Path of the checkpoint that is made from the one with this folder and stem.
   func checkpoint(for input: FilePath) -> String {
     let folder = directory ?? input.removingLastComponent()
-    return folder.appending("\(input.lastComponent?.string ?? "output")\(suffix).\(checkpointExtension)").string
+    return folder.appending("\(input.lastComponent?.string ?? "output")\(suffix).\(format.fileExtension)").string
   }
 
   private static func path(

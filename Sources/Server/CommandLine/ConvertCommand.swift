@@ -7,8 +7,8 @@ struct ConvertCommand: ParsableCommand {
     commandName: "convert",
     abstract: "Convert a checkpoint and its config.",
     discussion: """
-      Writes <stem>_to_<tgt-fmt> beside each input, or into --output-dir: .mdl and .yaml for the Model Zoo, .bin and .json \
-      for Hugging Face. The result paths go to standard output; warnings, progress and errors go to standard error. On any \
+      Writes <stem>_to_<tgt-fmt> beside each input, or into --output-dir: .mdl and .yaml for the Model Zoo, .bin (or \
+      .safetensors) and .json for Hugging Face. The result paths go to standard output; warnings, progress and errors go to standard error. On any \
       failure no output file is left.
 
       The input may be a PyTorch file (.bin, .pt, .mdl) or a safetensors file; its content decides, not its name. Nothing \
@@ -34,6 +34,8 @@ struct ConvertCommand: ParsableCommand {
   @Flag(help: "Leave out keys that no rule matches, instead of failing.")
   var dropUnmatchedKeys = false
 
+  @OptionGroup var output: OutputOptions
+
   @Option(help: "Memory for buffers, such as 256MiB. The checkpoint may be any size.")
   var memoryBudget: ByteCount = ByteCount(ConversionOptions().memoryBudget)
 
@@ -53,7 +55,7 @@ struct ConvertCommand: ParsableCommand {
   }
 
   func run() throws {
-    var options = ConversionOptions()
+    var options = output.options(target: Format(formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
     options.memoryBudget = memoryBudget.bytes
     options.threads = threads

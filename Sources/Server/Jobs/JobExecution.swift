@@ -25,8 +25,7 @@ struct JobExecution {
     var checkpoint: [String] = []
     for input in job.checkpoint { checkpoint.append(try stage(input, in: folder.checkpoint, fetched: &fetched)) }
 
-    var options = ConversionOptions()
-    options.dropUnmatchedKeys = job.options.dropUnmatchedKeys
+    var options = job.options
     options.memoryBudget = settings.memoryBudget
     options.threads = settings.threads
     let request = ConversionRequest(

@@ -1,0 +1,46 @@
+public import ArgumentParser
+public import Core
+
+/// The flags that say what a checkpoint is written as, those of the vendor's tools among them.
+struct OutputOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The container of the checkpoint: bin or safetensors for hf; torch (an archive) or hdf5 for the Model Zoo. "
+        + "Unless told otherwise what the release's own tool writes: bin; torch before cs-2.0; hdf5 from then on."))
+  var outputFormat: OutputFormat?
+
+  @Flag(help: "The same as --output-format safetensors; does nothing for the Model Zoo.")
+  var exportSafetensors = false
+
+  @Flag(name: .customLong("export-h5-checkpoint"), help: "The same as --output-format hdf5; does nothing for hf.")
+  var exportHDF5 = false
+
+  func validate() throws {
+    let named = [outputFormat, exportSafetensors ? .safetensors : nil, exportHDF5 ? .hdf5 : nil].compactMap { $0 }
+    guard Set(named).count <= 1 else {
+      throw ValidationError("--output-format, --export-safetensors and --export-h5-checkpoint exclude each other.")
+    }
+  }
+
+  /// The options of a conversion. A vendor flag that means nothing for the target is passed over with a warning, as the
+  /// vendor's tools do.
+  func options(target: Format?) -> ConversionOptions {
+    var options = ConversionOptions()
+    options.outputFormat = outputFormat
+    guard let target else { return options }
+    let allowed = OutputFormat.allowed(for: target)
+    for (isSet, flag, format) in [
+      (exportSafetensors, "--export-safetensors", OutputFormat.safetensors),
+      (exportHDF5, "--export-h5-checkpoint", .hdf5),
+    ] where isSet {
+      if allowed.contains(format) {
+        options.outputFormat = format
+      } else {
+        StandardError.write("WARNING: \(flag) is ignored: \(target) has no \(format) checkpoints\n")
+      }
+    }
+    return options
+  }
+}
+
+extension OutputFormat: ExpressibleByArgument {}
