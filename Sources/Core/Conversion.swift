@@ -47,10 +47,12 @@ public struct ConversionRequest: Sendable {
 
 /// What a conversion wrote.
 public struct ConversionResult: Sendable {
-  /// The checkpoint, nil for `convert-config`.
+  /// The checkpoint, or the folder with its shards; nil for `convert-config`.
   public let checkpoint: String?
   /// The config.
   public let config: String
+  /// Every file that was written, the checkpoint's first.
+  public let files: [String]
   /// Everything that the user should know and that did not stop the conversion.
   public let warnings: [Diagnostic]
 }
@@ -120,54 +122,62 @@ public enum Conversion {
     guard request.command == .convert else {
       let plan = try Planner.plan(config: config.root, along: route)
       let outputs = try OutputPaths(request, route)
-      let staged = try stage(plan, at: outputs.config)
+      var publication = Publication()
+      publication.add(try stage(plan, at: outputs.config))
       monitor.report(ConversionProgress(phase: .publishing))
-      try staged.publish()
-      return ConversionResult(checkpoint: nil, config: outputs.config, warnings: plan.warnings)
+      try publication.publish()
+      return ConversionResult(
+        checkpoint: nil, config: outputs.config, files: publication.paths, warnings: plan.warnings)
     }
 
     let input = try CheckpointInput(paths: request.checkpoint)
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
     let plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
-    let outputs = try OutputPaths(request, route)
-    let stagedConfig = try stage(plan, at: outputs.config)
-    let checkpointPath = outputs.checkpoint(for: input.stem)
-    let file = try write(plan, from: input.source, to: checkpointPath, outputs.format, request.options, monitor)
+    let outputs = try OutputPaths(request, route, stem: input.stem)
+    do throws(ConversionError) {
+      return try write(plan, from: input.source, to: outputs, request.options, monitor)
+    } catch {
+      outputs.removeEmptyFolder()
+      throw error
+    }
+  }
+
+  /// Computes and writes all outputs where nobody sees them yet, and publishes them together.
+  private static func write(
+    _ plan: Plan, from source: any TensorSource, to outputs: OutputPaths, _ options: ConversionOptions,
+    _ monitor: some ConversionMonitor
+  ) throws(ConversionError) -> ConversionResult {
+    let files = try CheckpointFiles(plan, at: outputs, maxShardSize: options.maxShardSize)
+    let config = try stage(plan, at: outputs.config)
+    let type = outputs.format.sink
+    let layout = OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
+    var sinks: [any TensorSink] = []
+    for (path, sink) in zip(files.paths, layout.sinks) { sinks.append(try type.init(path: path, layout: sink)) }
+    let executor = Executor(
+      source: source, budget: .init(bytes: options.memoryBudget, threads: max(options.threads, 1)), monitor: monitor)
+    try executor.run(layout.jobs, into: sinks)
+
     monitor.report(ConversionProgress(phase: .publishing))
-    try publish(file, stagedConfig)
-    return ConversionResult(checkpoint: checkpointPath, config: outputs.config, warnings: plan.warnings)
+    var publication = Publication()
+    for sink in sinks { publication.add(sink.file) }
+    if let index = files.index { publication.add(try stage(index, .json, at: outputs.index)) }
+    publication.add(config)
+    try publication.publish()
+    return ConversionResult(
+      checkpoint: outputs.checkpoint, config: outputs.config, files: publication.paths, warnings: plan.warnings)
   }
 
   /// Writes the config of a plan where nobody sees it yet.
+  private static func stage(_ plan: Plan, at path: String) throws(ConversionError) -> StagedFile {
+    try stage(plan.config, plan.route.target == .hf ? .json : .yaml, at: path)
+  }
+
   private static func stage(
-    _ plan: Plan, at path: String
+    _ document: ConfigObject, _ syntax: ConfigDocument.Syntax, at path: String
   ) throws(ConversionError) -> StagedFile {
     let staged = try StagedFile(path: path)
-    try ConfigDocument(root: plan.config, syntax: plan.route.target == .hf ? .json : .yaml).save(to: staged)
+    try ConfigDocument(root: document, syntax: syntax).save(to: staged)
     return staged
-  }
-
-  /// Computes and writes the tensors of a plan where nobody sees them yet.
-  private static func write(
-    _ plan: Plan, from source: any TensorSource, to path: String, _ format: OutputFormat, _ options: ConversionOptions,
-    _ monitor: some ConversionMonitor
-  ) throws(ConversionError) -> StagedFile {
-    let layout = OutputLayout(plan, sharing: format.sink.sharesStorages)
-    let sink = try format.sink.init(path: path, layout: layout.sink)
-    let executor = Executor(
-      source: source, budget: .init(bytes: options.memoryBudget, threads: max(options.threads, 1)), monitor: monitor)
-    try executor.run(layout.jobs, into: sink)
-    return sink.file
-  }
-
-  /// Gives both files their names, or neither.
-  private static func publish(_ checkpoint: StagedFile, _ config: StagedFile) throws(ConversionError) {
-    try config.synchronize()
-    try checkpoint.publish()
-    do throws(ConversionError) { try config.publish() } catch {
-      checkpoint.withdraw()
-      throw error
-    }
   }
 }

@@ -39,7 +39,7 @@ struct ShardName: Hashable, CustomStringConvertible {
   static func checkComplete(_ paths: [String]) throws(ConversionError) {
     let names = paths.compactMap { FilePath($0).stem.flatMap(ShardName.init) }
     guard names.count == paths.count, let first = names.first,
-      names.allSatisfy({ $0.base == first.base && $0.count == first.count }), names.count < first.count
+      names.allSatisfy({ $0.base == first.base && $0.count == first.count })
     else { return }
     let present = Set(names.map(\.number))
     guard let missing = (1...first.count).first(where: { !present.contains($0) }) else { return }

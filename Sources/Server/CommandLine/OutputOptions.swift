@@ -9,6 +9,15 @@ struct OutputOptions: ParsableArguments {
         + "Unless told otherwise what the release's own tool writes: bin; torch before cs-2.0; hdf5 from then on."))
   var outputFormat: OutputFormat?
 
+  @Option(
+    help: ArgumentHelp(
+      "For hf: cut the checkpoint into files of at most so many bytes of tensors, such as 5GB or 512MiB, in a folder "
+        + "<stem>_to_hf with their index and the config, as from_pretrained reads it."))
+  var maxShardSize: ByteCount?
+
+  @Option(help: "The same as --max-shard-size; does nothing for the Model Zoo.")
+  var hfShardSize: ByteCount?
+
   @Flag(help: "The same as --output-format safetensors; does nothing for the Model Zoo.")
   var exportSafetensors = false
 
@@ -20,6 +29,12 @@ struct OutputOptions: ParsableArguments {
     guard Set(named).count <= 1 else {
       throw ValidationError("--output-format, --export-safetensors and --export-h5-checkpoint exclude each other.")
     }
+    guard maxShardSize == nil || hfShardSize == nil || maxShardSize == hfShardSize else {
+      throw ValidationError("--max-shard-size and --hf-shard-size name two sizes.")
+    }
+    guard [maxShardSize, hfShardSize].allSatisfy({ $0 == nil || $0?.bytes ?? 0 > 0 }) else {
+      throw ValidationError("--max-shard-size must be at least one byte.")
+    }
   }
 
   /// The options of a conversion. A vendor flag that means nothing for the target is passed over with a warning, as the
@@ -27,7 +42,13 @@ struct OutputOptions: ParsableArguments {
   func options(target: Format?) -> ConversionOptions {
     var options = ConversionOptions()
     options.outputFormat = outputFormat
+    options.maxShardSize = maxShardSize?.bytes
     guard let target else { return options }
+    if target == .hf {
+      options.maxShardSize = maxShardSize?.bytes ?? hfShardSize?.bytes
+    } else if hfShardSize != nil {
+      StandardError.write("WARNING: --hf-shard-size is ignored: \(target) checkpoints are one file\n")
+    }
     let allowed = OutputFormat.allowed(for: target)
     for (isSet, flag, format) in [
       (exportSafetensors, "--export-safetensors", OutputFormat.safetensors),

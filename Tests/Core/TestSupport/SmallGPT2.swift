@@ -30,7 +30,10 @@ struct SmallGPT2 {
   init(_ extra: String...) throws {
     folder = try TemporaryFolder()
     let members =
-      [#""n_embd": 8, "n_head": 2, "n_layer": 2, "n_positions": 6, "vocab_size": 11"#, #""model_type": "gpt2""#] + extra
+      [
+        #""n_embd": 8, "n_head": 2, "n_layer": 2, "n_positions": 6, "vocab_size": 11"#,
+        #""embd_pdrop": 0.1, "attn_pdrop": 0.1, "resid_pdrop": 0.1, "model_type": "gpt2""#,
+      ] + extra
     config = try folder.write(Array("{\(members.joined(separator: ", "))}".utf8), as: "config.json")
   }
 
