@@ -67,6 +67,8 @@ public struct ConversionProgress: Sendable, Hashable {
     case planning
     /// Tensors are computed and written.
     case converting
+    /// What was written is read again and compared with the plan.
+    case verifying
     /// Outputs are synced and get their names.
     case publishing
   }
@@ -154,9 +156,13 @@ public enum Conversion {
     let layout = OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
     var sinks: [any TensorSink] = []
     for (path, sink) in zip(files.paths, layout.sinks) { sinks.append(try type.init(path: path, layout: sink)) }
-    let executor = Executor(
-      source: source, budget: .init(bytes: options.memoryBudget, threads: max(options.threads, 1)), monitor: monitor)
-    try executor.run(layout.jobs, into: sinks)
+    let budget = Executor.Budget(bytes: options.memoryBudget, threads: max(options.threads, 1))
+    try Executor(source: source, budget: budget, monitor: monitor).run(layout.jobs, into: sinks)
+    if options.verify {
+      monitor.report(ConversionProgress(phase: .verifying))
+      let verification = Verification(source: source, budget: budget, monitor: monitor)
+      for (sink, tree) in zip(sinks, files.trees) { try verification.check(sink.file, holds: tree, of: plan) }
+    }
 
     monitor.report(ConversionProgress(phase: .publishing))
     var publication = Publication()

@@ -8,6 +8,8 @@ public struct ConversionOptions: Sendable, Hashable {
   public var outputFormat: OutputFormat?
   /// Bytes of tensor data that one file may hold; nil writes one file. Hugging Face targets only.
   public var maxShardSize: Int?
+  /// Open the written checkpoint again and compare every tensor with the plan before it is published.
+  public var verify = false
   /// Bytes that all buffers of the conversion may take together.
   public var memoryBudget = 256 << 20
   /// Threads that compute and write.
@@ -47,7 +49,7 @@ public struct ConversionOptions: Sendable, Hashable {
 
 extension ConversionOptions: Codable {
   private enum CodingKeys: String, CodingKey {
-    case dropUnmatchedKeys, outputFormat, maxShardSize
+    case dropUnmatchedKeys, outputFormat, maxShardSize, verify
   }
 
   /// Reads options; absent ones have their defaults, so that jobs of an earlier version are still read.
@@ -56,6 +58,7 @@ extension ConversionOptions: Codable {
     dropUnmatchedKeys = try container.decodeIfPresent(Bool.self, forKey: .dropUnmatchedKeys) ?? false
     outputFormat = try container.decodeIfPresent(OutputFormat.self, forKey: .outputFormat)
     maxShardSize = try container.decodeIfPresent(Int.self, forKey: .maxShardSize)
+    verify = try container.decodeIfPresent(Bool.self, forKey: .verify) ?? false
   }
 
   /// Writes options; those that are not set are null.
@@ -64,6 +67,7 @@ extension ConversionOptions: Codable {
     try container.encode(dropUnmatchedKeys, forKey: .dropUnmatchedKeys)
     try container.encode(outputFormat, forKey: .outputFormat)
     try container.encode(maxShardSize, forKey: .maxShardSize)
+    try container.encode(verify, forKey: .verify)
   }
 }
 

@@ -24,6 +24,9 @@ struct OutputOptions: ParsableArguments {
   @Flag(name: .customLong("export-h5-checkpoint"), help: "The same as --output-format hdf5; does nothing for hf.")
   var exportHDF5 = false
 
+  @Flag(help: "Open the written checkpoint again and compare every tensor with the plan before it is published.")
+  var verify = false
+
   func validate() throws {
     let named = [outputFormat, exportSafetensors ? .safetensors : nil, exportHDF5 ? .hdf5 : nil].compactMap { $0 }
     guard Set(named).count <= 1 else {
@@ -43,6 +46,7 @@ struct OutputOptions: ParsableArguments {
     var options = ConversionOptions()
     options.outputFormat = outputFormat
     options.maxShardSize = maxShardSize?.bytes
+    options.verify = verify
     guard let target else { return options }
     if target == .hf {
       options.maxShardSize = maxShardSize?.bytes ?? hfShardSize?.bytes

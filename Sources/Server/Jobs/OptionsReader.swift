@@ -29,6 +29,7 @@ struct OptionsReader {
     case "drop_unmatched_keys": flag(value, \.dropUnmatchedKeys)
     case "output_format": choice(value, \.outputFormat)
     case "max_shard_size": byteCount(value)
+    case "verify": flag(value, \.verify)
     default: "there is no option \(name)"
     }
   }
