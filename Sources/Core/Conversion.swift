@@ -135,6 +135,7 @@ public enum Conversion {
     let input = try CheckpointInput(paths: request.checkpoint)
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
+    options.precision = request.options.dtype
     let plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
     let outputs = try OutputPaths(request, route, stem: input.stem)
     do throws(ConversionError) {
@@ -157,7 +158,9 @@ public enum Conversion {
     var sinks: [any TensorSink] = []
     for (path, sink) in zip(files.paths, layout.sinks) { sinks.append(try type.init(path: path, layout: sink)) }
     let budget = Executor.Budget(bytes: options.memoryBudget, threads: max(options.threads, 1))
-    try Executor(source: source, budget: budget, monitor: monitor).run(layout.jobs, into: sinks)
+    let executor = Executor(source: source, budget: budget, monitor: monitor)
+    let overflows = try executor.run(layout.jobs, into: sinks)
+    let warnings = plan.warnings + overflowWarning(zip(layout.jobs, overflows).filter { $0.1 > 0 }, options.dtype)
     if options.verify {
       monitor.report(ConversionProgress(phase: .verifying))
       let verification = Verification(source: source, budget: budget, monitor: monitor)
@@ -171,7 +174,20 @@ public enum Conversion {
     publication.add(config)
     try publication.publish()
     return ConversionResult(
-      checkpoint: outputs.checkpoint, config: outputs.config, files: publication.paths, warnings: plan.warnings)
+      checkpoint: outputs.checkpoint, config: outputs.config, files: publication.paths, warnings: warnings)
+  }
+
+  /// One warning for all tensors with values that the precision cannot hold.
+  private static func overflowWarning(_ tensors: [(job: Executor.Job, count: Int)], _ precision: Precision)
+    -> [Diagnostic]
+  {
+    guard let first = tensors.first else { return [] }
+    let named = tensors.prefix(10).map(\.job.key).joined(separator: ", ")
+    let others = tensors.count > 10 ? " and \(tensors.count - 10) more tensors" : ""
+    let message =
+      "\(tensors.reduce(0) { $0 + $1.count }) values are too large for \(precision.rawValue) and became infinite, in "
+      + named + others
+    return [Diagnostic(.warning, .stateDictMismatch, .tensor(first.job.key), message)]
   }
 
   /// Writes the config of a plan where nobody sees it yet.

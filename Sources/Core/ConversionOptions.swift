@@ -8,6 +8,8 @@ public struct ConversionOptions: Sendable, Hashable {
   public var outputFormat: OutputFormat?
   /// Bytes of tensor data that one file may hold; nil writes one file. Hugging Face targets only.
   public var maxShardSize: Int?
+  /// Precision of the model's floating-point tensors.
+  public var dtype = Precision.keep
   /// Open the written checkpoint again and compare every tensor with the plan before it is published.
   public var verify = false
   /// Bytes that all buffers of the conversion may take together.
@@ -49,7 +51,7 @@ public struct ConversionOptions: Sendable, Hashable {
 
 extension ConversionOptions: Codable {
   private enum CodingKeys: String, CodingKey {
-    case dropUnmatchedKeys, outputFormat, maxShardSize, verify
+    case dropUnmatchedKeys, outputFormat, maxShardSize, dtype, verify
   }
 
   /// Reads options; absent ones have their defaults, so that jobs of an earlier version are still read.
@@ -58,6 +60,7 @@ extension ConversionOptions: Codable {
     dropUnmatchedKeys = try container.decodeIfPresent(Bool.self, forKey: .dropUnmatchedKeys) ?? false
     outputFormat = try container.decodeIfPresent(OutputFormat.self, forKey: .outputFormat)
     maxShardSize = try container.decodeIfPresent(Int.self, forKey: .maxShardSize)
+    dtype = try container.decodeIfPresent(Precision.self, forKey: .dtype) ?? .keep
     verify = try container.decodeIfPresent(Bool.self, forKey: .verify) ?? false
   }
 
@@ -67,8 +70,19 @@ extension ConversionOptions: Codable {
     try container.encode(dropUnmatchedKeys, forKey: .dropUnmatchedKeys)
     try container.encode(outputFormat, forKey: .outputFormat)
     try container.encode(maxShardSize, forKey: .maxShardSize)
+    try container.encode(dtype, forKey: .dtype)
     try container.encode(verify, forKey: .verify)
   }
+}
+
+/// The precision that floating-point tensors are written in. Integers, booleans and masks are never touched.
+public enum Precision: String, Sendable, Hashable, CaseIterable, Codable {
+  /// Each tensor's own.
+  case keep
+  case float32, float16, bfloat16
+
+  /// The element type; nil for `keep`.
+  public var dtype: DType? { DType(rawValue: rawValue) }
 }
 
 /// The container that a checkpoint is written into.

@@ -28,6 +28,8 @@ struct Executor {
 
   /// One storage of the output and what it is made from.
   struct Job: Sendable {
+    /// The key of the first output tensor that it is written for.
+    let key: String
     let tensor: SymbolicTensor
     let lowered: LoweredTensor
     /// The sink and the place of the storage among its storages.
@@ -49,12 +51,16 @@ struct Executor {
   }
 
   /// Fills all storages and finishes the sinks, which are of one type. Throws what reading and writing throw, or `.cancelled`.
-  func run(_ jobs: [Job], into sinks: [any TensorSink]) throws(ConversionError) {
+  ///
+  /// Returns for each job how many finite values became infinite in a smaller precision.
+  @discardableResult
+  func run(_ jobs: [Job], into sinks: [any TensorSink]) throws(ConversionError) -> [Int] {
     let (pieces, firsts) = divide(jobs)
     let progress = Progress(
       jobs: jobs, pieces: pieces.map(\.job), bytesTotal: jobs.reduce(0) { $0 + $1.tensor.byteCount }, monitor: monitor)
     let needsChecksums = sinks.contains(where: \.needsChecksums)
     let checksums = Mutex([UInt32](repeating: 0, count: needsChecksums ? pieces.count : 0))
+    let overflows = Mutex([Int](repeating: 0, count: jobs.count))
     let next = Atomic<Int>(0)
     let failure = Mutex<ConversionError?>(nil)
 
@@ -71,6 +77,8 @@ struct Executor {
           let job = jobs[piece.job]
           let checksum = try fill(piece, job, sinks[job.sink], evaluator, tile)
           if needsChecksums { checksums.withLock { $0[index] = checksum } }
+          let infinite = evaluator.takeOverflows()
+          if infinite > 0 { overflows.withLock { $0[piece.job] += infinite } }
           progress.completed(piece.job, bytes: piece.count)
         } catch {
           failure.withLock { if $0 == nil { $0 = error } }
@@ -90,6 +98,7 @@ struct Executor {
       }
     }
     for (sink, checksums) in zip(sinks, storageChecksums) { try sink.finish(checksums: checksums) }
+    return overflows.withLock { $0 }
   }
 
   /// All pieces in file order, and the position of the first piece of each job.

@@ -11,7 +11,7 @@ struct OutputLayout {
   }
 
   private mutating func add(_ tree: ObjectTree<Int>, of plan: Plan, sharing: Bool) {
-    var storages: [(tensor: SymbolicTensor, tensorCount: Int)] = []
+    var storages: [(first: Plan.Tensor, tensorCount: Int)] = []
     var known: [Content: Int] = [:]
     let output = tree.mapTensors { index in
       let tensor = plan.tensors[index].tensor
@@ -23,18 +23,19 @@ struct OutputLayout {
       } else {
         storage = storages.count
         known[content] = storage
-        storages.append((tensor, 1))
+        storages.append((plan.tensors[index], 1))
       }
       return OutputTensor(dtype: tensor.dtype, shape: tensor.shape, storage: storage)
     }
     for (index, storage) in storages.enumerated() {
       jobs.append(
         Executor.Job(
-          tensor: storage.tensor,
-          lowered: LoweredTensor(storage.tensor.expression, dtype: storage.tensor.dtype, descriptors: plan.sources),
+          key: storage.first.key, tensor: storage.first.tensor,
+          lowered: LoweredTensor(
+            storage.first.tensor.expression, dtype: storage.first.tensor.dtype, descriptors: plan.sources),
           sink: sinks.count, storage: index, tensorCount: storage.tensorCount))
     }
-    sinks.append(SinkLayout(tree: output, storages: storages.map(\.tensor.byteCount)))
+    sinks.append(SinkLayout(tree: output, storages: storages.map(\.first.tensor.byteCount)))
   }
 
   private struct Content: Hashable {

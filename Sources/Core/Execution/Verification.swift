@@ -95,17 +95,17 @@ struct Verification {
     guard let first = tiles.baseAddress else { return false }
     let second = first + half
     let size = pair.dtype.size
-    var boxes: [TileEvaluator.Box] = []
-    Tiling.forEachTile(of: pair.shape, elements: max(half / size, 1)) { boxes.append($0) }
-    for box in boxes {
+    var isEqual = true
+    try Tiling.forEachTile(of: pair.shape, elements: max(half / size, 1)) { box throws(ConversionError) in
+      guard isEqual else { return }
       if monitor.isCancelled { throw ConversionError(.cancelled, "The conversion was cancelled.") }
       let strides = TensorShape.contiguousStrides(box.count)
       try written.evaluate(pair.written, box, into: .init(pointer: first, strides: strides, elementSize: size))
       try planned.evaluate(pair.planned, box, into: .init(pointer: second, strides: strides, elementSize: size))
       let count = box.count.reduce(size, *)
-      guard memcmp(first, second, count) == 0 else { return false }
+      isEqual = memcmp(first, second, count) == 0
     }
-    return true
+    return isEqual
   }
 
   private func failure(_ file: StagedFile, _ what: String, cause: String? = nil) -> ConversionError {

@@ -24,6 +24,12 @@ struct OutputOptions: ParsableArguments {
   @Flag(name: .customLong("export-h5-checkpoint"), help: "The same as --output-format hdf5; does nothing for hf.")
   var exportHDF5 = false
 
+  @Option(
+    help: ArgumentHelp(
+      "The precision of the model's floating-point tensors: keep, float32, float16 or bfloat16. Rounds to nearest; "
+        + "values that are too large become infinite, with a warning."))
+  var dtype: Precision = .keep
+
   @Flag(help: "Open the written checkpoint again and compare every tensor with the plan before it is published.")
   var verify = false
 
@@ -46,6 +52,7 @@ struct OutputOptions: ParsableArguments {
     var options = ConversionOptions()
     options.outputFormat = outputFormat
     options.maxShardSize = maxShardSize?.bytes
+    options.dtype = dtype
     options.verify = verify
     guard let target else { return options }
     if target == .hf {
@@ -69,3 +76,5 @@ struct OutputOptions: ParsableArguments {
 }
 
 extension OutputFormat: ExpressibleByArgument {}
+
+extension Precision: ExpressibleByArgument {}

@@ -27,8 +27,9 @@ struct OptionsReader {
   private mutating func read(_ name: String, _ value: JSONTree) -> String? {
     switch name {
     case "drop_unmatched_keys": flag(value, \.dropUnmatchedKeys)
-    case "output_format": choice(value, \.outputFormat)
+    case "output_format": choice(value) { $0.outputFormat = $1 }
     case "max_shard_size": byteCount(value)
+    case "dtype": choice(value) { $0.dtype = $1 }
     case "verify": flag(value, \.verify)
     default: "there is no option \(name)"
     }
@@ -40,14 +41,15 @@ struct OptionsReader {
     return nil
   }
 
+  /// A name of an enumeration; null is the default.
   private mutating func choice<Value: RawRepresentable<String> & CaseIterable>(
-    _ value: JSONTree, _ path: WritableKeyPath<ConversionOptions, Value?>
+    _ value: JSONTree, _ take: (inout ConversionOptions, Value) -> Void
   ) -> String? {
     if case .null = value { return nil }
     guard case .string(let text) = value, let choice = Value(rawValue: text) else {
       return "it must be one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))"
     }
-    options[keyPath: path] = choice
+    take(&options, choice)
     return nil
   }
 

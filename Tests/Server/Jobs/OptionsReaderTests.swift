@@ -13,11 +13,12 @@ struct OptionsReaderTests {
   func accepted() {
     let reader = read([
       "drop_unmatched_keys": .bool(true), "output_format": .string("safetensors"), "max_shard_size": .string("5GB"),
-      "verify": .bool(true),
+      "verify": .bool(true), "dtype": .string("bfloat16"),
     ])
     #expect(reader.findings.isEmpty)
     #expect(reader.options.dropUnmatchedKeys)
     #expect(reader.options.verify)
+    #expect(reader.options.dtype == .bfloat16)
     #expect(reader.options.outputFormat == .safetensors)
     #expect(reader.options.maxShardSize == 5_000_000_000)
     #expect(read(["max_shard_size": .number(4096)]).options.maxShardSize == 4096)
@@ -33,7 +34,8 @@ struct OptionsReaderTests {
       ("output_format", .string("safetensors"), "cs-1.8"), ("max_shard_size", .string("3XB"), "hf"),
       ("max_shard_size", .number(0), "hf"), ("max_shard_size", .number(1.5), "hf"),
       ("max_shard_size", .number(.infinity), "hf"), ("max_shard_size", .string("0GB"), "hf"),
-      ("max_shard_size", .string("5GB"), "cs-1.8"), ("verify", .number(1), "hf"), ("zork", .null, "hf"), ("memory_budget", .number(1), "hf"),
+      ("max_shard_size", .string("5GB"), "cs-1.8"), ("verify", .number(1), "hf"), ("dtype", .string("int8"), "hf"),
+      ("zork", .null, "hf"), ("memory_budget", .number(1), "hf"),
     ] as [(String, JSONTree, String)])
   func refused(_ name: String, _ value: JSONTree, _ target: String) {
     #expect(read([name: value], target: target).findings.map(\.subject) == ["options.\(name)"])
