@@ -126,6 +126,11 @@ public enum Conversion {
       let outputs = try OutputPaths(request, route)
       var publication = Publication()
       publication.add(try stage(plan, at: outputs.config))
+      if request.options.report {
+        let report = try report(request, route, monitor).document(
+          inputs: [request.config], outputs: publication.files, tensors: [], warnings: plan.warnings)
+        publication.add(try stage(report, .json, at: outputs.report))
+      }
       monitor.report(ConversionProgress(phase: .publishing))
       try publication.publish()
       return ConversionResult(
@@ -139,7 +144,7 @@ public enum Conversion {
     let plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
     let outputs = try OutputPaths(request, route, stem: input.stem)
     do throws(ConversionError) {
-      return try write(plan, from: input.source, to: outputs, request.options, monitor)
+      return try write(plan, from: input, to: outputs, request, monitor)
     } catch {
       outputs.removeEmptyFolder()
       throw error
@@ -148,22 +153,23 @@ public enum Conversion {
 
   /// Computes and writes all outputs where nobody sees them yet, and publishes them together.
   private static func write(
-    _ plan: Plan, from source: any TensorSource, to outputs: OutputPaths, _ options: ConversionOptions,
+    _ plan: Plan, from input: CheckpointInput, to outputs: OutputPaths, _ request: ConversionRequest,
     _ monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
+    let options = request.options
     let files = try CheckpointFiles(plan, at: outputs, maxShardSize: options.maxShardSize)
     let config = try stage(plan, at: outputs.config)
     let type = outputs.format.sink
     let layout = OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
     var sinks: [any TensorSink] = []
     for (path, sink) in zip(files.paths, layout.sinks) { sinks.append(try type.init(path: path, layout: sink)) }
-    let budget = Executor.Budget(bytes: options.memoryBudget, threads: max(options.threads, 1))
-    let executor = Executor(source: source, budget: budget, monitor: monitor)
+    let budget = Executor.Budget(options)
+    let executor = Executor(source: input.source, budget: budget, monitor: monitor)
     let overflows = try executor.run(layout.jobs, into: sinks)
     let warnings = plan.warnings + overflowWarning(zip(layout.jobs, overflows).filter { $0.1 > 0 }, options.dtype)
     if options.verify {
       monitor.report(ConversionProgress(phase: .verifying))
-      let verification = Verification(source: source, budget: budget, monitor: monitor)
+      let verification = Verification(source: input.source, budget: budget, monitor: monitor)
       for (sink, tree) in zip(sinks, files.trees) { try verification.check(sink.file, holds: tree, of: plan) }
     }
 
@@ -172,9 +178,23 @@ public enum Conversion {
     for sink in sinks { publication.add(sink.file) }
     if let index = files.index { publication.add(try stage(index, .json, at: outputs.index)) }
     publication.add(config)
+    if options.report {
+      let report = try report(request, plan.route, monitor).document(
+        inputs: input.files + [request.config], outputs: publication.files,
+        tensors: try ConversionReport.tensors(plan, files.trees, layout, sinks), warnings: warnings)
+      publication.add(try stage(report, .json, at: outputs.report))
+    }
     try publication.publish()
     return ConversionResult(
       checkpoint: outputs.checkpoint, config: outputs.config, files: publication.paths, warnings: warnings)
+  }
+
+  private static func report(
+    _ request: ConversionRequest, _ route: Route, _ monitor: some ConversionMonitor
+  ) -> ConversionReport {
+    ConversionReport(
+      request: request, route: route,
+      digests: FileDigests(budget: Executor.Budget(request.options), monitor: monitor))
   }
 
   /// One warning for all tensors with values that the precision cannot hold.

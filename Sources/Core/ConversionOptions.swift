@@ -12,6 +12,8 @@ public struct ConversionOptions: Sendable, Hashable {
   public var dtype = Precision.keep
   /// Open the written checkpoint again and compare every tensor with the plan before it is published.
   public var verify = false
+  /// Write a report of inputs, outputs and every tensor beside the outputs.
+  public var report = false
   /// Bytes that all buffers of the conversion may take together.
   public var memoryBudget = 256 << 20
   /// Threads that compute and write.

@@ -15,6 +15,8 @@ struct OutputPaths {
   let config: String
   /// Path of the checkpoint, of the folder when it is in shards; nil when only the config is converted.
   let checkpoint: String?
+  /// Path of the report.
+  let report: String
   /// Container of the checkpoint.
   let format: OutputFormat
   /// The folder of the shards, if there are any.
@@ -34,13 +36,12 @@ struct OutputPaths {
     self.format = format
     self.shardFolder = shardFolder
     checkpoint = stem.map { shardFolder?.string ?? path(for: $0, ".\(format.fileExtension)").string }
-    if let shardFolder {
-      config = shardFolder.appending("config.json").string
-    } else {
-      let input = FilePath(request.config)
-      let name = input.removingLastComponent().appending(input.stem ?? "output")
-      config = path(for: name, route.target == .hf ? ".json" : ".yaml").string
-    }
+    let input = FilePath(request.config)
+    let configStem = input.removingLastComponent().appending(input.stem ?? "output")
+    config =
+      shardFolder?.appending("config.json").string
+      ?? path(for: configStem, route.target == .hf ? ".json" : ".yaml").string
+    report = path(for: stem ?? configStem, ".report.json").string
     if let folder = shardFolder ?? directory { try Self.create(folder) }
   }
 

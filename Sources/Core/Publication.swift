@@ -1,6 +1,7 @@
 /// Complete output files that appear together or not at all.
 struct Publication {
-  private var files: [StagedFile] = []
+  /// The files, in the order in which they were added.
+  private(set) var files: [StagedFile] = []
 
   /// Where the files appear.
   var paths: [String] { files.map(\.path) }

@@ -33,6 +33,9 @@ struct OutputOptions: ParsableArguments {
   @Flag(help: "Open the written checkpoint again and compare every tensor with the plan before it is published.")
   var verify = false
 
+  @Flag(help: "Write <stem>_to_<tgt-fmt>.report.json: digests of all files, and where every tensor came from.")
+  var report = false
+
   func validate() throws {
     let named = [outputFormat, exportSafetensors ? .safetensors : nil, exportHDF5 ? .hdf5 : nil].compactMap { $0 }
     guard Set(named).count <= 1 else {
@@ -54,6 +57,7 @@ struct OutputOptions: ParsableArguments {
     options.maxShardSize = maxShardSize?.bytes
     options.dtype = dtype
     options.verify = verify
+    options.report = report
     guard let target else { return options }
     if target == .hf {
       options.maxShardSize = maxShardSize?.bytes ?? hfShardSize?.bytes

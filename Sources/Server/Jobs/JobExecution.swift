@@ -26,6 +26,7 @@ struct JobExecution {
     for input in job.checkpoint { checkpoint.append(try stage(input, in: folder.checkpoint, fetched: &fetched)) }
 
     var options = job.options
+    options.report = true
     options.memoryBudget = settings.memoryBudget
     options.threads = settings.threads
     let request = ConversionRequest(
