@@ -22,7 +22,7 @@ public struct ConversionRequest: Sendable {
   public var targetFormat: String
   /// Path of the config.
   public var config: String
-  /// Paths of the checkpoint: one file, or the shards of one. Empty for `convert-config`.
+  /// Paths of the checkpoint: one file, the shards of one, a shard index, both, or a folder. Empty for `convert-config`.
   public var checkpoint: [String]
   /// Folder for the outputs, created if missing; nil puts each output beside its input.
   public var outputDirectory: String?
@@ -45,25 +45,14 @@ public struct ConversionRequest: Sendable {
   }
 }
 
-/// The options that the command line and the `options` of a job share.
-public struct ConversionOptions: Sendable, Hashable {
-  /// Leave keys out that no rule matches, instead of failing.
-  public var dropUnmatchedKeys = false
-  /// Bytes that all buffers of the conversion may take together.
-  public var memoryBudget = 256 << 20
-  /// Threads that compute and write.
-  public var threads = 2
-
-  /// The defaults.
-  public init() {}
-}
-
 /// What a conversion wrote.
 public struct ConversionResult: Sendable {
-  /// The checkpoint, nil for `convert-config`.
+  /// The checkpoint, or the folder with its shards; nil for `convert-config`.
   public let checkpoint: String?
   /// The config.
   public let config: String
+  /// Every file that was written, the checkpoint's first.
+  public let files: [String]
   /// Everything that the user should know and that did not stop the conversion.
   public let warnings: [Diagnostic]
 }
@@ -78,6 +67,8 @@ public struct ConversionProgress: Sendable, Hashable {
     case planning
     /// Tensors are computed and written.
     case converting
+    /// What was written is read again and compared with the plan.
+    case verifying
     /// Outputs are synced and get their names.
     case publishing
   }
@@ -126,32 +117,42 @@ public enum Conversion {
     _ request: ConversionRequest, monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
     monitor.report(ConversionProgress(phase: .planning))
+    if let target = Format(request.targetFormat), let problem = request.options.problems(target: target).first {
+      throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
+    }
     let config = try ConfigDocument.load(path: request.config)
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
+    options.precision = request.options.dtype
     guard request.command == .convert else {
       let (route, findings) = try route(of: request, config, checkpoint: nil, options)
-      let plan = try Planner.plan(config: config.root, along: route)
+      var plan = try Planner.plan(config: config.root, along: route)
+      plan.warnings.insert(contentsOf: findings, at: 0)
       let outputs = try OutputPaths(request, route)
-      let staged = try stage(plan, at: outputs.config)
+      var publication = Publication()
+      publication.add(try stage(plan, at: outputs.config))
+      if request.options.report {
+        let report = try report(request, route, monitor).document(
+          inputs: [request.config], outputs: publication.files, tensors: [], warnings: plan.warnings)
+        publication.add(try stage(report, .json, at: outputs.report))
+      }
       monitor.report(ConversionProgress(phase: .publishing))
-      try staged.publish()
-      return ConversionResult(checkpoint: nil, config: outputs.config, warnings: findings + plan.warnings)
+      try publication.publish()
+      return ConversionResult(
+        checkpoint: nil, config: outputs.config, files: publication.paths, warnings: plan.warnings)
     }
 
-    guard let path = request.checkpoint.first else {
-      throw ConversionError(.usage, "A checkpoint is needed to convert; convert-config converts a config alone.")
+    let input = try CheckpointInput(paths: request.checkpoint)
+    let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
+    var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
+    plan.warnings.insert(contentsOf: findings, at: 0)
+    let outputs = try OutputPaths(request, route, stem: input.stem)
+    do throws(ConversionError) {
+      return try write(plan, from: input, to: outputs, request, monitor)
+    } catch {
+      outputs.removeEmptyFolder()
+      throw error
     }
-    let source = try Checkpoint.open(path: path)
-    let (route, findings) = try route(of: request, config, checkpoint: source.tree, options)
-    let plan = try Planner.plan(config: config.root, checkpoint: source.tree, along: route, options: options)
-    let outputs = try OutputPaths(request, route)
-    let stagedConfig = try stage(plan, at: outputs.config)
-    let checkpointPath = outputs.checkpoint(for: path)
-    let sink = try write(plan, from: source, to: checkpointPath, request.options, monitor)
-    monitor.report(ConversionProgress(phase: .publishing))
-    try publish(sink.file, stagedConfig)
-    return ConversionResult(checkpoint: checkpointPath, config: outputs.config, warnings: findings + plan.warnings)
   }
 
   private static func route(
@@ -163,35 +164,75 @@ public enum Conversion {
       checkpoint: checkpoint, options: options)
   }
 
+  /// Computes and writes all outputs where nobody sees them yet, and publishes them together.
+  private static func write(
+    _ plan: Plan, from input: CheckpointInput, to outputs: OutputPaths, _ request: ConversionRequest,
+    _ monitor: some ConversionMonitor
+  ) throws(ConversionError) -> ConversionResult {
+    let options = request.options
+    let files = try CheckpointFiles(plan, at: outputs, maxShardSize: options.maxShardSize)
+    let config = try stage(plan, at: outputs.config)
+    let type = outputs.format.sink
+    let layout = OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
+    var sinks: [any TensorSink] = []
+    for (path, sink) in zip(files.paths, layout.sinks) { sinks.append(try type.init(path: path, layout: sink)) }
+    let budget = Executor.Budget(options)
+    let executor = Executor(source: input.source, budget: budget, monitor: monitor)
+    let overflows = try executor.run(layout.jobs, into: sinks)
+    let warnings = plan.warnings + overflowWarning(zip(layout.jobs, overflows).filter { $0.1 > 0 }, options.dtype)
+    if options.verify {
+      monitor.report(ConversionProgress(phase: .verifying))
+      let verification = Verification(source: input.source, budget: budget, monitor: monitor)
+      for (sink, tree) in zip(sinks, files.trees) { try verification.check(sink.file, holds: tree, of: plan) }
+    }
+
+    monitor.report(ConversionProgress(phase: .publishing))
+    var publication = Publication()
+    for sink in sinks { publication.add(sink.file) }
+    if let index = files.index { publication.add(try stage(index, .json, at: outputs.index)) }
+    publication.add(config)
+    if options.report {
+      let report = try report(request, plan.route, monitor).document(
+        inputs: input.files + [request.config], outputs: publication.files,
+        tensors: try ConversionReport.tensors(plan, files.trees, layout, sinks), warnings: warnings)
+      publication.add(try stage(report, .json, at: outputs.report))
+    }
+    try publication.publish()
+    return ConversionResult(
+      checkpoint: outputs.checkpoint, config: outputs.config, files: publication.paths, warnings: warnings)
+  }
+
+  private static func report(
+    _ request: ConversionRequest, _ route: Route, _ monitor: some ConversionMonitor
+  ) -> ConversionReport {
+    ConversionReport(
+      request: request, route: route,
+      digests: FileDigests(budget: Executor.Budget(request.options), monitor: monitor))
+  }
+
+  /// One warning for all tensors with values that the precision cannot hold.
+  private static func overflowWarning(_ tensors: [(job: Executor.Job, count: Int)], _ precision: Precision)
+    -> [Diagnostic]
+  {
+    guard let first = tensors.first else { return [] }
+    let named = tensors.prefix(10).map(\.job.key).joined(separator: ", ")
+    let others = tensors.count > 10 ? " and \(tensors.count - 10) more tensors" : ""
+    let message =
+      "\(tensors.reduce(0) { $0 + $1.count }) values are too large for \(precision.rawValue) and became infinite, in "
+      + named + others
+    return [Diagnostic(.warning, .stateDictMismatch, .tensor(first.job.key), message)]
+  }
+
   /// Writes the config of a plan where nobody sees it yet.
+  private static func stage(_ plan: Plan, at path: String) throws(ConversionError) -> StagedFile {
+    try stage(plan.config, plan.route.target == .hf ? .json : .yaml, at: path)
+  }
+
   private static func stage(
-    _ plan: Plan, at path: String
+    _ document: ConfigObject, _ syntax: ConfigDocument.Syntax, at path: String
   ) throws(ConversionError) -> StagedFile {
     let staged = try StagedFile(path: path)
-    try ConfigDocument(root: plan.config, syntax: plan.route.target == .hf ? .json : .yaml).save(to: staged)
+    try ConfigDocument(root: document, syntax: syntax).save(to: staged)
     return staged
-  }
-
-  /// Computes and writes the tensors of a plan where nobody sees them yet.
-  private static func write(
-    _ plan: Plan, from source: any TensorSource, to path: String, _ options: ConversionOptions,
-    _ monitor: some ConversionMonitor
-  ) throws(ConversionError) -> any TensorSink {
-    let layout = OutputLayout(plan, sharing: TorchZipWriter.sharesStorages)
-    let sink = try TorchZipWriter(path: path, layout: layout.sink)
-    let executor = Executor(
-      source: source, budget: .init(bytes: options.memoryBudget, threads: max(options.threads, 1)), monitor: monitor)
-    try executor.run(layout.jobs, into: sink)
-    return sink
-  }
-
-  /// Gives both files their names, or neither.
-  private static func publish(_ checkpoint: StagedFile, _ config: StagedFile) throws(ConversionError) {
-    try config.synchronize()
-    try checkpoint.publish()
-    do throws(ConversionError) { try config.publish() } catch {
-      checkpoint.withdraw()
-      throw error
-    }
   }
 }

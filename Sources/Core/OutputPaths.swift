@@ -6,38 +6,59 @@ import SystemPackage
   import Musl
 #endif
 
-/// Where the outputs of a request go: `<stem>_to_<format>.<extension>`, as the vendor's tool names them.
+/// Where the outputs of a request go, as the vendor's tools name them.
+///
+/// One file is `<stem>_to_<format>.<extension>`. Shards go into a folder `<stem>_to_hf` under the names that
+/// `from_pretrained` looks for, the config with them as `config.json`.
 struct OutputPaths {
   /// Path of the config.
   let config: String
-  private let directory: FilePath?
-  private let suffix: String
-  private let checkpointExtension: String
+  /// Path of the checkpoint, of the folder when it is in shards; nil when only the config is converted.
+  let checkpoint: String?
+  /// Path of the report.
+  let report: String
+  /// Container of the checkpoint.
+  let format: OutputFormat
+  /// The folder of the shards, if there are any.
+  private let shardFolder: FilePath?
 
-  /// Works out the names and creates the output folder.
+  /// Works out the names and creates the output folder. `stem` is `CheckpointInput.stem`.
   ///
   /// Throws `.outputFailed` when the folder cannot be created.
-  init(_ request: ConversionRequest, _ route: Route) throws(ConversionError) {
-    suffix = "_to_\(route.target)"
-    checkpointExtension = route.target == .hf ? "bin" : "mdl"
-    directory = request.outputDirectory.map { FilePath($0) }
-    config = Self.path(
-      for: request.config, in: directory, suffix: suffix, extension: route.target == .hf ? "json" : "yaml")
-    if let directory { try Self.create(directory) }
+  init(_ request: ConversionRequest, _ route: Route, stem: FilePath? = nil) throws(ConversionError) {
+    let directory = request.outputDirectory.map { FilePath($0) }
+    func path(for input: FilePath, _ ending: String) -> FilePath {
+      (directory ?? input.removingLastComponent())
+        .appending("\(input.lastComponent?.string ?? "output")_to_\(route.target)\(ending)")
+    }
+    let format = request.options.outputFormat ?? OutputFormat.allowed(for: route.target)[0]
+    let shardFolder = request.options.maxShardSize == nil ? nil : stem.map { path(for: $0, "") }
+    self.format = format
+    self.shardFolder = shardFolder
+    checkpoint = stem.map { shardFolder?.string ?? path(for: $0, ".\(format.fileExtension)").string }
+    let input = FilePath(request.config)
+    let configStem = input.removingLastComponent().appending(input.stem ?? "output")
+    config =
+      shardFolder?.appending("config.json").string
+      ?? path(for: configStem, route.target == .hf ? ".json" : ".yaml").string
+    report = path(for: stem ?? configStem, ".report.json").string
+    if let folder = shardFolder ?? directory { try Self.create(folder) }
   }
 
-  /// Path of the checkpoint that is made from the one at `input`.
-  func checkpoint(for input: String) -> String {
-    Self.path(for: input, in: directory, suffix: suffix, extension: checkpointExtension)
+  /// Path of one of several shards.
+  func shard(_ number: Int, of count: Int) -> String {
+    let name = ShardName(base: format.standardStem, number: number, count: count)
+    return (shardFolder ?? "").appending("\(name).\(format.fileExtension)").string
   }
 
-  private static func path(
-    for input: String, in directory: FilePath?, suffix: String, extension ending: String
-  ) -> String {
-    let input = FilePath(input)
-    let stem = input.stem ?? "output"
-    let folder = directory ?? input.removingLastComponent()
-    return folder.appending("\(stem)\(suffix).\(ending)").string
+  /// Path of the index of the shards.
+  var index: String {
+    (shardFolder ?? "").appending("\(format.standardStem).\(format.fileExtension).index.json").string
+  }
+
+  /// Removes the folder of the shards if nothing is in it.
+  func removeEmptyFolder() {
+    if let shardFolder { rmdir(shardFolder.string) }
   }
 
   /// Creates a folder and those above it. One that exists is fine.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Core
 import Foundation
 
 /// The command `zooport`.
@@ -7,6 +8,7 @@ struct Zooport: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "zooport",
     abstract: "Convert checkpoints and configs between Hugging Face and Cerebras Model Zoo layouts.",
+    version: Core.Zooport.version,
     subcommands: [
       ListCommand.self, ConvertCommand.self, ConvertConfigCommand.self, InspectCommand.self,
       ServeCommand.self,

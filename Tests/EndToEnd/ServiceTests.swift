@@ -45,7 +45,10 @@ struct ServiceTests {
     let service = try ServiceProcess(folder: folder)
     #expect(try await service.send("GET", "/healthz").status == 200)
     let files = try await convertUploads(service)
-    #expect(Set(files.keys) == ["config_to_cs-1.8.yaml", "pytorch_model_to_cs-1.8.mdl"])
+    #expect(
+      Set(files.keys) == [
+        "config_to_cs-1.8.yaml", "pytorch_model_to_cs-1.8.mdl", "pytorch_model_to_cs-1.8.report.json",
+      ])
     #expect(files["pytorch_model_to_cs-1.8.mdl"]?.starts(with: [0x50, 0x4B, 3, 4]) == true)
 
     let jobs = try await service.json("GET", "/v1/jobs?status=succeeded")
@@ -69,7 +72,7 @@ struct ServiceTests {
     process.executableURL = URL(filePath: try #require(ServiceProcess.binary))
     let output = folder.appending(path: "cli")
     process.arguments = [
-      "convert", "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--output-dir", output.path,
+      "convert", "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--report", "--output-dir", output.path,
       Fixture.folder.appending(path: "pytorch_model.bin").path, "--config",
       Fixture.folder.appending(path: "config.json").path,
     ]

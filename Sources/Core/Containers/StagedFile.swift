@@ -14,7 +14,8 @@ import SystemPackage
 public final class StagedFile: Sendable {
   /// Where the file will appear.
   public let path: String
-  private let stagedPath: String
+  /// Where it is until then.
+  let stagedPath: String
   /// The descriptor, for calls such as `copy_file_range`. Do not close it.
   let descriptor: FileDescriptor
 

@@ -42,6 +42,8 @@ public struct Limits: Sendable {
   public var hdf5UnstoredBytes = 1 << 36
   /// Bytes of a shard index.
   public var indexBytes = 256 << 20
+  /// Shards of one output; all of them are open files until they are published.
+  public var outputShards = 400
 
   /// The limits in force unless a caller narrows them.
   public static let standard = Limits()

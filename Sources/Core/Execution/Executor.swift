@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Fills the storages of a sink as a plan says, on several threads, within a byte budget.
+/// Fills the storages of sinks as a plan says, on several threads, within a byte budget.
 ///
 /// Every output offset is known before the first byte is written, so threads take pieces of work in file order and never
 /// wait for each other. A tensor that is a contiguous copy goes from file to file inside the kernel; every other tensor is
@@ -18,6 +18,17 @@ struct Executor {
     /// Bytes of one tile: each thread holds a tile and a scratch of twice its size.
     var tileBytes: Int { min(max(bytes / (max(threads, 1) * 3), 64 << 10), Budget.largestTile) }
 
+    /// What the options of a conversion allow.
+    init(_ options: ConversionOptions) {
+      self.init(bytes: options.memoryBudget, threads: max(options.threads, 1))
+    }
+
+    /// A budget. Precondition: there is at least one thread.
+    init(bytes: Int, threads: Int) {
+      self.bytes = bytes
+      self.threads = threads
+    }
+
     /// Larger tiles gain nothing: the runs that are read are long enough.
     static let largestTile = 32 << 20
   }
@@ -28,8 +39,13 @@ struct Executor {
 
   /// One storage of the output and what it is made from.
   struct Job: Sendable {
+    /// The key of the first output tensor that it is written for.
+    let key: String
     let tensor: SymbolicTensor
     let lowered: LoweredTensor
+    /// The sink and the place of the storage among its storages.
+    let sink: Int
+    let storage: Int
     /// Output tensors that this storage completes.
     let tensorCount: Int
   }
@@ -45,12 +61,17 @@ struct Executor {
     let box: TileEvaluator.Box?
   }
 
-  /// Fills all storages and finishes the sink. Throws what reading and writing throw, or `.cancelled`.
-  func run(_ jobs: [Job], into sink: any TensorSink) throws(ConversionError) {
+  /// Fills all storages and finishes the sinks, which are of one type. Throws what reading and writing throw, or `.cancelled`.
+  ///
+  /// Returns for each job how many finite values became infinite in a smaller precision.
+  @discardableResult
+  func run(_ jobs: [Job], into sinks: [any TensorSink]) throws(ConversionError) -> [Int] {
     let (pieces, firsts) = divide(jobs)
     let progress = Progress(
       jobs: jobs, pieces: pieces.map(\.job), bytesTotal: jobs.reduce(0) { $0 + $1.tensor.byteCount }, monitor: monitor)
-    let checksums = Mutex([UInt32](repeating: 0, count: sink.needsChecksums ? pieces.count : 0))
+    let needsChecksums = sinks.contains(where: \.needsChecksums)
+    let checksums = Mutex([UInt32](repeating: 0, count: needsChecksums ? pieces.count : 0))
+    let overflows = Mutex([Int](repeating: 0, count: jobs.count))
     let next = Atomic<Int>(0)
     let failure = Mutex<ConversionError?>(nil)
 
@@ -64,8 +85,11 @@ struct Executor {
         do throws(ConversionError) {
           if monitor.isCancelled { throw ConversionError(.cancelled, "The conversion was cancelled.") }
           let piece = pieces[index]
-          let checksum = try fill(piece, jobs[piece.job], sink, evaluator, tile)
-          if sink.needsChecksums { checksums.withLock { $0[index] = checksum } }
+          let job = jobs[piece.job]
+          let checksum = try fill(piece, job, sinks[job.sink], evaluator, tile)
+          if needsChecksums { checksums.withLock { $0[index] = checksum } }
+          let infinite = evaluator.takeOverflows()
+          if infinite > 0 { overflows.withLock { $0[piece.job] += infinite } }
           progress.completed(piece.job, bytes: piece.count)
         } catch {
           failure.withLock { if $0 == nil { $0 = error } }
@@ -75,15 +99,17 @@ struct Executor {
     }
 
     if let error = failure.withLock({ $0 }) { throw error }
-    var storageChecksums: [UInt32] = []
-    if sink.needsChecksums {
+    var storageChecksums = sinks.map { [UInt32](repeating: 0, count: $0.needsChecksums ? $0.offsets.count : 0) }
+    if needsChecksums {
       let parts = checksums.withLock { $0 }
-      for (first, end) in zip(firsts, firsts.dropFirst() + [pieces.count]) {
-        storageChecksums.append(
-          (first..<end).reduce(0) { Checksum.combine($0, parts[$1], secondLength: pieces[$1].count) })
+      for (job, (first, end)) in zip(jobs, zip(firsts, firsts.dropFirst() + [pieces.count])) {
+        storageChecksums[job.sink][job.storage] = (first..<end).reduce(0) {
+          Checksum.combine($0, parts[$1], secondLength: pieces[$1].count)
+        }
       }
     }
-    try sink.finish(checksums: storageChecksums)
+    for (sink, checksums) in zip(sinks, storageChecksums) { try sink.finish(checksums: checksums) }
+    return overflows.withLock { $0 }
   }
 
   /// All pieces in file order, and the position of the first piece of each job.
@@ -124,7 +150,7 @@ struct Executor {
     _ piece: Piece, _ job: Job, _ sink: any TensorSink, _ evaluator: TileEvaluator,
     _ tile: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) -> UInt32 {
-    let target = sink.offsets[piece.job] + piece.start
+    let target = sink.offsets[job.storage] + piece.start
     guard let box = piece.box else {
       guard let extent = extent(of: job) else { return 0 }
       return try copy(piece, job, extent, sink, target, tile)

@@ -65,6 +65,9 @@ indirect enum LoweredTensor: Sendable {
       self = .concatenate(parts, axis: axis, starts: starts, shape: shape)
     case .reshape(let operand, _, let shape):
       self = LoweredTensor(operand, dtype: dtype, descriptors: descriptors).reshaped(shape)
+    case .map(let operand, .cast(let from, let to)):
+      self = .map(
+        LoweredTensor(operand, dtype: from, descriptors: descriptors), .cast(from: from, to: to), to)
     case .map(let operand, let function):
       self = .map(LoweredTensor(operand, dtype: dtype, descriptors: descriptors), function, dtype)
     case .generate(let generator): self = .generate(generator)

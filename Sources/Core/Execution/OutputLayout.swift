@@ -1,39 +1,41 @@
-/// Assigns the tensors of a plan to storages of an output: equal expressions share one where the container can.
+/// Assigns the tensors of a plan to storages of outputs: equal expressions share one where the container can.
 struct OutputLayout {
-  /// What the sink is asked to write.
-  let sink: SinkLayout
-  /// What each storage is made from, by storage.
-  let jobs: [Executor.Job]
+  /// What each sink is asked to write.
+  private(set) var sinks: [SinkLayout] = []
+  /// What each storage is made from, sink after sink.
+  private(set) var jobs: [Executor.Job] = []
 
-  /// Complexity: O(tensors). Precondition: the plan has a tree.
-  init(_ plan: Plan, sharing: Bool) {
-    var storageOfTensor: [Int] = []
-    var storages: [(tensor: SymbolicTensor, tensorCount: Int)] = []
+  /// `trees` are the parts of the plan's tree that go into a file each. Complexity: O(tensors).
+  init(_ plan: Plan, trees: [ObjectTree<Int>], sharing: Bool) {
+    for tree in trees { add(tree, of: plan, sharing: sharing) }
+  }
+
+  private mutating func add(_ tree: ObjectTree<Int>, of plan: Plan, sharing: Bool) {
+    var storages: [(first: Plan.Tensor, tensorCount: Int)] = []
     var known: [Content: Int] = [:]
-    for planned in plan.tensors {
-      let content = Content(expression: planned.tensor.expression, dtype: planned.tensor.dtype)
-      if sharing, let storage = known[content] {
-        storageOfTensor.append(storage)
+    let output = tree.mapTensors { index in
+      let tensor = plan.tensors[index].tensor
+      let content = Content(expression: tensor.expression, dtype: tensor.dtype)
+      let storage: Int
+      if sharing, let found = known[content] {
+        storage = found
         storages[storage].tensorCount += 1
-        continue
+      } else {
+        storage = storages.count
+        known[content] = storage
+        storages.append((plan.tensors[index], 1))
       }
-      known[content] = storages.count
-      storageOfTensor.append(storages.count)
-      storages.append((planned.tensor, 1))
+      return OutputTensor(dtype: tensor.dtype, shape: tensor.shape, storage: storage)
     }
-    let tree = plan.tree ?? .dictionary([], ordered: true)
-    sink = SinkLayout(
-      tree: tree.mapTensors { index in
-        let tensor = plan.tensors[index].tensor
-        return OutputTensor(dtype: tensor.dtype, shape: tensor.shape, storage: storageOfTensor[index])
-      },
-      storages: storages.map { $0.tensor.byteCount })
-    jobs = storages.map { storage in
-      Executor.Job(
-        tensor: storage.tensor,
-        lowered: LoweredTensor(storage.tensor.expression, dtype: storage.tensor.dtype, descriptors: plan.sources),
-        tensorCount: storage.tensorCount)
+    for (index, storage) in storages.enumerated() {
+      jobs.append(
+        Executor.Job(
+          key: storage.first.key, tensor: storage.first.tensor,
+          lowered: LoweredTensor(
+            storage.first.tensor.expression, dtype: storage.first.tensor.dtype, descriptors: plan.sources),
+          sink: sinks.count, storage: index, tensorCount: storage.tensorCount))
     }
+    sinks.append(SinkLayout(tree: output, storages: storages.map(\.first.tensor.byteCount)))
   }
 
   private struct Content: Hashable {

@@ -3,7 +3,8 @@
 /// Memory: `scratchBytes`, whatever the size of tensors. A box whose sources do not fit the scratch is split.
 final class TileEvaluator {
   private let source: any TensorSource
-  private let scratch: UnsafeMutableRawBufferPointer
+  private var scratch: UnsafeMutableRawBufferPointer
+  private var overflows = 0
 
   /// An evaluator over a source. `scratchBytes` is at least 4096.
   init(source: any TensorSource, scratchBytes: Int) {
@@ -70,6 +71,7 @@ final class TileEvaluator {
         inner.strides = piece.strides
         try evaluate(operand, piece.box, into: inner)
       }
+    case .map(let operand, .cast(let from, let to), _): try cast(operand, from, to, box, into: target)
     case .map(let operand, let function, let dtype):
       try evaluate(operand, box, into: target)
       Kernels.apply(function, dtype, counts: box.count, strides: target.strides, target.pointer)
@@ -120,6 +122,51 @@ final class TileEvaluator {
       try emit(UnsafeRawBufferPointer(start: tile, count: part[position].count * rowBytes), start * rowBytes)
     }
     return true
+  }
+
+  /// Finite values that a cast has made infinite since this was last asked.
+  func takeOverflows() -> Int {
+    defer { overflows = 0 }
+    return overflows
+  }
+
+  /// Fills a box with the operand in another precision, in parts that half of the scratch holds; the other half is left to
+  /// the operand.
+  private func cast(
+    _ operand: LoweredTensor, _ from: DType, _ to: DType, _ box: Box, into target: Target
+  ) throws(ConversionError) {
+    let whole = scratch
+    defer { scratch = whole }
+    let half = whole.count / 2 / 64 * 64
+    scratch = UnsafeMutableRawBufferPointer(rebasing: whole[..<half])
+    guard let staging = whole.baseAddress.map({ $0 + half }) else { return }
+    try Tiling.forEachTile(of: box.count, elements: (whole.count - half) / from.size) { part throws(ConversionError) in
+      var inner = part
+      var place = target
+      for axis in part.lower.indices {
+        inner.lower[axis] += box.lower[axis]
+        place = place.moved(axis, by: part.lower[axis])
+      }
+      let strides = TensorShape.contiguousStrides(part.count)
+      try evaluate(operand, inner, into: Target(pointer: staging, strides: strides, elementSize: from.size))
+      convert(part.count, from, staging, to, into: place)
+    }
+  }
+
+  /// Converts contiguous elements into a strided place, in the longest runs there are.
+  private func convert(
+    _ counts: [Int], _ from: DType, _ source: UnsafeRawPointer, _ to: DType, into target: Target
+  ) {
+    let isRun = TensorShape.isContiguous(counts, strides: target.strides)
+    let count = isRun ? counts.reduce(1, *) : counts.last ?? 1
+    let outer = isRun ? 0 : max(counts.count - 1, 0)
+    var source = source
+    Kernels.forEachOffset(Array(counts[..<outer]), Array(target.strides[..<outer])) { offset in
+      overflows += FloatCast.convert(
+        source, from, to: target.pointer + offset * to.size, to, count: count,
+        stride: isRun ? 1 : target.strides.last ?? 1)
+      source += count * from.size
+    }
   }
 
   /// Copies a box of a strided view, reading as few and as long runs as it can.

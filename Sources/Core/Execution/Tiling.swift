@@ -3,7 +3,9 @@ enum Tiling {
   /// Calls `body` with boxes of at most `elements` elements each, in row-major order. An empty tensor has none.
   ///
   /// Complexity: O(boxes).
-  static func forEachTile(of shape: [Int], elements: Int, _ body: (TileEvaluator.Box) -> Void) {
+  static func forEachTile<Failure: Error>(
+    of shape: [Int], elements: Int, _ body: (TileEvaluator.Box) throws(Failure) -> Void
+  ) throws(Failure) {
     guard !shape.contains(0) else { return }
     // The axis that is cut: everything inside it fits a box, it itself may not.
     var axis = shape.count
@@ -13,7 +15,7 @@ enum Tiling {
       inner *= shape[axis]
     }
     guard axis > 0 else {
-      body(.init(lower: shape.map { _ in 0 }, count: shape))
+      try body(.init(lower: shape.map { _ in 0 }, count: shape))
       return
     }
     let cut = axis - 1
@@ -24,7 +26,7 @@ enum Tiling {
       for start in stride(from: 0, to: shape[cut], by: rows) {
         box.lower[cut] = start
         box.count[cut] = min(rows, shape[cut] - start)
-        body(box)
+        try body(box)
       }
       var outer = cut - 1
       while outer >= 0 {

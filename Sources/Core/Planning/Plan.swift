@@ -21,7 +21,7 @@ public struct Plan: Sendable {
   /// The output config.
   public let config: ConfigObject
   /// Findings that do not stop the conversion, in the order in which they were made.
-  public let warnings: [Diagnostic]
+  public var warnings: [Diagnostic]
 
   /// Bytes of tensor data in the output, each tensor counted. Complexity: O(tensors).
   public var byteCount: Int { tensors.reduce(0) { $0 + $1.tensor.byteCount } }

@@ -8,6 +8,8 @@ public enum Planner {
   public struct Options: Sendable, Hashable {
     /// Leave out keys that no rule matches, instead of failing.
     public var dropUnmatchedKeys = false
+    /// Precision of the floating-point tensors of the state dict. Optimizer state keeps its own.
+    public var precision = Precision.keep
 
     /// The defaults.
     public init() {}
@@ -27,7 +29,7 @@ public enum Planner {
   public static func plan(
     config: ConfigObject, checkpoint: ObjectTree<TensorDescriptor>, along route: Route, options: Options = Options()
   ) throws(ConversionError) -> Plan {
-    let outcome = try ConfigPlanner.convert(config, along: route)
+    var outcome = try ConfigPlanner.convert(config, along: route)
     var content = try CheckpointContent(checkpoint, format: route.source, bareAllowed: route.target.isCS)
     if route.target == .hf, outcome.input["sparsity"]?.isTruthyInPython ?? false {
       // A sparse Model Zoo checkpoint marks pruned weights with NaN; Hugging Face knows dense weights only.
@@ -69,6 +71,16 @@ public enum Planner {
         Diagnostic(
           .warning, .keysUnmatched, .conversion,
           "proceeding even though some keys weren't matched because of --drop-unmatched-keys"))
+    }
+    if let dtype = options.precision.dtype {
+      content.stateDict.values = content.stateDict.values.mapValues { value in
+        value.tensor.map { .tensor($0.cast(to: dtype)) } ?? value
+      }
+      if route.target == .hf {
+        for key in ["torch_dtype", "dtype"] where outcome.document[key] != nil {
+          outcome.document[key] = .string(dtype.rawValue)
+        }
+      }
     }
     return assemble(content, entries: entries, outcome: outcome, warnings: warnings, route: route)
   }

@@ -5,7 +5,7 @@ internal import OrderedCollections
 /// Safe to read from several threads, as each shard is. Holds one opened source for each shard and a table entry for
 /// each storage, nothing that grows with the bytes.
 public struct ShardedSource: TensorSource {
-  /// The container that all shards share.
+  /// The container of the first shard. Shards may differ: a tensor is a tensor whatever file it comes from.
   public let kind: ContainerKind
   /// One dictionary of tensors, in the order of the index.
   public let tree: ObjectTree<TensorDescriptor>
@@ -39,8 +39,8 @@ public struct ShardedSource: TensorSource {
 
   /// Joins opened shards in the order of an index, whose name is `name` in errors.
   ///
-  /// Throws `.unreadableInput` when a shard is missing, is another kind of container than the others, is no flat
-  /// dictionary of tensors, lacks a tensor that the index places in it, or holds one that the index does not know.
+  /// Throws `.unreadableInput` when a shard is missing, is no flat dictionary of tensors, lacks a tensor that the index
+  /// places in it, or holds one that the index does not know.
   /// Complexity: O(tensors + storages).
   public init(
     index: ShardIndex, name: String, shards: [(name: String, source: any TensorSource)]
@@ -106,14 +106,10 @@ private struct ShardJoin {
   init(name: String) { self.name = name }
 
   mutating func add(_ source: any TensorSource, name shard: String) throws(ConversionError) {
-    if let kind, kind != source.kind {
-      throw ConversionError(
-        .unreadableInput, "\(shard) is \(source.kind.rawValue), but the shards before it are \(kind.rawValue)")
-    }
     guard case .dictionary(let entries, _) = source.tree else {
       throw ConversionError(.unreadableInput, "\(shard) holds no dictionary of tensors, as a shard must")
     }
-    kind = source.kind
+    if kind == nil { kind = source.kind }
     let base = storages.count
     var found: [String: TensorDescriptor] = [:]
     found.reserveCapacity(entries.count)

@@ -138,7 +138,18 @@ public struct SymbolicTensor: Sendable, Hashable {
     case .nanToZero:
       guard dtype.isFloatingPoint else { return self }
       if case .map(_, .nanToZero) = expression { return self }
+    case .cast(_, let target): return cast(to: target)
     }
     return SymbolicTensor(dtype, shape, .map(expression, function))
+  }
+
+  /// The tensor in another precision; as it is when it holds no real floating-point numbers, or when it is a constant that
+  /// models compute in float32 whatever their weights are.
+  public func cast(to target: DType) -> SymbolicTensor {
+    guard dtype.isFloatingPoint, target.isFloatingPoint, dtype != target else { return self }
+    switch expression {
+    case .generate(.scalar), .generate(.inverseFrequencies): return self
+    default: return SymbolicTensor(target, shape, .map(expression, .cast(from: dtype, to: target)))
+    }
   }
 }

@@ -54,15 +54,18 @@ public indirect enum TensorExpression: Sendable, Hashable {
   }
 }
 
-/// A function of one element, computed in the tensor's own dtype as torch computes it.
+/// A function of one element, computed as torch computes it.
 public enum ElementFunction: Sendable, Hashable, CustomStringConvertible {
   /// `x[x.isnan()] = 0`: how a sparse Model Zoo checkpoint becomes dense.
   case nanToZero
+  /// `x.to(dtype)` between floating-point types.
+  case cast(from: DType, to: DType)
 
   /// A few words for plans and reports.
   public var description: String {
     switch self {
     case .nanToZero: "NaN to 0"
+    case .cast(let from, let to): "\(from.rawValue) to \(to.rawValue)"
     }
   }
 }

@@ -7,12 +7,12 @@ struct ConvertCommand: ParsableCommand {
     commandName: "convert",
     abstract: "Convert a checkpoint and its config.",
     discussion: """
-      Writes <stem>_to_<tgt-fmt> beside each input, or into --output-dir: .mdl and .yaml for the Model Zoo, .bin and .json \
-      for Hugging Face. The result paths go to standard output; warnings, progress and errors go to standard error. On any \
+      Writes <stem>_to_<tgt-fmt> beside each input, or into --output-dir: .mdl and .yaml for the Model Zoo, .bin (or \
+      .safetensors) and .json for Hugging Face. The result paths go to standard output; warnings, progress and errors go to standard error. On any \
       failure no output file is left.
 
       The input may be a PyTorch file (.bin, .pt, .mdl) or a safetensors file; its content decides, not its name. Nothing \
-      in it is executed.
+      in it is executed. Shards are joined: name their *.index.json, the folder they are in, or each of them.
 
       Example:
         zooport convert --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 pytorch_model.bin --config config.json
@@ -21,7 +21,9 @@ struct ConvertCommand: ParsableCommand {
       5 an input is unreadable or hostile; 1 anything else.
       """)
 
-  @Argument(help: ArgumentHelp("The checkpoint to convert.", valueName: "checkpoint"))
+  @Argument(
+    help: ArgumentHelp(
+      "The checkpoint: a file, a shard index, a folder that holds one, or all shards.", valueName: "checkpoint"))
   var checkpoint: [String]
 
   @Option(help: "The config that belongs to the checkpoint.")
@@ -31,6 +33,8 @@ struct ConvertCommand: ParsableCommand {
 
   @Flag(help: "Leave out keys that no rule matches, instead of failing.")
   var dropUnmatchedKeys = false
+
+  @OptionGroup var output: OutputOptions
 
   @Option(help: "Memory for buffers, such as 256MiB. The checkpoint may be any size.")
   var memoryBudget: ByteCount = ByteCount(ConversionOptions().memoryBudget)
@@ -51,7 +55,7 @@ struct ConvertCommand: ParsableCommand {
   }
 
   func run() throws {
-    var options = ConversionOptions()
+    var options = output.options(target: Format(formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
     options.memoryBudget = memoryBudget.bytes
     options.threads = threads

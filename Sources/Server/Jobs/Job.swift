@@ -23,7 +23,8 @@ struct Job: Sendable, Hashable {
   let config: JobInput
   /// One file, or the shards of one checkpoint; empty for `convert-config`.
   let checkpoint: [JobInput]
-  let options: JobOptions
+  /// What the client chose; budget and threads are the operator's.
+  let options: ConversionOptions
   let createdAt: Timestamp
   /// Of the latest attempt.
   var startedAt: Timestamp?
@@ -41,12 +42,6 @@ struct Job: Sendable, Hashable {
 
   /// The inputs, the config first.
   var inputs: [JobInput] { [config] + checkpoint }
-}
-
-/// What a client may choose besides model and formats.
-struct JobOptions: Sendable, Hashable, Codable {
-  /// Leave keys out that no rule matches, instead of failing.
-  var dropUnmatchedKeys = false
 }
 
 /// A file that a job made.

@@ -25,8 +25,8 @@ struct JobExecution {
     var checkpoint: [String] = []
     for input in job.checkpoint { checkpoint.append(try stage(input, in: folder.checkpoint, fetched: &fetched)) }
 
-    var options = ConversionOptions()
-    options.dropUnmatchedKeys = job.options.dropUnmatchedKeys
+    var options = job.options
+    options.report = true
     options.memoryBudget = settings.memoryBudget
     options.threads = settings.threads
     let request = ConversionRequest(
@@ -41,7 +41,7 @@ struct JobExecution {
 
     var progress = attempt.progress
     var outputs: [JobOutput] = []
-    for path in [result.checkpoint, result.config].compactMap({ $0 }) { outputs.append(try digest(FilePath(path))) }
+    for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
     progress.phase = nil
     return JobResult(outputs: outputs, warnings: result.warnings.map { withoutPaths($0.message) }, progress: progress)
   }
@@ -99,6 +99,18 @@ struct JobExecution {
   private func absolute(_ path: FilePath) -> String {
     path.isAbsolute
       ? path.string : FilePath(FileManager.default.currentDirectoryPath).appending(path.components).string
+  }
+
+  /// Moves an output out of the folder that shards are written into: the outputs of a job have names, no folders.
+  private func raised(_ path: FilePath) throws(ConversionError) -> FilePath {
+    guard let name = path.lastComponent, path.removingLastComponent() != folder.outputs else { return path }
+    let target = folder.outputs.appending(name)
+    guard rename(path.string, target.string) == 0 else {
+      throw ConversionError(.outputFailed, "\(name) cannot be put in its place", cause: "\(Errno(rawValue: errno))")
+    }
+    // Fails, as it should, until the last file has left.
+    rmdir(path.removingLastComponent().string)
+    return target
   }
 
   /// Size and digest of an output. Complexity: reads the file once, 1 MiB at a time.

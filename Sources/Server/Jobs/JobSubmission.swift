@@ -85,7 +85,8 @@ struct JobSubmission {
     if !model.isEmpty, !source.isEmpty, !target.isEmpty {
       findings += models.findings(model: model, source: source, target: target)
     }
-    let options = readOptions()
+    let reader = OptionsReader(fields["options"], command: command, target: Format(target))
+    findings += reader.findings
 
     if config.count != 1 {
       findings.append(.init(field: "config", config.isEmpty ? "config is missing" : "there may be one config only"))
@@ -114,7 +115,7 @@ struct JobSubmission {
     guard findings.isEmpty, let command, let configInput else { throw Problem.invalid(findings) }
     return Job(
       id: .generate(), command: command, model: model, sourceFormat: source, targetFormat: target,
-      config: configInput, checkpoint: checkpointInputs, options: options, createdAt: .now)
+      config: configInput, checkpoint: checkpointInputs, options: reader.options, createdAt: .now)
   }
 
   /// A required string; empty when a finding was recorded.
@@ -126,26 +127,6 @@ struct JobSubmission {
     default: findings.append(.init(field: name, "\(name) must be a string of 1 to 200 bytes"))
     }
     return ""
-  }
-
-  private mutating func readOptions() -> JobOptions {
-    var options = JobOptions()
-    switch fields["options"] {
-    case nil, .null: break
-    case .object(let members):
-      for (name, value) in members.sorted(by: { $0.key < $1.key }) {
-        switch (name, value) {
-        case ("drop_unmatched_keys", .bool(let flag)): options.dropUnmatchedKeys = flag
-        case ("drop_unmatched_keys", _):
-          findings.append(.init(field: "options.\(name)", "options.\(name) must be true or false"))
-        default:
-          findings.append(.init(field: "options.\(name)", "there is no option \(name)"))
-        }
-      }
-    default:
-      findings.append(.init(field: "options", "options must be an object"))
-    }
-    return options
   }
 
   /// Checks one input; nil when a finding was recorded.

@@ -168,7 +168,7 @@ struct SQLiteJobStore: JobStore {
       id: id, status: status, command: command, model: row["model"], sourceFormat: row["source_format"],
       targetFormat: row["target_format"], config: try JSONBody.decode(JobInput.self, from: row["config"]),
       checkpoint: try JSONBody.decode([JobInput].self, from: row["checkpoint"]),
-      options: try JSONBody.decode(JobOptions.self, from: row["options"]),
+      options: try JSONBody.decode(ConversionOptions.self, from: row["options"]),
       createdAt: Timestamp(milliseconds: row["created_at"]))
     job.startedAt = (row["started_at"] as Int?).map(Timestamp.init(milliseconds:))
     job.finishedAt = (row["finished_at"] as Int?).map(Timestamp.init(milliseconds:))

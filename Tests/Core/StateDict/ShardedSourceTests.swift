@@ -62,6 +62,14 @@ import Testing
     #expect(try firstByte(of: "b", in: source) == 20)
   }
 
+  @Test func joinsContainersOfDifferentKinds() throws {
+    let source = try ShardedSource(shards: [
+      ("1", Shard(["a"], fill: 10)), ("2", Shard(["b"], fill: 20, kind: .torchZip)),
+    ])
+    #expect(try firstByte(of: "a", in: source) == 10)
+    #expect(try firstByte(of: "b", in: source) == 20)
+  }
+
   @Test func namesWhatDoesNotFit() throws {
     let index = try #require(index)
     let cases: [([(name: String, source: any TensorSource)], String)] = [
@@ -69,7 +77,6 @@ import Testing
       ([("2", Shard(["b"], fill: 0)), ("1", Shard(["a"], fill: 0))], "c is not in its shard 1"),
       ([("2", Shard(["b", "x", "y"], fill: 0)), ("1", Shard(["a", "c"], fill: 0))], "2 holds x and 1 more"),
       ([("2", Shard(["b"], fill: 0)), ("1", Shard(["a", "c", "a"], fill: 0))], "1 holds a twice"),
-      ([("2", Shard(["b"], fill: 0)), ("1", Shard(["a", "c"], fill: 0, kind: .torchZip))], "1 is torch"),
     ]
     for (shards, message) in cases {
       #expect { try ShardedSource(index: index, name: "m.index.json", shards: shards) } throws: { error in

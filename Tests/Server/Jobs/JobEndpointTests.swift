@@ -349,7 +349,7 @@ struct JobEndpointTests {
       let store = SQLiteJobStore(database: database)
       let job = Job(
         id: .generate(), command: .convertConfig, model: "quick", sourceFormat: "hf", targetFormat: "cs-1.8",
-        config: .inline("{}", try #require(FileName("config.json"))), checkpoint: [], options: JobOptions(),
+        config: .inline("{}", try #require(FileName("config.json"))), checkpoint: [], options: ConversionOptions(),
         createdAt: .now)
       try await store.insert(job, bringing: [])
       _ = try store.claim(worker: "dead", at: .now, leaseUntil: Timestamp.now.advanced(by: .seconds(3600)))

@@ -29,10 +29,13 @@ struct JobStoreConformance {
       _ index: Int = 0, model: String = "gpt2", checkpoint: [JobInput] = [], bringing: [Upload] = []
     ) async throws -> Job {
       let time = Timestamp(milliseconds: 1_000_000 + index)
+      var options = ConversionOptions()
+      options.dropUnmatchedKeys = true
+      options.outputFormat = .hdf5
       let job = Job(
         id: .generate(at: time), command: .convert, model: model, sourceFormat: "hf", targetFormat: "cs-1.8",
         config: .inline("{\"a\": 1.0}", FileName("config.json")!), checkpoint: checkpoint,
-        options: JobOptions(dropUnmatchedKeys: true), createdAt: time)
+        options: options, createdAt: time)
       try await jobs.insert(job, bringing: bringing)
       return job
     }

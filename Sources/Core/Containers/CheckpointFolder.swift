@@ -1,0 +1,59 @@
+internal import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A folder that holds one checkpoint, perhaps among other files.
+struct CheckpointFolder {
+  let path: String
+  private let names: [String]
+
+  /// The names under which `from_pretrained` of transformers looks for weights, in its order.
+  private static let standardNames = [
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+  ]
+  private static let extensions: Set = ["bin", "safetensors", "pt", "pth", "ckpt", "mdl", "h5", "hdf5"]
+
+  /// Lists the folder. Throws `.unreadableInput` when that is not allowed.
+  init(path: String) throws(ConversionError) {
+    self.path = path
+    guard let folder = opendir(path) else {
+      throw ConversionError(.unreadableInput, "\(path) cannot be listed: \(Errno(rawValue: errno))")
+    }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+      // The name is an array of fixed length in C; its bytes up to the first zero count.
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if !name.hasPrefix(".") { names.append(name) }
+    }
+    self.names = names.sorted()
+  }
+
+  /// The files that are the checkpoint: a standard name, the only index, the only set of shards, or the only file.
+  ///
+  /// Throws `.unreadableInput` when there is none, or several among which only the user can choose.
+  func checkpoint() throws(ConversionError) -> [String] {
+    func full(_ name: String) -> String { FilePath(path).appending(name).string }
+    if let name = Self.standardNames.first(where: names.contains) { return [full(name)] }
+    let indexes = names.filter(ShardIndex.isIndex)
+    if indexes.count == 1 { return [full(indexes[0])] }
+    let files = names.filter { FilePath($0).extension.map { Self.extensions.contains($0.lowercased()) } ?? false }
+    let sets = Set(files.map { name in FilePath(name).stem.flatMap(ShardName.init)?.base })
+    if indexes.isEmpty, files.count == 1 || files.count > 1 && sets.count == 1 && !sets.contains(nil) {
+      return files.map(full)
+    }
+    let candidates = indexes + files
+    guard !candidates.isEmpty else {
+      throw ConversionError(
+        .unreadableInput, "\(path) holds no checkpoint: no index, .bin, .safetensors or .mdl")
+    }
+    throw ConversionError(
+      .unreadableInput,
+      "\(path) holds more than one checkpoint: \(candidates.prefix(8).joined(separator: ", ")). Name the one to convert."
+    )
+  }
+}

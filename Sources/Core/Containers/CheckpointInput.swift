@@ -1,0 +1,105 @@
+internal import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// The checkpoint that a request names, in whatever form: one file, a shard index, a folder, or several files.
+struct CheckpointInput {
+  /// The tensors of all files together.
+  let source: any TensorSource
+  /// Every file that was opened, an index first.
+  let files: [String]
+  /// Names of outputs derive from this: folder and stem of the checkpoint, `dir/pytorch_model` for
+  /// `dir/pytorch_model.bin.index.json` as for `dir/pytorch_model-00001-of-00003.bin`.
+  let stem: FilePath
+
+  /// Opens what the paths name.
+  ///
+  /// Throws `.usage` for combinations that mean nothing, `.unreadableInput` when a shard is missing or does not belong,
+  /// and what the containers throw. Reads headers only.
+  init(paths: [String], limits: Limits = .standard) throws(ConversionError) {
+    func open(_ path: String) throws(ConversionError) -> any TensorSource {
+      try Checkpoint.open(path: path, limits: limits)
+    }
+    var paths = paths
+    if paths.count == 1, Self.isFolder(paths[0]) { paths = try CheckpointFolder(path: paths[0]).checkpoint() }
+    guard let first = paths.first else {
+      throw ConversionError(.usage, "A checkpoint is needed to convert; convert-config converts a config alone.")
+    }
+    if let folder = paths.first(where: Self.isFolder) {
+      throw ConversionError(.usage, "\(folder) is a folder; name one folder, or files, but not both")
+    }
+
+    let indexes = paths.filter(ShardIndex.isIndex)
+    if let path = indexes.first {
+      guard indexes.count == 1 else {
+        throw ConversionError(.usage, "\(indexes[0]) and \(indexes[1]) are two indexes; one checkpoint has one")
+      }
+      let index = try ShardIndex.load(path: path, limits: limits)
+      let files = try Self.files(of: index, at: path, given: paths.filter { $0 != path })
+      source = try ShardedSource(index: index, name: path, shards: try Self.open(files, of: path, with: open))
+      self.files = [path] + files.map(\.path)
+      stem = Self.stem(of: path)
+    } else if paths.count == 1 {
+      source = try open(first)
+      files = paths
+      stem = Self.stem(of: first, isShard: false)
+    } else {
+      try ShardName.checkComplete(paths)
+      var shards: [(name: String, source: any TensorSource)] = []
+      for path in paths { shards.append((path, try open(path))) }
+      source = try ShardedSource(shards: shards)
+      files = paths
+      stem = Self.stem(of: first)
+    }
+  }
+
+  /// The file of each shard: the one that was given under its name, or else the one beside the index.
+  private static func files(
+    of index: ShardIndex, at path: String, given: [String]
+  ) throws(ConversionError) -> [(name: String, path: String)] {
+    var byName: [String: String] = [:]
+    for file in given {
+      guard let name = FilePath(file).lastComponent?.string, byName.updateValue(file, forKey: name) == nil else {
+        throw ConversionError(.usage, "\(file) is given twice, or names no file")
+      }
+    }
+    let files = index.shards.map { ($0, byName.removeValue(forKey: $0) ?? index.path(ofShard: $0, indexPath: path)) }
+    if let extra = given.first(where: { byName.values.contains($0) }) {
+      throw ConversionError(.unreadableInput, "\(extra) is no shard of \(path): the index does not name it")
+    }
+    return files
+  }
+
+  private static func open(
+    _ files: [(name: String, path: String)], of index: String,
+    with open: (String) throws(ConversionError) -> any TensorSource
+  ) throws(ConversionError) -> [(name: String, source: any TensorSource)] {
+    var shards: [(name: String, source: any TensorSource)] = []
+    for (name, path) in files {
+      do throws(ConversionError) { shards.append((name, try open(path))) } catch {
+        throw ConversionError(
+          error.kind, "\(index): the shard \(name) cannot be opened: \(error.message)",
+          diagnostics: error.diagnostics, cause: error.cause)
+      }
+    }
+    return shards
+  }
+
+  /// A path without what says container, index or shard.
+  private static func stem(of path: String, isShard: Bool = true) -> FilePath {
+    let path = FilePath(path)
+    var name = path.lastComponent?.string ?? "checkpoint"
+    if ShardIndex.isIndex(path: name) { name.removeLast(".index.json".count) }
+    let stem = FilePath(name).stem ?? name
+    return path.removingLastComponent().appending(isShard ? ShardName(stem)?.base ?? stem : stem)
+  }
+
+  private static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+}

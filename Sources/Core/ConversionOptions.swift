@@ -1,0 +1,129 @@
+/// The options that the command line and the `options` of a job share.
+///
+/// Encoded, it is the `options` object of a job without what the operator decides: budget, threads and report.
+public struct ConversionOptions: Sendable, Hashable {
+  /// Leave keys out that no rule matches, instead of failing.
+  public var dropUnmatchedKeys = false
+  /// Container of the checkpoint; nil is what the target's own tool writes.
+  public var outputFormat: OutputFormat?
+  /// Bytes of tensor data that one file may hold; nil writes one file. Hugging Face targets only.
+  public var maxShardSize: Int?
+  /// Precision of the model's floating-point tensors.
+  public var dtype = Precision.keep
+  /// Open the written checkpoint again and compare every tensor with the plan before it is published.
+  public var verify = false
+  /// Write a report of inputs, outputs and every tensor beside the outputs.
+  public var report = false
+  /// Bytes that all buffers of the conversion may take together.
+  public var memoryBudget = 256 << 20
+  /// Threads that compute and write.
+  public var threads = 2
+
+  /// The defaults.
+  public init() {}
+
+  /// An option that cannot be used, by its name in JSON, and why.
+  public struct Problem: Sendable, Hashable {
+    /// Such as `output_format`.
+    public let option: String
+    /// What to do instead.
+    public let message: String
+  }
+
+  /// Every option that means nothing for a target.
+  public func problems(target: Format) -> [Problem] {
+    var problems: [Problem] = []
+    let allowed = OutputFormat.allowed(for: target)
+    if let outputFormat, !allowed.contains(outputFormat) {
+      let names = allowed.map(\.rawValue).joined(separator: " or ")
+      problems.append(
+        Problem(
+          option: "output_format", message: "A checkpoint of \(target) is written as \(names), not \(outputFormat)"))
+    }
+    if let maxShardSize {
+      if target.isCS {
+        problems.append(Problem(option: "max_shard_size", message: "Only Hugging Face checkpoints are cut into shards"))
+      } else if maxShardSize < 1 {
+        problems.append(Problem(option: "max_shard_size", message: "A shard has at least one byte"))
+      }
+    }
+    return problems
+  }
+}
+
+extension ConversionOptions: Codable {
+  private enum CodingKeys: String, CodingKey {
+    case dropUnmatchedKeys, outputFormat, maxShardSize, dtype, verify
+  }
+
+  /// Reads options; absent ones have their defaults, so that jobs of an earlier version are still read.
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    dropUnmatchedKeys = try container.decodeIfPresent(Bool.self, forKey: .dropUnmatchedKeys) ?? false
+    outputFormat = try container.decodeIfPresent(OutputFormat.self, forKey: .outputFormat)
+    maxShardSize = try container.decodeIfPresent(Int.self, forKey: .maxShardSize)
+    dtype = try container.decodeIfPresent(Precision.self, forKey: .dtype) ?? .keep
+    verify = try container.decodeIfPresent(Bool.self, forKey: .verify) ?? false
+  }
+
+  /// Writes options; those that are not set are null.
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(dropUnmatchedKeys, forKey: .dropUnmatchedKeys)
+    try container.encode(outputFormat, forKey: .outputFormat)
+    try container.encode(maxShardSize, forKey: .maxShardSize)
+    try container.encode(dtype, forKey: .dtype)
+    try container.encode(verify, forKey: .verify)
+  }
+}
+
+/// The precision that floating-point tensors are written in. Integers, booleans and masks are never touched.
+public enum Precision: String, Sendable, Hashable, CaseIterable, Codable {
+  /// Each tensor's own.
+  case keep
+  case float32, float16, bfloat16
+
+  /// The element type; nil for `keep`.
+  public var dtype: DType? { DType(rawValue: rawValue) }
+}
+
+/// The container that a checkpoint is written into.
+public enum OutputFormat: String, Sendable, Hashable, CaseIterable, Codable {
+  /// The zip archive of `torch.save`, as Hugging Face names it.
+  case bin
+  /// safetensors.
+  case safetensors
+  /// The zip archive of `torch.save`, as Model Zoo releases before 2.0 wrote it.
+  case torch
+  /// HDF5, as Model Zoo releases from 2.0 on write it.
+  case hdf5
+
+  /// The containers that a target's tools read; the first is what its own tool writes.
+  public static func allowed(for target: Format) -> [OutputFormat] {
+    switch target {
+    case .hf: [.bin, .safetensors]
+    case .cs(let release): release < Release(2, 0) ? [.torch, .hdf5] : [.hdf5, .torch]
+    }
+  }
+
+  /// The extension of a file, without its dot.
+  public var fileExtension: String {
+    switch self {
+    case .bin: "bin"
+    case .safetensors: "safetensors"
+    case .torch, .hdf5: "mdl"
+    }
+  }
+
+  /// What writes it.
+  var sink: any TensorSink.Type {
+    switch self {
+    case .bin, .torch: TorchZipWriter.self
+    case .safetensors: SafetensorsWriter.self
+    case .hdf5: HDF5Writer.self
+    }
+  }
+
+  /// The name that transformers gives the weights of a model, without extension.
+  var standardStem: String { self == .safetensors ? "model" : "pytorch_model" }
+}

@@ -1,0 +1,119 @@
+import OrderedCollections
+import SystemPackage
+
+/// What a conversion read, did and wrote, for whoever has to trust its outputs later.
+struct ConversionReport {
+  let request: ConversionRequest
+  let route: Route
+  let digests: FileDigests
+
+  /// A tensor of an output and where its bytes lie.
+  struct Tensor {
+    let planned: Plan.Tensor
+    /// Name of the file.
+    let file: String
+    let extent: FileExtent
+  }
+
+  /// The tensors of written files with the places of their bytes, file after file.
+  ///
+  /// `trees`, the sinks of `layout` and `sinks` belong together. Throws `.unreadableInput` when a file is gone.
+  static func tensors(
+    _ plan: Plan, _ trees: [ObjectTree<Int>], _ layout: OutputLayout, _ sinks: [any TensorSink]
+  ) throws(ConversionError) -> [Tensor] {
+    var tensors: [Tensor] = []
+    for (tree, (sinkLayout, sink)) in zip(trees, zip(layout.sinks, sinks)) {
+      let file = try InputFile(path: sink.file.stagedPath)
+      var planned: [Int] = []
+      tree.forEachLeaf { _, leaf in if case .tensor(let index) = leaf { planned.append(index) } }
+      var storages: [Int] = []
+      sinkLayout.tree.forEachLeaf { _, leaf in if case .tensor(let tensor) = leaf { storages.append(tensor.storage) } }
+      for (index, storage) in zip(planned, storages) {
+        let extent = FileExtent(file: file, offset: sink.offsets[storage], length: sinkLayout.storages[storage])
+        tensors.append(Tensor(planned: plan.tensors[index], file: name(sink.file.path), extent: extent))
+      }
+    }
+    return tensors
+  }
+
+  /// The report as a JSON document. `outputs` are complete but not published.
+  ///
+  /// Reads every input and output once, and the tensors of the outputs once more. Throws as `FileDigests.compute` does.
+  func document(
+    inputs: [String], outputs: [StagedFile], tensors: [Tensor], warnings: [Diagnostic]
+  ) throws(ConversionError) -> ConfigObject {
+    var files: [(name: String, extent: FileExtent)] = []
+    for path in inputs { files.append((Self.name(path), FileExtent(try InputFile(path: path)))) }
+    for output in outputs {
+      files.append((Self.name(output.path), FileExtent(try InputFile(path: output.stagedPath))))
+    }
+    let digests = try digests.compute(files.map(\.extent) + tensors.map(\.extent))
+    let described = zip(files, digests).map { file, digest in
+      ConfigValue.object(["name": .string(file.name), "size": .int(file.extent.length), "sha256": .string(digest)])
+    }
+    return [
+      "zooport": .string(Zooport.version),
+      "command": .string(request.command.rawValue),
+      "model": .string(route.model.name),
+      "src_fmt": .string(route.source.description),
+      "tgt_fmt": .string(route.target.description),
+      "hops": .array(route.stations.map { .string($0.description) }),
+      "options": .object(options),
+      "inputs": .array(Array(described[..<inputs.count])),
+      "outputs": .array(Array(described[inputs.count...])),
+      "tensors": .array(zip(tensors, digests[files.count...]).map(Self.describe)),
+      "warnings": .array(warnings.map(Self.describe)),
+    ]
+  }
+
+  private var options: ConfigObject {
+    [
+      "drop_unmatched_keys": .bool(request.options.dropUnmatchedKeys),
+      "output_format": request.options.outputFormat.map { .string($0.rawValue) } ?? .null,
+      "max_shard_size": request.options.maxShardSize.map { .int($0) } ?? .null,
+      "dtype": .string(request.options.dtype.rawValue),
+      "verify": .bool(request.options.verify),
+    ]
+  }
+
+  private static func describe(_ tensor: Tensor, digest: String) -> ConfigValue {
+    let symbolic = tensor.planned.tensor
+    return [
+      "key": .string(tensor.planned.key),
+      "file": .string(tensor.file),
+      "dtype": .string(symbolic.dtype.rawValue),
+      "shape": .array(symbolic.shape.map { .int($0) }),
+      "sources": .array(symbolic.expression.sourceKeys.map { .string($0) }),
+      "transform": .string(symbolic.expression.summary),
+      "sha256": .string(digest),
+    ]
+  }
+
+  private static func describe(_ warning: Diagnostic) -> ConfigValue {
+    var object: ConfigObject = ["message": .string(warning.message), "subject": .string(warning.subject.description)]
+    if let origin = warning.origin { object["rule"] = .string(origin.description) }
+    return .object(object)
+  }
+
+  /// Paths are the business of one machine; a report names files.
+  static func name(_ path: String) -> String { FilePath(path).lastComponent?.string ?? path }
+}
+
+extension Route {
+  /// The formats that a conversion passes through, source and target among them.
+  var stations: [Format] {
+    var stations = [source]
+    for hop in hops {
+      switch hop {
+      case .bridge(let bridge, from: .hf): stations.append(.cs(bridge.release))
+      case .bridge: stations.append(.hf)
+      case .revision(let revision, from: .older): stations.append(.cs(revision.release))
+      case .revision(let revision, _):
+        let releases = model.releases
+        let older = releases.firstIndex(of: revision.release).flatMap { $0 > 0 ? releases[$0 - 1] : nil }
+        stations.append(.cs(older ?? revision.release))
+      }
+    }
+    return stations
+  }
+}
