@@ -100,7 +100,9 @@ public protocol ConversionMonitor: Sendable {
 public struct UnattendedMonitor: ConversionMonitor {
   /// A monitor.
   public init() {}
+  /// Does nothing.
   public func report(_ progress: ConversionProgress) {}
+  /// Never.
   public var isCancelled: Bool { false }
 }
 
@@ -137,7 +139,8 @@ public enum Conversion {
         checkpoint: nil, config: outputs.config, files: publication.paths, warnings: plan.warnings)
     }
 
-    let input = try CheckpointInput(paths: request.checkpoint)
+    let input = try CheckpointInput(
+      paths: request.checkpoint, cacheBytes: Executor.Budget(request.options).cacheBytes)
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
     options.precision = request.options.dtype
@@ -163,7 +166,9 @@ public enum Conversion {
     let layout = OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
     var sinks: [any TensorSink] = []
     for (path, sink) in zip(files.paths, layout.sinks) { sinks.append(try type.init(path: path, layout: sink)) }
-    let budget = Executor.Budget(options)
+    var budget = Executor.Budget(options)
+    // What the source keeps of decoded chunks is part of the budget.
+    if input.source.kind == .hdf5 { budget.bytes -= budget.cacheBytes }
     let executor = Executor(source: input.source, budget: budget, monitor: monitor)
     let overflows = try executor.run(layout.jobs, into: sinks)
     let warnings = plan.warnings + overflowWarning(zip(layout.jobs, overflows).filter { $0.1 > 0 }, options.dtype)

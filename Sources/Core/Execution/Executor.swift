@@ -29,6 +29,9 @@ struct Executor {
       self.threads = threads
     }
 
+    /// Bytes that a source may keep of decoded chunks: a row of chunks of the widest matrix in use fits 32 MiB.
+    var cacheBytes: Int { min(bytes / 4, 32 << 20) }
+
     /// Larger tiles gain nothing: reads are long enough, and caches are smaller anyway.
     static let largestTile = 8 << 20
   }
@@ -147,7 +150,8 @@ struct Executor {
 
   /// Writes one piece; returns its CRC-32 when the sink needs it.
   private func fill(
-    _ piece: Piece, _ job: Job, _ sink: any TensorSink, _ evaluator: TileEvaluator, _ tile: UnsafeMutableRawBufferPointer
+    _ piece: Piece, _ job: Job, _ sink: any TensorSink, _ evaluator: TileEvaluator,
+    _ tile: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) -> UInt32 {
     let target = sink.offsets[job.storage] + piece.start
     guard let box = piece.box else {
