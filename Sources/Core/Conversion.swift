@@ -142,7 +142,8 @@ public enum Conversion {
         checkpoint: nil, config: outputs.config, files: publication.paths, warnings: plan.warnings)
     }
 
-    let input = try CheckpointInput(paths: request.checkpoint)
+    let input = try CheckpointInput(
+      paths: request.checkpoint, cacheBytes: Executor.Budget(request.options).cacheBytes)
     let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
     var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
     plan.warnings.insert(contentsOf: findings, at: 0)
@@ -176,7 +177,9 @@ public enum Conversion {
     let layout = OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
     var sinks: [any TensorSink] = []
     for (path, sink) in zip(files.paths, layout.sinks) { sinks.append(try type.init(path: path, layout: sink)) }
-    let budget = Executor.Budget(options)
+    var budget = Executor.Budget(options)
+    // What the source keeps of decoded chunks is part of the budget.
+    if input.source.kind == .hdf5 { budget.bytes -= budget.cacheBytes }
     let executor = Executor(source: input.source, budget: budget, monitor: monitor)
     let overflows = try executor.run(layout.jobs, into: sinks)
     let warnings = plan.warnings + overflowWarning(zip(layout.jobs, overflows).filter { $0.1 > 0 }, options.dtype)

@@ -2,15 +2,17 @@
 public enum Checkpoint {
   /// Opens a file by its content; the name does not matter.
   ///
-  /// Reads headers only. Throws `.unreadableInput`, with what the file seems to be, when it is no checkpoint or is cut
+  /// Reads headers only. `cacheBytes` is what decoded chunks of compressed checkpoints may take while it is read. Throws `.unreadableInput`, with what the file seems to be, when it is no checkpoint or is cut
   /// off, and `.hostileInput` when it breaks the rules of its format.
-  public static func open(path: String, limits: Limits = .standard) throws(ConversionError) -> any TensorSource {
+  public static func open(
+    path: String, limits: Limits = .standard, cacheBytes: Int = 32 << 20
+  ) throws(ConversionError) -> any TensorSource {
     let file = try InputFile(path: path)
     switch try CheckpointSignature(file: file) {
     case .torchZip: return try TorchZipReader(file: file, limits: limits)
     case .torchLegacy: return try TorchLegacyReader(file: file, limits: limits)
     case .safetensors: return try SafetensorsReader(file: file, limits: limits)
-    case .hdf5: return try HDF5Reader(file: file, limits: limits)
+    case .hdf5: return try HDF5Reader(file: file, limits: limits, chunkCacheBytes: cacheBytes)
     case .other(let description): throw ConversionError(.unreadableInput, "\(path) \(description)")
     }
   }

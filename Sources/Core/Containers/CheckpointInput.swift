@@ -16,13 +16,16 @@ struct CheckpointInput {
   /// `dir/pytorch_model.bin.index.json` as for `dir/pytorch_model-00001-of-00003.bin`.
   let stem: FilePath
 
-  /// Opens what the paths name.
+  /// Opens what the paths name. `cacheBytes` is what decoded chunks of all files may take together.
   ///
   /// Throws `.usage` for combinations that mean nothing, `.unreadableInput` when a shard is missing or does not belong,
   /// and what the containers throw. Reads headers only.
-  init(paths: [String], limits: Limits = .standard) throws(ConversionError) {
+  init(
+    paths: [String], limits: Limits = .standard, cacheBytes: Int = 32 << 20
+  ) throws(ConversionError) {
+    let share = cacheBytes / max(paths.count, 1)
     func open(_ path: String) throws(ConversionError) -> any TensorSource {
-      try Checkpoint.open(path: path, limits: limits)
+      try Checkpoint.open(path: path, limits: limits, cacheBytes: share)
     }
     var paths = paths
     if paths.count == 1, Self.isFolder(paths[0]) { paths = try CheckpointFolder(path: paths[0]).checkpoint() }

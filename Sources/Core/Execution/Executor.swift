@@ -29,6 +29,9 @@ struct Executor {
       self.threads = threads
     }
 
+    /// Bytes that a source may keep of decoded chunks: a row of chunks of the widest matrix in use fits 32 MiB.
+    var cacheBytes: Int { min(bytes / 4, 32 << 20) }
+
     /// Larger tiles gain nothing: the runs that are read are long enough.
     static let largestTile = 32 << 20
   }

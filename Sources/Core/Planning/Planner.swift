@@ -38,6 +38,7 @@ public enum Planner {
       }
     }
 
+    let sourceKeys = content.stateDict.values.keys
     var warnings = outcome.warnings
     var failures: [Diagnostic] = []
     var droppedKeys = false
@@ -71,6 +72,10 @@ public enum Planner {
         Diagnostic(
           .warning, .keysUnmatched, .conversion,
           "proceeding even though some keys weren't matched because of --drop-unmatched-keys"))
+    }
+    if !entries.isEmpty {
+      entries = OptimizerMigration(sources: sourceKeys, converted: content.stateDict).migrated(
+        entries, warnings: &warnings)
     }
     if let dtype = options.precision.dtype {
       content.stateDict.values = content.stateDict.values.mapValues { value in
