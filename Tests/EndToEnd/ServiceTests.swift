@@ -5,13 +5,8 @@ import Testing
 
 /// GPT-2 as Hugging Face has it: `config.json` and `pytorch_model.bin`.
 private enum Fixture {
-  static let folder: URL = {
-    let environment = ProcessInfo.processInfo.environment["ZOOPORT_SHARED"].map { URL(filePath: $0) }
-    let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    let shared = environment ?? repository.deletingLastPathComponent().appending(path: "shared")
-    return shared.appending(path: "goldens/cs-1.8/gpt2/hf_to_cs-1.8")
-  }()
+  static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appending(path: "Fixtures/gpt2")
   static let isPresent = FileManager.default.fileExists(atPath: folder.appending(path: "pytorch_model.bin").path)
 }
 

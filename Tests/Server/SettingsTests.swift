@@ -79,6 +79,7 @@ struct SettingsTests {
     #expect(given.dataFolder == implied.dataFolder)
     #expect(given.memoryBudget == implied.memoryBudget)
     #expect(given.maximumUpload == implied.maximumUpload)
+    #expect(given.diskFloor == implied.diskFloor)
     #expect(given.fetchLimits.bytes == implied.fetchLimits.bytes)
     #expect(given.fetchLimits.stallSeconds == implied.fetchLimits.stallSeconds)
     #expect(given.fetchLimits.attempts == implied.fetchLimits.attempts)
