@@ -32,6 +32,8 @@ extension RouteTable {
 
       Route(.get, "/healthz", controllers.health.health),
       Route(.head, "/healthz", controllers.health.health),
+      Route(.get, "/readyz", controllers.health.ready),
+      Route(.get, "/metrics", controllers.health.exposition),
     ]
   }
 }

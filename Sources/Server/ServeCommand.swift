@@ -21,6 +21,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("threads")) var threads: String?
   @Option(help: help("memory-budget")) var memoryBudget: String?
   @Option(help: help("max-upload")) var maxUpload: String?
+  @Option(help: help("disk-floor")) var diskFloor: String?
   @Option(help: help("max-fetch")) var maxFetch: String?
   @Option(help: help("fetch-stall")) var fetchStall: String?
   @Option(help: help("fetch-attempts")) var fetchAttempts: String?
@@ -34,7 +35,8 @@ struct ServeCommand: AsyncParsableCommand {
   var flags: [String: String] {
     [
       "host": host, "port": port, "data-dir": dataDir, "workers": workers, "threads": threads,
-      "memory-budget": memoryBudget, "max-upload": maxUpload, "max-fetch": maxFetch, "fetch-stall": fetchStall,
+      "memory-budget": memoryBudget, "max-upload": maxUpload, "disk-floor": diskFloor, "max-fetch": maxFetch,
+      "fetch-stall": fetchStall,
       "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "max-attempts": maxAttempts,
       "lease": lease, "shutdown": shutdown, "log-level": logLevel,
     ].compactMapValues { $0 }

@@ -12,6 +12,7 @@ struct Settings: Sendable {
   var threads = 1
   var memoryBudget = 256 << 20
   var maximumUpload = 200 << 30
+  var diskFloor = 1 << 30
   var fetchLimits = Fetcher.Limits()
   var egress = EgressPolicy()
   var maximumAttempts = 10
@@ -43,6 +44,9 @@ struct Settings: Sendable {
     .init(name: "threads", standard: "number of cores, at most 4", help: "Threads of one conversion."),
     .init(name: "memory-budget", standard: "256MiB", help: "Bytes that the buffers of one conversion may take."),
     .init(name: "max-upload", standard: "200GiB", help: "Bytes of the largest file that a client may send."),
+    .init(
+      name: "disk-floor", standard: "1GiB",
+      help: "Bytes of the disk that stay free; uploads and jobs are refused before."),
     .init(name: "max-fetch", standard: "200GiB", help: "Bytes of the largest file that the service downloads."),
     .init(name: "fetch-stall", standard: "30", help: "Seconds after which a stalled download is tried again."),
     .init(name: "fetch-attempts", standard: "4", help: "Tries of a download."),
@@ -76,6 +80,7 @@ struct Settings: Sendable {
     threads = reader.number("threads", in: 1...256) ?? min(cores, 4)
     memoryBudget = reader.size("memory-budget", atLeast: 1 << 20) ?? memoryBudget
     maximumUpload = reader.size("max-upload", atLeast: 1) ?? maximumUpload
+    diskFloor = reader.size("disk-floor", atLeast: 0) ?? diskFloor
     fetchLimits.bytes = reader.size("max-fetch", atLeast: 1) ?? fetchLimits.bytes
     fetchLimits.stallSeconds = reader.number("fetch-stall", in: 1...3600) ?? fetchLimits.stallSeconds
     fetchLimits.attempts = reader.number("fetch-attempts", in: 1...100) ?? fetchLimits.attempts

@@ -21,8 +21,11 @@ struct FileDownload: Sendable {
 
   /// The answer to GET (or HEAD): 200, 206, 304 or 416.
   ///
+  /// `sent` is told of the bytes that were handed to the connection, as they go.
   /// Throws `Problem` when the file cannot be opened or has another size than it had.
-  func response(to request: Request) async throws -> Response {
+  func response(
+    to request: Request, sent: @escaping @Sendable (Int) -> Void = { _ in }
+  ) async throws -> Response {
     let tag = EntityTag(sha256: sha256)
     var headers: HTTPFields = [
       .eTag: tag.value, .acceptRanges: "bytes", .cacheControl: "private, no-cache",
@@ -65,6 +68,7 @@ struct FileDownload: Sendable {
           let buffer = try await NIOThreadPool.singleton.runIfActive { try file.read(at: start, count: count) }
           offset += buffer.readableBytes
           try await writer.write(buffer)
+          sent(buffer.readableBytes)
         }
         try await writer.finish(nil)
       })

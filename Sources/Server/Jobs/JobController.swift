@@ -15,6 +15,8 @@ struct JobController: Sendable {
   let signal: WorkSignal
   /// Bytes of one file of a multipart submission.
   let fileLimit: Int
+  let space: FreeSpace
+  let reporter: JobReporter
 
   /// Bytes of a JSON submission, and of the fields of a multipart one: an inline config and some room.
   private static let fieldLimit = Limits.standard.configBytes + (64 << 10)
@@ -23,6 +25,7 @@ struct JobController: Sendable {
   /// `POST /v1/jobs`.
   @Sendable func submit(_ request: Request, context: BasicRequestContext) async throws -> Response {
     let contentType = request.headers[.contentType] ?? ""
+    try await space.check(request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
     var received: [Upload] = []
     var submission: JobSubmission
     if let boundary = MultipartParser.boundary(inContentType: contentType) {
@@ -30,6 +33,7 @@ struct JobController: Sendable {
       let result = try await form.read(request, boundary: boundary)
       submission = result.submission
       received = result.uploads
+      reporter.moved(received.reduce(0) { $0 + $1.size }, .uploaded)
     } else if HeaderParameters(contentType).value.lowercased() == "application/json" {
       var body = BodyReader(request)
       submission = try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView))
@@ -42,6 +46,8 @@ struct JobController: Sendable {
     let job: Job
     do {
       job = try await submission.job(models: models, uploads: uploads)
+      // The outputs are about as large as the inputs; those of a download are not known yet.
+      try await space.check(submission.uploadBytes, for: "the job")
       try await store.insert(job, bringing: received)
     } catch {
       let ids = received.map(\.id)
@@ -106,6 +112,7 @@ struct JobController: Sendable {
     switch try await store.cancel(id, at: .now) {
     case .cancelled(let job):
       running.stop(id, .cancelled)
+      reporter.ended(job, as: .cancelled, after: nil)
       context.logger.info("job cancelled", metadata: ["job": "\(id)"])
       return try JSONBody.response(document(job))
     case .ended:
@@ -130,7 +137,7 @@ struct JobController: Sendable {
     }
     return try await FileDownload(
       path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
-    ).response(to: request)
+    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
   }
 
   private func document(_ job: Job) -> JobDocument {

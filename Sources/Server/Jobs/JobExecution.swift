@@ -11,6 +11,7 @@ struct JobExecution {
   let data: DataFolder
   let fetcher: Fetcher
   let settings: ConversionSettings
+  let reporter: JobReporter
 
   /// What the operator decides about every conversion.
   struct ConversionSettings: Sendable {
@@ -71,6 +72,7 @@ struct JobExecution {
         attempt.reportFetching(done: before + done, total: before + total)
       }
       fetched = attempt.progress.bytesDone
+      reporter.moved(fetched - before, .fetched)
     }
     return path.string
   }

@@ -46,6 +46,12 @@ protocol JobStore: Sendable {
   /// can be alive). A job with `maximumAttempts` behind it fails instead.
   func requeueAbandoned(before now: Timestamp?, maximumAttempts: Int, at time: Timestamp) throws -> [RequeuedJob]
 
+  /// What waits and runs now.
+  func load() async throws -> JobLoad
+
+  /// Commits a write that changes nothing of a job; throws when the store takes no writes.
+  func probe(at now: Timestamp) async throws
+
   /// The ids of all succeeded jobs: those whose output folders may stay. For the sweep at start.
   func succeededJobs() throws -> Set<Identifier>
 }
@@ -54,6 +60,20 @@ protocol JobStore: Sendable {
 struct JobFilter: Sendable, Hashable {
   var status: JobStatus?
   var model: String?
+}
+
+/// How much work there is.
+struct JobLoad: Sendable, Hashable {
+  /// Queued or running jobs of one model, by the name that the client used.
+  struct Entry: Sendable, Hashable {
+    let status: JobStatus
+    let model: String
+    let count: Int
+  }
+
+  var active: [Entry]
+  /// When the oldest queued job was submitted.
+  var oldestQueued: Timestamp?
 }
 
 /// The right of one worker to end one attempt of a job.

@@ -18,6 +18,8 @@ struct JobSubmission {
   var config: [Input] = []
   var checkpoint: [Input] = []
   private(set) var findings: [Problem.Finding] = []
+  /// Bytes of all uploads that `job` resolved.
+  private(set) var uploadBytes = 0
 
   /// The plain fields.
   static let plainFields: Set = ["command", "model", "src_fmt", "tgt_fmt", "options"]
@@ -153,7 +155,7 @@ struct JobSubmission {
     _ input: Input, field: String, source: String, uploads: any UploadStore
   ) async throws -> JobInput? {
     guard case .json(let value, let text) = input else {
-      if case .received(let upload) = input { return .upload(upload.id, upload.name) }
+      if case .received(let upload) = input { return use(upload) }
       return nil
     }
     func refuse(_ message: String, code: ProblemCode = .invalidRequest) -> JobInput? {
@@ -170,7 +172,7 @@ struct JobSubmission {
       guard let id = Identifier(text), let upload = try await uploads.upload(id) else {
         return refuse("no upload has the id \(text)")
       }
-      return .upload(id, upload.name)
+      return use(upload)
     case ("url", .string(let text)):
       do {
         let url = try SourceURL(text)
@@ -192,6 +194,11 @@ struct JobSubmission {
     default:
       return refuse(forms)
     }
+  }
+
+  private mutating func use(_ upload: Upload) -> JobInput {
+    uploadBytes += upload.size
+    return .upload(upload.id, upload.name)
   }
 
   private mutating func refuseHub(_ field: String) -> JobInput? {

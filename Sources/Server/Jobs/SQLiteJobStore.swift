@@ -143,6 +143,22 @@ struct SQLiteJobStore: JobStore {
     }
   }
 
+  func load() async throws -> JobLoad {
+    try await database.pool.read { db in
+      let active = try Row.fetchAll(db, sql: Statements.activeJobs).compactMap { row in
+        JobStatus(rawValue: row["status"]).map { JobLoad.Entry(status: $0, model: row["model"], count: row["count"]) }
+      }
+      let oldest = try Int.fetchOne(db, sql: Statements.oldestQueued)
+      return JobLoad(active: active, oldestQueued: oldest.map(Timestamp.init(milliseconds:)))
+    }
+  }
+
+  func probe(at now: Timestamp) async throws {
+    try await database.pool.write { db in
+      try db.execute(sql: Statements.probe, arguments: ["now": now.milliseconds])
+    }
+  }
+
   func succeededJobs() throws -> Set<Identifier> {
     try database.pool.read { Set(try String.fetchAll($0, sql: Statements.succeededJobs).compactMap(Identifier.init)) }
   }

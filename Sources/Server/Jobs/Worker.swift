@@ -13,6 +13,7 @@ struct Worker<Runner: ConversionRunner>: Sendable {
   let signal: WorkSignal
   let settings: JobExecution.ConversionSettings
   let lease: Duration
+  let reporter: JobReporter
   let logger: Logger
 
   /// How long a worker without work sleeps before it looks again; jobs that are added wake it at once.
@@ -48,23 +49,30 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     if signal.hasStopped { attempt.stop(.shutdown) }
     logger.info("job started", metadata: ["model": "\(job.model)", "worker": "\(name)"])
     defer { data.removeAttempt(lease) }
+    let start = ContinuousClock.now
     do {
       let folder = try data.makeAttempt(lease)
       let result = try JobExecution(
-        job: job, attempt: attempt, folder: folder, data: data, fetcher: fetcher, settings: settings
+        job: job, attempt: attempt, folder: folder, data: data, fetcher: fetcher, settings: settings,
+        reporter: reporter
       ).run(runner)
       guard attempt.stopReason != .shutdown else { throw ConversionError(.cancelled, "stopped") }
       let isOurs = try store.complete(lease, with: result, at: .now) { try data.publish(lease) }
+      if isOurs {
+        reporter.ended(job, as: .succeeded, after: .now - start)
+        reporter.moved(result.outputs.reduce(0) { $0 + $1.size }, .converted)
+      }
       logger.info(isOurs ? "job succeeded" : "job taken away", metadata: ["outputs": "\(result.outputs.count)"])
     } catch {
-      end(job, attempt, error, logger)
+      end(job, attempt, error, after: .now - start, logger)
     }
   }
 
-  private func end(_ job: Job, _ attempt: Attempt, _ error: any Error, _ logger: Logger) {
+  private func end(_ job: Job, _ attempt: Attempt, _ error: any Error, after time: Duration, _ logger: Logger) {
     do {
       switch attempt.stopReason {
       case .cancelled, .leaseLost:
+        if attempt.stopReason == .leaseLost { reporter.lostLease() }
         logger.info(
           "job stopped", metadata: ["reason": "\(attempt.stopReason == .cancelled ? "cancelled" : "lease lost")"])
       case .shutdown:
@@ -79,6 +87,8 @@ struct Worker<Runner: ConversionRunner>: Sendable {
         progress.phase = nil
         let isOurs = try store.fail(
           attempt.lease, with: Problem(failure).document, progress: progress, at: .now)
+        reporter.failed(ProblemCode(failure.kind))
+        if isOurs { reporter.ended(job, as: .failed, after: time) }
         var metadata: Logger.Metadata = ["code": "\(failure.kind.rawValue)"]
         if let cause = failure.cause { metadata["cause"] = "\(cause)" }
         logger.info(isOurs ? "job failed" : "job taken away", metadata: metadata)

@@ -6,6 +6,7 @@ enum Schema {
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1 jobs, uploads, outputs") { try $0.execute(sql: version1) }
+    migrator.registerMigration("2 readiness") { try $0.execute(sql: version2) }
     return migrator
   }
 
@@ -61,5 +62,10 @@ enum Schema {
       sha256 TEXT NOT NULL,
       PRIMARY KEY (job, name)
     ) STRICT, WITHOUT ROWID;
+    """
+
+  /// One row that the readiness check writes.
+  private static let version2 = """
+    CREATE TABLE probe (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), written_at INTEGER NOT NULL) STRICT;
     """
 }

@@ -74,6 +74,14 @@ enum Statements {
     WHERE status = 'running' AND lease_until < :before
     RETURNING id
     """
+  static let activeJobs = """
+    SELECT status, model, COUNT(*) AS count FROM jobs WHERE status IN ('queued', 'running') GROUP BY status, model
+    """
+  /// Ids sort by creation.
+  static let oldestQueued = "SELECT created_at FROM jobs WHERE status = 'queued' ORDER BY id LIMIT 1"
+  static let probe = """
+    INSERT INTO probe (id, written_at) VALUES (1, :now) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at
+    """
   static let succeededJobs = "SELECT id FROM jobs WHERE status = 'succeeded'"
 
   // Uploads
