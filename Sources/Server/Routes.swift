@@ -27,6 +27,7 @@ extension RouteTable {
       Route(.get, "/v1/jobs/{job}", jobs.get),
       Route(.head, "/v1/jobs/{job}", jobs.get),
       Route(.delete, "/v1/jobs/{job}", jobs.delete),
+      Route(.get, "/v1/jobs/{job}/events", jobs.events),
       Route(.get, "/v1/jobs/{job}/outputs/{output}", jobs.download),
       Route(.head, "/v1/jobs/{job}/outputs/{output}", jobs.download),
 

@@ -151,6 +151,7 @@ struct Client: Sendable {
   }
 
   /// Waits for a status and answers the job.
+  @discardableResult
   func wait(_ url: String, for status: String) async throws -> Answer {
     let reached = try await eventually { try await send(.get, url)["status"] == status }
     #expect(reached, "\(url) did not become \(status)")

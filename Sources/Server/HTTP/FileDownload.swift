@@ -141,4 +141,10 @@ extension HTTPField.Name {
   static let reprDigest = HTTPField.Name("Repr-Digest")!
   /// Echoed to the client and found in every log line of the request.
   static let xRequestID = HTTPField.Name("X-Request-Id")!
+  /// RFC 7240.
+  static let prefer = HTTPField.Name("Prefer")!
+  static let preferenceApplied = HTTPField.Name("Preference-Applied")!
+  /// Of the HTML standard: where an event stream goes on.
+  static let lastEventID = HTTPField.Name("Last-Event-ID")!
+  static let xAccelBuffering = HTTPField.Name("X-Accel-Buffering")!
 }

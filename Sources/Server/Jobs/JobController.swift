@@ -3,6 +3,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Logging
+import NIOCore
 import NIOPosix
 
 /// `/v1/jobs`: submitting, following, cancelling and downloading.
@@ -100,10 +101,46 @@ struct JobController: Sendable {
       JobListDocument(jobs: page.map(document), nextCursor: jobs.count > limit ? page.last?.id : nil))
   }
 
-  /// `GET` and `HEAD /v1/jobs/{job}`.
+  /// `GET` and `HEAD /v1/jobs/{job}`, with `ETag`.
+  ///
+  /// `Prefer: wait=SECONDS` holds the answer back until the job differs from `If-None-Match` or, without that header,
+  /// until it has ended; at most `JobFollower.longestWait`.
   @Sendable func get(_ request: Request, context: BasicRequestContext) async throws -> Response {
-    let response = try JSONBody.response(document(try await find(context)))
+    let id = try identifier(context)
+    let known = request.headers[.ifNoneMatch]
+    let preference = Preference(request.headers[.prefer], limit: JobFollower.longestWait)
+    let found = try await follower.wait(for: id, atMost: .seconds(preference?.wait ?? 0)) { snapshot in
+      known == nil ? snapshot.job.status.isEnded : !snapshot.tag.matchesAny(of: known)
+    }
+    guard let snapshot = found else { throw Self.notFound(id.description) }
+    var headers: HTTPFields = [
+      .contentType: "application/json", .cacheControl: "private, no-cache", .eTag: snapshot.tag.value,
+    ]
+    if let preference { headers[.preferenceApplied] = "wait=\(preference.wait)" }
+    if snapshot.tag.matchesAny(of: known) {
+      headers[.contentType] = nil
+      return Response(status: .notModified, headers: headers)
+    }
+    var body = ByteBuffer(bytes: snapshot.json)
+    body.writeString("\n")
+    let response = Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
     return request.method == .head ? response.headOnly : response
+  }
+
+  /// `GET /v1/jobs/{job}/events`: Server-Sent Events. 204, which ends reconnecting, when the client has seen the end.
+  @Sendable func events(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let id = try identifier(context)
+    guard let snapshot = try await follower.snapshot(id) else { throw Self.notFound(id.description) }
+    let last = request.headers[.lastEventID]
+    if snapshot.job.status.isEnded, last == snapshot.tag.eventID { return Response(status: .noContent) }
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: "text/event-stream", .cacheControl: "no-store",
+        // nginx would gather events to whole buffers.
+        .xAccelBuffering: "no",
+      ],
+      body: follower.events(of: id, after: last))
   }
 
   /// `DELETE /v1/jobs/{job}`: 200 with the cancelled job, or 204 when an ended job was removed with its files.
@@ -144,9 +181,17 @@ struct JobController: Sendable {
     JobDocument(job: job, live: job.status == .running ? running.progress(of: job.id) : nil)
   }
 
-  private func find(_ context: BasicRequestContext) async throws -> Job {
+  private var follower: JobFollower { JobFollower(store: store, running: running, signal: signal) }
+
+  private func identifier(_ context: BasicRequestContext) throws -> Identifier {
     let text = try context.parameters.require("job")
-    guard let id = Identifier(text), let job = try await store.job(id) else { throw Self.notFound(text) }
+    guard let id = Identifier(text) else { throw Self.notFound(text) }
+    return id
+  }
+
+  private func find(_ context: BasicRequestContext) async throws -> Job {
+    let id = try identifier(context)
+    guard let job = try await store.job(id) else { throw Self.notFound(id.description) }
     return job
   }
 
