@@ -24,7 +24,7 @@ struct ServiceTests {
   }
 
   private func request(_ config: [String: Any], _ checkpoint: [String: Any]) -> [String: Any] {
-    ["model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "config": config, "checkpoint": checkpoint]
+    ["model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "config": config, "checkpoint": checkpoint, "reuse": false]
   }
 
   private func convertUploads(_ service: ServiceProcess) async throws -> [String: Data] {

@@ -144,7 +144,7 @@ struct Client: Sendable {
     let answer = try await submit(
       """
       {"model": "\(model)", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "config": {"inline": {"b":1e-6,"a":[1.50]}},
-       "checkpoint": {"upload": "\(id)"}}
+       "checkpoint": {"upload": "\(id)"}, "reuse": false}
       """)
     #expect(answer.status == .accepted)
     return try #require(answer["url"])

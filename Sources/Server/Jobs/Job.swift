@@ -25,6 +25,10 @@ struct Job: Sendable, Hashable {
   let checkpoint: [JobInput]
   let options: JobOptions
   let createdAt: Timestamp
+  /// Equal for jobs that must give equal outputs; nil when an input is a download, which may change.
+  var fingerprint: String?
+  /// The outputs are those of an equal job; this one never ran.
+  var isReused = false
   /// Of the latest attempt.
   var startedAt: Timestamp?
   var finishedAt: Timestamp?

@@ -27,6 +27,7 @@ struct JobController: Sendable {
   @Sendable func submit(_ request: Request, context: BasicRequestContext) async throws -> Response {
     let contentType = request.headers[.contentType] ?? ""
     try await space.check(request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
+    let key = try IdempotencyKey.read(request.headers)
     var received: [Upload] = []
     var submission: JobSubmission
     if let boundary = MultipartParser.boundary(inContentType: contentType) {
@@ -44,25 +45,57 @@ struct JobController: Sendable {
         "submit a job as application/json or as multipart/form-data with a boundary",
         headers: [.accept: "application/json, multipart/form-data"])
     }
-    let job: Job
+    let insertion: Insertion
     do {
-      job = try await submission.job(models: models, uploads: uploads)
+      let job = try await submission.job(models: models, uploads: uploads)
       // The outputs are about as large as the inputs; those of a download are not known yet.
       try await space.check(submission.uploadBytes, for: "the job")
-      try await store.insert(job, bringing: received)
+      insertion = try await store.insert(
+        job, bringing: received, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },
+        reuse: submission.reuses ? { @Sendable in data.shareOutputs(of: $0, with: job.id) } : nil)
     } catch {
-      let ids = received.map(\.id)
-      await blocking { for id in ids { data.removeUpload(id) } }
-      if case JobStoreError.unknownUpload(let id) = error {
+      await discard(received)
+      switch error {
+      case JobStoreError.unknownUpload(let id):
         throw Problem.invalid(field: "checkpoint", "no upload has the id \(id)")
+      case JobStoreError.keyTaken:
+        throw Problem.invalid(
+          field: "Idempotency-Key", "Idempotency-Key belongs to a job with another content; choose another key")
+      default:
+        throw error
       }
-      throw error
     }
-    signal.notify()
-    context.logger.info("job queued", metadata: ["job": "\(job.id)", "model": "\(job.model)"])
-    var response = try JSONBody.response(document(job), status: .accepted)
+    if case .repeated = insertion { await discard(received) }
+    return try answer(insertion, context)
+  }
+
+  /// 202 for a job that waits, 200 for one that was submitted before or has succeeded at once.
+  private func answer(_ insertion: Insertion, _ context: BasicRequestContext) throws -> Response {
+    let job: Job
+    var status = HTTPResponse.Status.ok
+    switch insertion {
+    case .repeated(let known):
+      job = known
+    case .added(let new):
+      job = new
+      if job.isReused {
+        reporter.ended(job, as: job.status, after: nil)
+        context.logger.info("job reused", metadata: ["job": "\(job.id)", "model": "\(job.model)"])
+      } else {
+        status = .accepted
+        signal.notify()
+        context.logger.info("job queued", metadata: ["job": "\(job.id)", "model": "\(job.model)"])
+      }
+    }
+    var response = try JSONBody.response(document(job), status: status)
     response.headers[.location] = "/v1/jobs/\(job.id)"
     return response
+  }
+
+  private func discard(_ uploads: [Upload]) async {
+    let ids = uploads.map(\.id)
+    guard !ids.isEmpty else { return }
+    await blocking { for id in ids { data.removeUpload(id) } }
   }
 
   /// `GET /v1/jobs?status=&model=&limit=&cursor=`, newest first.

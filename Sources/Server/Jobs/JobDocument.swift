@@ -31,7 +31,7 @@ struct JobDocument: Encodable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case id, status, command, model, srcFmt, tgtFmt, createdAt, startedAt, finishedAt, attempt, progress, warnings
-    case error, outputs, inputs, options, url
+    case error, outputs, inputs, options, url, reused
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -55,6 +55,7 @@ struct JobDocument: Encodable, Sendable {
     try container.encode(
       Inputs(config: Self.input(job.config), checkpoint: job.checkpoint.map(Self.input)), forKey: .inputs)
     try container.encode(job.options, forKey: .options)
+    try container.encode(job.isReused, forKey: .reused)
   }
 
   private var outputs: [Output] {

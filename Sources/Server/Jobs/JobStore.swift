@@ -9,8 +9,15 @@
 protocol JobStore: Sendable {
   /// Adds a queued job and the uploads that came with it, all or nothing.
   ///
-  /// Throws `JobStoreError.unknownUpload` when an input refers to an upload that does not exist.
-  func insert(_ job: Job, bringing uploads: [Upload]) async throws
+  /// When a job with the same key and digest exists, nothing is added and that job is the answer.
+  /// `reuse` is called with an ended job of the same fingerprint, if there is one. When it made the outputs of that job
+  /// those of the new one, too, and answers true, the new job has succeeded at once; otherwise it waits for a worker.
+  /// Throws `JobStoreError.unknownUpload` when an input refers to an upload that does not exist, and `.keyTaken` when
+  /// the key came with another digest before.
+  func insert(
+    _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
+    reuse: (@Sendable (_ equal: Identifier) throws -> Bool)?
+  ) async throws -> Insertion
 
   /// The job, or nil.
   func job(_ id: Identifier) async throws -> Job?
@@ -62,6 +69,13 @@ struct JobFilter: Sendable, Hashable {
   var model: String?
 }
 
+extension JobStore {
+  /// Adds a job without a key that is always run.
+  func insert(_ job: Job, bringing uploads: [Upload]) async throws {
+    _ = try await insert(job, bringing: uploads, key: nil, reuse: nil)
+  }
+}
+
 /// How much work there is.
 struct JobLoad: Sendable, Hashable {
   /// Queued or running jobs of one model, by the name that the client used.
@@ -95,6 +109,14 @@ struct JobResult: Sendable {
   var progress: JobProgress
 }
 
+/// What came of a submission.
+enum Insertion: Sendable, Hashable {
+  /// The job is new.
+  case added(Job)
+  /// The job was submitted before under the same key.
+  case repeated(Job)
+}
+
 /// What came of a cancellation.
 enum CancelOutcome: Sendable, Hashable {
   /// The job was queued or running and is cancelled now.
@@ -116,4 +138,6 @@ struct RequeuedJob: Sendable, Hashable {
 enum JobStoreError: Error, Hashable {
   /// No such upload.
   case unknownUpload(Identifier)
+  /// The idempotency key belongs to a job with another content.
+  case keyTaken
 }

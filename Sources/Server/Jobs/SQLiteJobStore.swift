@@ -7,8 +7,15 @@ import HTTPTypes
 struct SQLiteJobStore: JobStore {
   let database: Database
 
-  func insert(_ job: Job, bringing uploads: [Upload]) async throws {
+  func insert(
+    _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
+    reuse: (@Sendable (_ equal: Identifier) throws -> Bool)?
+  ) async throws -> Insertion {
     try await database.pool.write { db in
+      if let key, let row = try Row.fetchOne(db, sql: Statements.jobOfKey, arguments: ["key": key.key]) {
+        guard row["key_digest"] as String == key.digest else { throw JobStoreError.keyTaken }
+        return .repeated(try Self.job(row, in: db))
+      }
       for upload in uploads { try SQLiteUploadStore.insert(upload, job: job.id, into: db) }
       try db.execute(
         sql: Statements.insertJob,
@@ -17,6 +24,7 @@ struct SQLiteJobStore: JobStore {
           "source_format": job.sourceFormat, "target_format": job.targetFormat,
           "config": JSONBody.text(job.config), "checkpoint": JSONBody.text(job.checkpoint),
           "options": JSONBody.text(job.options), "created_at": job.createdAt.milliseconds,
+          "fingerprint": job.fingerprint,
         ])
       for id in job.inputs.compactMap(\.upload) {
         guard try Bool.fetchOne(db, sql: Statements.uploadExists, arguments: ["id": id.description]) == true else {
@@ -25,7 +33,24 @@ struct SQLiteJobStore: JobStore {
         try db.execute(
           sql: Statements.insertJobUpload, arguments: ["job": job.id.description, "upload": id.description])
       }
+      if let key {
+        try db.execute(
+          sql: Statements.insertKey,
+          arguments: ["key": key.key, "digest": key.digest, "job": job.id.description])
+      }
+      guard let reuse, let equal = try Self.equal(to: job, in: db), try reuse(equal) else { return .added(job) }
+      let ids: StatementArguments = ["id": job.id.description, "equal": equal.description]
+      try db.execute(sql: Statements.reuseOutputs, arguments: ids)
+      try db.execute(sql: Statements.reuseJob, arguments: ids + ["now": job.createdAt.milliseconds])
+      return .added(try Self.job(job.id, in: db) ?? job)
     }
+  }
+
+  /// The latest succeeded job with the fingerprint of `job`.
+  private static func equal(to job: Job, in db: GRDB.Database) throws -> Identifier? {
+    guard let fingerprint = job.fingerprint else { return nil }
+    return try String.fetchOne(db, sql: Statements.equalJob, arguments: ["fingerprint": fingerprint])
+      .flatMap(Identifier.init)
   }
 
   func job(_ id: Identifier) async throws -> Job? {
@@ -189,6 +214,8 @@ struct SQLiteJobStore: JobStore {
     job.startedAt = (row["started_at"] as Int?).map(Timestamp.init(milliseconds:))
     job.finishedAt = (row["finished_at"] as Int?).map(Timestamp.init(milliseconds:))
     job.attempt = row["attempt"]
+    job.fingerprint = row["fingerprint"]
+    job.isReused = row["reused"]
     job.progress = try (row["progress"] as String?).map { try JSONBody.decode(JobProgress.self, from: $0) }
     job.warnings = try JSONBody.decode([String].self, from: row["warnings"])
     job.error = try (row["error"] as String?).map { try JSONBody.decode(Problem.Document.self, from: $0) }

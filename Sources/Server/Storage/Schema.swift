@@ -7,6 +7,7 @@ enum Schema {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1 jobs, uploads, outputs") { try $0.execute(sql: version1) }
     migrator.registerMigration("2 readiness") { try $0.execute(sql: version2) }
+    migrator.registerMigration("3 idempotency, reuse") { try $0.execute(sql: version3) }
     return migrator
   }
 
@@ -67,5 +68,19 @@ enum Schema {
   /// One row that the readiness check writes.
   private static let version2 = """
     CREATE TABLE probe (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), written_at INTEGER NOT NULL) STRICT;
+    """
+
+  /// `fingerprint` is equal for jobs with equal outputs; a key lives as long as its job.
+  private static let version3 = """
+    ALTER TABLE jobs ADD COLUMN fingerprint TEXT;
+    ALTER TABLE jobs ADD COLUMN reused INTEGER NOT NULL DEFAULT 0 CHECK (reused IN (0, 1));
+    CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint, id) WHERE fingerprint IS NOT NULL;
+
+    CREATE TABLE idempotency_keys (
+      key TEXT NOT NULL PRIMARY KEY,
+      digest TEXT NOT NULL,
+      job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX idempotency_keys_by_job ON idempotency_keys (job);
     """
 }

@@ -6,9 +6,25 @@ enum Statements {
 
   static let insertJob = """
     INSERT INTO jobs (id, status, command, model, source_format, target_format, config, checkpoint, options,
-      created_at, available_at)
+      created_at, available_at, fingerprint)
     VALUES (:id, 'queued', :command, :model, :source_format, :target_format, :config, :checkpoint, :options,
-      :created_at, :created_at)
+      :created_at, :created_at, :fingerprint)
+    """
+  static let jobOfKey = """
+    SELECT jobs.*, idempotency_keys.digest AS key_digest
+    FROM idempotency_keys JOIN jobs ON jobs.id = idempotency_keys.job WHERE key = :key
+    """
+  static let insertKey = "INSERT INTO idempotency_keys (key, digest, job) VALUES (:key, :digest, :job)"
+  static let equalJob = """
+    SELECT id FROM jobs WHERE fingerprint = :fingerprint AND status = 'succeeded' ORDER BY id DESC LIMIT 1
+    """
+  static let reuseOutputs = """
+    INSERT INTO outputs (job, name, size, sha256) SELECT :id, name, size, sha256 FROM outputs WHERE job = :equal
+    """
+  static let reuseJob = """
+    UPDATE jobs SET status = 'succeeded', reused = 1, finished_at = :now, progress = source.progress,
+      warnings = source.warnings
+    FROM (SELECT progress, warnings FROM jobs WHERE id = :equal) AS source WHERE jobs.id = :id
     """
   static let insertJobUpload = "INSERT OR IGNORE INTO job_uploads (job, upload) VALUES (:job, :upload)"
   static let job = "SELECT * FROM jobs WHERE id = :id"
