@@ -55,7 +55,7 @@ struct App<Runner: ConversionRunner> {
         Worker(
           name: "worker-\(index)", store: store, data: data, runner: runner, fetcher: fetcher, running: running,
           signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads),
-          lease: settings.lease, reporter: reporter, logger: logger)
+          lease: settings.lease, retry: settings.retry, reporter: reporter, logger: logger)
       },
       store: store, running: running, signal: signal, lease: settings.lease,
       maximumAttempts: settings.maximumAttempts, vitals: vitals, reporter: reporter, logger: logger)

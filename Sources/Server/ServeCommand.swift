@@ -27,6 +27,8 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("fetch-attempts")) var fetchAttempts: String?
   @Option(help: help("allow-private-fetch")) var allowPrivateFetch: String?
   @Option(help: help("max-attempts")) var maxAttempts: String?
+  @Option(help: help("retries")) var retries: String?
+  @Option(help: help("retry-delay")) var retryDelay: String?
   @Option(help: help("lease")) var lease: String?
   @Option(help: help("shutdown")) var shutdown: String?
   @Option(help: help("log-level")) var logLevel: String?
@@ -38,7 +40,7 @@ struct ServeCommand: AsyncParsableCommand {
       "memory-budget": memoryBudget, "max-upload": maxUpload, "disk-floor": diskFloor, "max-fetch": maxFetch,
       "fetch-stall": fetchStall,
       "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "max-attempts": maxAttempts,
-      "lease": lease, "shutdown": shutdown, "log-level": logLevel,
+      "retries": retries, "retry-delay": retryDelay, "lease": lease, "shutdown": shutdown, "log-level": logLevel,
     ].compactMapValues { $0 }
   }
 

@@ -16,6 +16,7 @@ struct Settings: Sendable {
   var fetchLimits = Fetcher.Limits()
   var egress = EgressPolicy()
   var maximumAttempts = 10
+  var retry = RetryPolicy()
   var lease: Duration = .seconds(30)
   var shutdown: Duration = .seconds(10)
   var logLevel = Logger.Level.info
@@ -57,6 +58,11 @@ struct Settings: Sendable {
     .init(
       name: "max-attempts", standard: "10", help: "Starts of a job, after which one that stops the service is given up."
     ),
+    .init(
+      name: "retries", standard: "4",
+      help: "Times that a job is run again after a fault that may pass: a full disk, a failed download."),
+    .init(
+      name: "retry-delay", standard: "30", help: "Seconds before a job is run again; doubled each time, 900 at most."),
     .init(name: "lease", standard: "30", help: "Seconds after which the job of a dead worker is run again."),
     .init(name: "shutdown", standard: "10", help: "Seconds that open requests have to end when the service stops."),
     .init(name: "log-level", standard: "info", help: "trace, debug, info, notice, warning, error or critical."),
@@ -92,6 +98,8 @@ struct Settings: Sendable {
       }
     }
     maximumAttempts = reader.number("max-attempts", in: 1...1000) ?? maximumAttempts
+    retry.retries = reader.number("retries", in: 0...100) ?? retry.retries
+    retry.delay = reader.number("retry-delay", in: 1...900).map { .seconds($0) } ?? retry.delay
     lease = reader.number("lease", in: 3...3600).map { .seconds($0) } ?? lease
     shutdown = reader.number("shutdown", in: 0...3600).map { .seconds($0) } ?? shutdown
     if let level = reader.text("log-level") {

@@ -32,6 +32,8 @@ struct ScriptedRunner: ConversionRunner {
           Diagnostic(
             .error, .configNotConvertible, .config("activation"), "not supported", origin: Origin("Core/GPT2.swift", 7))
         ])
+    case "full":
+      throw ConversionError(.diskFull, "the disk is full")
     case "crash":
       throw ConversionError(.internal, "should not be seen")
     default:
@@ -71,7 +73,7 @@ struct ServiceHarness {
     ]
     app = try App(
       settings: settings, runner: ScriptedRunner(),
-      listings: ["quick", "endless", "broken", "crash"].map {
+      listings: ["quick", "endless", "broken", "crash", "full"].map {
         ModelListing(name: $0, aliases: $0 == "quick" ? ["swift"] : [], conversions: pairs)
       },
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
@@ -83,7 +85,8 @@ struct ServiceHarness {
     _ body: @Sendable (Client) async throws -> Void
   ) async throws {
     try await app.http(services: [app.pool], guardLimits: guardLimits).test(setup) { try await body(Client(base: $0)) }
-    withExtendedLifetime(app) {}
+    // The folder goes with its last reference.
+    withExtendedLifetime(self) {}
   }
 
   /// Names in a part of the data folder, not in its subfolders, which may be going away.

@@ -84,6 +84,8 @@ struct SettingsTests {
     #expect(given.fetchLimits.stallSeconds == implied.fetchLimits.stallSeconds)
     #expect(given.fetchLimits.attempts == implied.fetchLimits.attempts)
     #expect(given.maximumAttempts == implied.maximumAttempts)
+    #expect(given.retry.retries == implied.retry.retries)
+    #expect(given.retry.delay == implied.retry.delay)
     #expect(given.lease == implied.lease)
     #expect(given.shutdown == implied.shutdown)
     #expect(given.logLevel == implied.logLevel)

@@ -38,7 +38,9 @@ struct Job: Sendable, Hashable {
   var progress: JobProgress?
   /// Sentences for the user, such as `Key not matched: KEY`.
   var warnings: [String] = []
-  /// Set when the job failed.
+  /// Set while the job waits for another attempt after a fault that may pass.
+  var notBefore: Timestamp?
+  /// Set when the job failed, and while it waits for another attempt.
   var error: Problem.Document?
   /// Set when the job succeeded.
   var outputs: [JobOutput] = []

@@ -31,7 +31,7 @@ struct JobDocument: Encodable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case id, status, command, model, srcFmt, tgtFmt, createdAt, startedAt, finishedAt, attempt, progress, warnings
-    case error, outputs, inputs, options, url, reused
+    case error, outputs, inputs, options, url, reused, notBefore
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -47,6 +47,7 @@ struct JobDocument: Encodable, Sendable {
     // Absent values are null, so that every job has every field.
     try container.encode(job.startedAt, forKey: .startedAt)
     try container.encode(job.finishedAt, forKey: .finishedAt)
+    try container.encode(job.notBefore, forKey: .notBefore)
     try container.encode(job.attempt, forKey: .attempt)
     try container.encode(ProgressDocument(live ?? job.progress ?? JobProgress()), forKey: .progress)
     try container.encode(job.warnings, forKey: .warnings)

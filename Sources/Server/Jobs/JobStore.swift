@@ -49,6 +49,10 @@ protocol JobStore: Sendable {
   /// Puts a job back into the queue. The attempt is not counted when `isCounted` is false.
   func release(_ lease: Lease, isCounted: Bool) throws -> Bool
 
+  /// Puts a job back into the queue after a fault that may pass: no worker takes it before `time`. It keeps the error
+  /// until then.
+  func postpone(_ lease: Lease, until time: Timestamp, because error: Problem.Document) throws -> Bool
+
   /// Puts running jobs back whose lease ended before `now`, or all of them when `now` is nil (at start, when no worker
   /// can be alive). A job with `maximumAttempts` behind it fails instead.
   func requeueAbandoned(before now: Timestamp?, maximumAttempts: Int, at time: Timestamp) throws -> [RequeuedJob]

@@ -149,6 +149,13 @@ struct SQLiteJobStore: JobStore {
     }
   }
 
+  func postpone(_ lease: Lease, until time: Timestamp, because error: Problem.Document) throws -> Bool {
+    try database.pool.write { db in
+      let changes: StatementArguments = ["until": time.milliseconds, "error": try JSONBody.text(error)]
+      return try Self.update(db, Statements.postponeJob, lease, changes)
+    }
+  }
+
   func requeueAbandoned(before now: Timestamp?, maximumAttempts: Int, at time: Timestamp) throws -> [RequeuedJob] {
     let error = Problem(
       .internalServerError, .internal, title: ErrorKind.internal.title,
@@ -214,6 +221,8 @@ struct SQLiteJobStore: JobStore {
     job.startedAt = (row["started_at"] as Int?).map(Timestamp.init(milliseconds:))
     job.finishedAt = (row["finished_at"] as Int?).map(Timestamp.init(milliseconds:))
     job.attempt = row["attempt"]
+    let due = Timestamp(milliseconds: row["available_at"])
+    if status == .queued, due > job.createdAt { job.notBefore = due }
     job.fingerprint = row["fingerprint"]
     job.isReused = row["reused"]
     job.progress = try (row["progress"] as String?).map { try JSONBody.decode(JobProgress.self, from: $0) }

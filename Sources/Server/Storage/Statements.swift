@@ -56,7 +56,7 @@ enum Statements {
   /// The oldest job that is due. One statement, so that two workers cannot choose the same.
   static let claimJob = """
     UPDATE jobs SET status = 'running', started_at = :now, attempt = attempt + 1, fence = fence + 1,
-      worker = :worker, lease_until = :lease_until, progress = NULL
+      worker = :worker, lease_until = :lease_until, progress = NULL, error = NULL
     WHERE id = (SELECT id FROM jobs WHERE status = 'queued' AND available_at <= :now ORDER BY id LIMIT 1)
     RETURNING *
     """
@@ -77,6 +77,11 @@ enum Statements {
   static let releaseJob = """
     UPDATE jobs SET status = 'queued', started_at = NULL, fence = fence + 1, worker = NULL, lease_until = NULL,
       attempt = attempt - :uncounted
+    WHERE id = :id AND fence = :fence AND status = 'running'
+    """
+  static let postponeJob = """
+    UPDATE jobs SET status = 'queued', started_at = NULL, fence = fence + 1, worker = NULL, lease_until = NULL,
+      available_at = :until, error = :error
     WHERE id = :id AND fence = :fence AND status = 'running'
     """
   static let failExhausted = """

@@ -55,7 +55,7 @@ struct FetcherTests {
     let source = try SourceURL("http://127.0.0.1:\(server.port)/x")
     let (result, time) = await onThread { try fetcher.fetch(source, to: path, isCancelled: isCancelled) { _, _ in } }
     guard case .failure(let error) = result else { return (nil, time) }
-    return (error as? ConversionError, time)
+    return ((error as? TransferFailure)?.error, time)
   }
 
   private func failure(_ body: () async throws -> String) async -> ConversionError? {
@@ -63,7 +63,7 @@ struct FetcherTests {
       _ = try await body()
       return nil
     } catch {
-      return error as? ConversionError
+      return (error as? TransferFailure)?.error
     }
   }
 

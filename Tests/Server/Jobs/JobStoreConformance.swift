@@ -157,6 +157,27 @@ struct JobStoreConformance {
     #expect(try subject.jobs.fail(claim.lease, with: Self.problem, progress: nil, at: Self.now))
   }
 
+  @Test("A postponed job waits for its time, with the error, which the next claim clears")
+  func postpone() async throws {
+    let subject = try Subject()
+    let job = try await subject.add()
+    let claim = try #require(try subject.claim(at: 2_000_000))
+    let due = Timestamp(milliseconds: 2_500_000)
+    #expect(try subject.jobs.postpone(claim.lease, until: due, because: Self.problem))
+    #expect(try subject.jobs.postpone(claim.lease, until: due, because: Self.problem) == false)
+    let waiting = try #require(try await subject.jobs.job(job.id))
+    #expect(waiting.status == .queued)
+    #expect(waiting.attempt == 1)
+    #expect(waiting.error == Self.problem)
+    #expect(waiting.notBefore == due)
+    #expect(try subject.claim(at: 2_499_999) == nil)
+    let again = try #require(try subject.claim(at: 2_500_000))
+    #expect(again.job.attempt == 2)
+    #expect(again.job.error == nil)
+    #expect(again.job.notBefore == nil)
+    #expect(again.lease.fence > claim.lease.fence)
+  }
+
   @Test("A failed job keeps its problem")
   func fail() async throws {
     let subject = try Subject()
