@@ -16,6 +16,7 @@ struct App<Runner: ConversionRunner> {
   let metrics: Metrics
   let pool: WorkerPool<Runner>
   let controllers: Controllers
+  let janitor: Janitor
   /// Held as long as the app lives.
   private let lock: FolderLock
 
@@ -59,6 +60,7 @@ struct App<Runner: ConversionRunner> {
       },
       store: store, running: running, signal: signal, lease: settings.lease,
       maximumAttempts: settings.maximumAttempts, vitals: vitals, reporter: reporter, logger: logger)
+    janitor = Janitor(jobs: store, uploads: uploads, data: data, retention: settings.retention, logger: logger)
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
@@ -96,7 +98,7 @@ struct App<Runner: ConversionRunner> {
   func run(onListening: @escaping @Sendable (Int) async -> Void) async throws {
     var configuration = ServiceGroupConfiguration(
       // Shut down in reverse: first the workers give their jobs back, then open requests end.
-      services: [http(onListening: onListening), pool],
+      services: [http(onListening: onListening), janitor, pool],
       gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
     configuration.maximumGracefulShutdownDuration = settings.shutdown
     try await ServiceGroup(configuration: configuration).run()

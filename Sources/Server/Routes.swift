@@ -28,6 +28,8 @@ extension RouteTable {
       Route(.head, "/v1/jobs/{job}", jobs.get),
       Route(.delete, "/v1/jobs/{job}", jobs.delete),
       Route(.get, "/v1/jobs/{job}/events", jobs.events),
+      Route(.put, "/v1/jobs/{job}/pin", jobs.pin),
+      Route(.delete, "/v1/jobs/{job}/pin", jobs.pin),
       Route(.get, "/v1/jobs/{job}/outputs/{output}", jobs.download),
       Route(.head, "/v1/jobs/{job}/outputs/{output}", jobs.download),
 

@@ -26,6 +26,8 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("fetch-stall")) var fetchStall: String?
   @Option(help: help("fetch-attempts")) var fetchAttempts: String?
   @Option(help: help("allow-private-fetch")) var allowPrivateFetch: String?
+  @Option(help: help("keep-inputs")) var keepInputs: String?
+  @Option(help: help("keep-outputs")) var keepOutputs: String?
   @Option(help: help("max-attempts")) var maxAttempts: String?
   @Option(help: help("retries")) var retries: String?
   @Option(help: help("retry-delay")) var retryDelay: String?
@@ -39,7 +41,8 @@ struct ServeCommand: AsyncParsableCommand {
       "host": host, "port": port, "data-dir": dataDir, "workers": workers, "threads": threads,
       "memory-budget": memoryBudget, "max-upload": maxUpload, "disk-floor": diskFloor, "max-fetch": maxFetch,
       "fetch-stall": fetchStall,
-      "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "max-attempts": maxAttempts,
+      "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "keep-inputs": keepInputs,
+      "keep-outputs": keepOutputs, "max-attempts": maxAttempts,
       "retries": retries, "retry-delay": retryDelay, "lease": lease, "shutdown": shutdown, "log-level": logLevel,
     ].compactMapValues { $0 }
   }
@@ -73,7 +76,7 @@ struct ServeCommand: AsyncParsableCommand {
     logger.info("service stopped")
   }
 
-  private static func help(_ name: String) -> ArgumentHelp {
+  static func help(_ name: String) -> ArgumentHelp {
     guard let definition = Settings.table.first(where: { $0.name == name }) else { return "" }
     let standard = definition.standard.isEmpty ? "" : " (default: \(definition.standard))"
     return ArgumentHelp(stringLiteral: definition.help + standard)

@@ -15,6 +15,7 @@ struct Settings: Sendable {
   var diskFloor = 1 << 30
   var fetchLimits = Fetcher.Limits()
   var egress = EgressPolicy()
+  var retention = Retention()
   var maximumAttempts = 10
   var retry = RetryPolicy()
   var lease: Duration = .seconds(30)
@@ -55,6 +56,12 @@ struct Settings: Sendable {
       name: "allow-private-fetch", standard: "",
       help: "Comma-separated CIDR blocks, addresses and host names that downloads may go to though they are not public."
     ),
+    .init(
+      name: "keep-inputs", standard: "24",
+      help: "Hours that an upload is kept after its last use; 0 keeps all."),
+    .init(
+      name: "keep-outputs", standard: "168",
+      help: "Hours that an ended job is kept with its outputs, unless it is pinned; 0 keeps all."),
     .init(
       name: "max-attempts", standard: "10", help: "Starts of a job, after which one that stops the service is given up."
     ),
@@ -97,6 +104,8 @@ struct Settings: Sendable {
         reader.refuse("allow-private-fetch", error.entry, "CIDR blocks, addresses or host names")
       }
     }
+    retention.inputs = reader.hours("keep-inputs", default: retention.inputs)
+    retention.outputs = reader.hours("keep-outputs", default: retention.outputs)
     maximumAttempts = reader.number("max-attempts", in: 1...1000) ?? maximumAttempts
     retry.retries = reader.number("retries", in: 0...100) ?? retry.retries
     retry.delay = reader.number("retry-delay", in: 1...900).map { .seconds($0) } ?? retry.delay
@@ -132,6 +141,12 @@ struct Settings: Sendable {
       if let number = Int(text), range.contains(number) { return number }
       refuse(name, text, "a number from \(range.lowerBound) to \(range.upperBound)")
       return nil
+    }
+
+    /// Hours; 0 is for ever.
+    mutating func hours(_ name: String, default standard: Duration?) -> Duration? {
+      guard let hours = number(name, in: 0...876_000) else { return standard }
+      return hours == 0 ? nil : .seconds(hours * 3600)
     }
 
     mutating func size(_ name: String, atLeast minimum: Int) -> Int? {

@@ -84,6 +84,8 @@ struct SettingsTests {
     #expect(given.fetchLimits.stallSeconds == implied.fetchLimits.stallSeconds)
     #expect(given.fetchLimits.attempts == implied.fetchLimits.attempts)
     #expect(given.maximumAttempts == implied.maximumAttempts)
+    #expect(given.retention.inputs == implied.retention.inputs)
+    #expect(given.retention.outputs == implied.retention.outputs)
     #expect(given.retry.retries == implied.retry.retries)
     #expect(given.retry.delay == implied.retry.delay)
     #expect(given.lease == implied.lease)

@@ -29,6 +29,8 @@ struct Job: Sendable, Hashable {
   var fingerprint: String?
   /// The outputs are those of an equal job; this one never ran.
   var isReused = false
+  /// It does not expire.
+  var isPinned = false
   /// Of the latest attempt.
   var startedAt: Timestamp?
   var finishedAt: Timestamp?

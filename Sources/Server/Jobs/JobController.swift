@@ -198,6 +198,13 @@ struct JobController: Sendable {
     }
   }
 
+  /// `PUT` and `DELETE /v1/jobs/{job}/pin`: keeps the job from expiring, or no longer.
+  @Sendable func pin(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let id = try identifier(context)
+    guard let job = try await store.pin(id, request.method == .put) else { throw Self.notFound(id.description) }
+    return try JSONBody.response(document(job))
+  }
+
   /// `GET` and `HEAD /v1/jobs/{job}/outputs/{output}`.
   @Sendable func download(_ request: Request, context: BasicRequestContext) async throws -> Response {
     let job = try await find(context)

@@ -31,7 +31,7 @@ struct JobDocument: Encodable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case id, status, command, model, srcFmt, tgtFmt, createdAt, startedAt, finishedAt, attempt, progress, warnings
-    case error, outputs, inputs, options, url, reused, notBefore
+    case error, outputs, inputs, options, url, reused, notBefore, pinned
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -57,6 +57,7 @@ struct JobDocument: Encodable, Sendable {
       Inputs(config: Self.input(job.config), checkpoint: job.checkpoint.map(Self.input)), forKey: .inputs)
     try container.encode(job.options, forKey: .options)
     try container.encode(job.isReused, forKey: .reused)
+    try container.encode(job.isPinned, forKey: .pinned)
   }
 
   private var outputs: [Output] {

@@ -31,6 +31,15 @@ protocol JobStore: Sendable {
   /// Removes an ended job. Answers the uploads that came with it and went with it; nil when there is no such ended job.
   func delete(_ id: Identifier) async throws -> [Identifier]?
 
+  /// Keeps an ended job from expiring, or no longer. Answers the job; nil when there is none.
+  func pin(_ id: Identifier, _ isPinned: Bool) async throws -> Job?
+
+  /// Jobs that ended before a moment and are not pinned.
+  func expired(endedBefore moment: Timestamp) throws -> [Identifier]
+
+  /// Removes a job as `delete` does, if it is still one that `expired` answers.
+  func delete(_ id: Identifier, endedBefore moment: Timestamp) throws -> [Identifier]?
+
   /// Takes the oldest queued job, if there is one, and counts an attempt. Never the same job twice at a time.
   func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob?
 

@@ -83,13 +83,40 @@ struct SQLiteJobStore: JobStore {
       guard try Bool.fetchOne(db, sql: Statements.isEnded, arguments: ["id": id.description]) == true else {
         return nil
       }
-      let job: StatementArguments = ["job": id.description]
-      try db.execute(sql: Statements.adoptSharedUploads, arguments: job)
-      let uploads = try String.fetchAll(db, sql: Statements.uploadsOfJob, arguments: job)
-      try db.execute(sql: Statements.deleteUploadsOfJob, arguments: job)
-      try db.execute(sql: Statements.deleteJob, arguments: ["id": id.description])
-      return uploads.compactMap(Identifier.init)
+      return try Self.delete(id, in: db)
     }
+  }
+
+  func pin(_ id: Identifier, _ isPinned: Bool) async throws -> Job? {
+    try await database.pool.write { db in
+      try db.execute(sql: Statements.pinJob, arguments: ["id": id.description, "pinned": isPinned])
+      return try Self.job(id, in: db)
+    }
+  }
+
+  func expired(endedBefore moment: Timestamp) throws -> [Identifier] {
+    try database.pool.read { db in
+      try String.fetchAll(db, sql: Statements.expiredJobs, arguments: ["before": moment.milliseconds])
+        .compactMap(Identifier.init)
+    }
+  }
+
+  func delete(_ id: Identifier, endedBefore moment: Timestamp) throws -> [Identifier]? {
+    try database.pool.write { db in
+      let arguments: StatementArguments = ["id": id.description, "before": moment.milliseconds]
+      guard try Bool.fetchOne(db, sql: Statements.isExpired, arguments: arguments) == true else { return nil }
+      return try Self.delete(id, in: db)
+    }
+  }
+
+  /// Removes a job. Answers the uploads that came with it and went with it.
+  private static func delete(_ id: Identifier, in db: GRDB.Database) throws -> [Identifier] {
+    let job: StatementArguments = ["job": id.description]
+    try db.execute(sql: Statements.adoptSharedUploads, arguments: job)
+    let uploads = try String.fetchAll(db, sql: Statements.uploadsOfJob, arguments: job)
+    try db.execute(sql: Statements.deleteUploadsOfJob, arguments: job)
+    try db.execute(sql: Statements.deleteJob, arguments: ["id": id.description])
+    return uploads.compactMap(Identifier.init)
   }
 
   func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob? {
@@ -225,6 +252,7 @@ struct SQLiteJobStore: JobStore {
     if status == .queued, due > job.createdAt { job.notBefore = due }
     job.fingerprint = row["fingerprint"]
     job.isReused = row["reused"]
+    job.isPinned = row["pinned"]
     job.progress = try (row["progress"] as String?).map { try JSONBody.decode(JobProgress.self, from: $0) }
     job.warnings = try JSONBody.decode([String].self, from: row["warnings"])
     job.error = try (row["error"] as String?).map { try JSONBody.decode(Problem.Document.self, from: $0) }

@@ -8,6 +8,7 @@ enum Schema {
     migrator.registerMigration("1 jobs, uploads, outputs") { try $0.execute(sql: version1) }
     migrator.registerMigration("2 readiness") { try $0.execute(sql: version2) }
     migrator.registerMigration("3 idempotency, reuse") { try $0.execute(sql: version3) }
+    migrator.registerMigration("4 retention") { try $0.execute(sql: version4) }
     return migrator
   }
 
@@ -82,5 +83,12 @@ enum Schema {
       job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX idempotency_keys_by_job ON idempotency_keys (job);
+    """
+
+  /// A pinned job does not expire.
+  private static let version4 = """
+    ALTER TABLE jobs ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1));
+    CREATE INDEX jobs_by_end ON jobs (finished_at) WHERE finished_at IS NOT NULL AND pinned = 0;
+    CREATE INDEX uploads_by_creation ON uploads (created_at);
     """
 }

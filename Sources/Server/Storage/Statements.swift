@@ -42,6 +42,15 @@ enum Statements {
     WHERE id = :id AND status IN ('queued', 'running')
     """
   static let isEnded = "SELECT status IN ('succeeded', 'failed', 'cancelled') FROM jobs WHERE id = :id"
+  static let pinJob = "UPDATE jobs SET pinned = :pinned WHERE id = :id"
+  static let expiredJobs = """
+    SELECT id FROM jobs
+    WHERE finished_at < :before AND pinned = 0 AND status IN ('succeeded', 'failed', 'cancelled')
+    """
+  static let isExpired = """
+    SELECT finished_at < :before AND pinned = 0 AND status IN ('succeeded', 'failed', 'cancelled')
+    FROM jobs WHERE id = :id
+    """
   static let uploadsOfJob = "SELECT id FROM uploads WHERE job = :job"
   /// Uploads that another job uses as well outlive the job they came with.
   static let adoptSharedUploads = """
@@ -118,5 +127,13 @@ enum Statements {
     WHERE job_uploads.upload = :id AND jobs.status IN ('queued', 'running') LIMIT 1
     """
   static let deleteUpload = "DELETE FROM uploads WHERE id = :id"
+  /// A job without an end still needs its uploads.
+  private static let isUnused = """
+    created_at < :before AND NOT EXISTS (
+      SELECT 1 FROM job_uploads JOIN jobs ON jobs.id = job_uploads.job
+      WHERE job_uploads.upload = uploads.id AND (jobs.finished_at IS NULL OR jobs.finished_at >= :before))
+    """
+  static let expiredUploads = "SELECT id FROM uploads WHERE \(isUnused)"
+  static let deleteExpiredUpload = "DELETE FROM uploads WHERE id = :id AND \(isUnused)"
   static let uploads = "SELECT id FROM uploads"
 }
