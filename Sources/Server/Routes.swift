@@ -30,6 +30,8 @@ extension RouteTable {
       Route(.get, "/v1/jobs/{job}/events", jobs.events),
       Route(.put, "/v1/jobs/{job}/pin", jobs.pin),
       Route(.delete, "/v1/jobs/{job}/pin", jobs.pin),
+      Route(.get, "/v1/jobs/{job}/outputs", jobs.downloadAll),
+      Route(.head, "/v1/jobs/{job}/outputs", jobs.downloadAll),
       Route(.get, "/v1/jobs/{job}/outputs/{output}", jobs.download),
       Route(.head, "/v1/jobs/{job}/outputs/{output}", jobs.download),
 

@@ -217,6 +217,19 @@ struct JobController: Sendable {
     ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
   }
 
+  /// `GET` and `HEAD /v1/jobs/{job}/outputs`: all outputs as one tar archive.
+  @Sendable func downloadAll(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let job = try await find(context)
+    guard job.status == .succeeded, let name = FileName("\(job.id).tar") else {
+      throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no outputs")
+    }
+    return try await TarDownload(
+      name: name,
+      entries: job.outputs.map { .init(path: data.output(job.id, $0.name), name: $0.name, size: $0.size) },
+      time: job.finishedAt ?? job.createdAt
+    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+  }
+
   private func document(_ job: Job) -> JobDocument {
     JobDocument(job: job, live: job.status == .running ? running.progress(of: job.id) : nil)
   }
