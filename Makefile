@@ -6,7 +6,7 @@ PORT ?= 8080
 DATA ?= ./zooport-data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve build lint format fuzz bench goldens setup clean
+.PHONY: help demo test serve build setup lint format bench clean
 
 help: ## Show this text.
 	@echo "Zooport converts checkpoints between Hugging Face and Cerebras Model Zoo."
@@ -33,6 +33,11 @@ lint: ## Check the format of every Swift file.
 
 format: ## Format every Swift file in place.
 	swift format --in-place --recursive Package.swift Sources Tests benchmarks
+
+bench: build ## Print the figures that README quotes (makes files of 1.5 GB in a temporary folder).
+	@scripts/setup.sh test
+	.venv/bin/python benchmarks/conversion.py
+	swift run -c release PlanningBenchmark
 
 clean: ## Remove everything that these targets made, but not the data of `make serve`.
 	rm -rf .build .venv .demo

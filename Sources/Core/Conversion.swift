@@ -14,9 +14,9 @@ public struct ConversionRequest: Sendable {
 
   /// What to convert.
   public var command: Command
-  /// A model name or alias of the catalogue.
+  /// A model name or alias of the catalogue, or `auto` to find it out.
   public var model: String
-  /// The source format, such as `hf` or `cs-1.8`.
+  /// The source format, such as `hf` or `cs-1.8`, or `auto` to find it out.
   public var sourceFormat: String
   /// The target format.
   public var targetFormat: String
@@ -109,7 +109,9 @@ public protocol ConversionMonitor: Sendable {
 public struct UnattendedMonitor: ConversionMonitor {
   /// A monitor.
   public init() {}
+  /// Does nothing.
   public func report(_ progress: ConversionProgress) {}
+  /// Always false.
   public var isCancelled: Bool { false }
 }
 
@@ -124,24 +126,24 @@ public enum Conversion {
     _ request: ConversionRequest, monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
     monitor.report(ConversionProgress(phase: .planning))
-    let route = try Catalogue.route(
-      model: request.model, from: request.sourceFormat, to: request.targetFormat)
     let config = try ConfigDocument.load(path: request.config)
+    var options = Planner.Options()
+    options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
     guard request.command == .convert else {
+      let (route, findings) = try route(of: request, config, checkpoint: nil, options)
       let plan = try Planner.plan(config: config.root, along: route)
       let outputs = try OutputPaths(request, route)
       let staged = try stage(plan, at: outputs.config)
       monitor.report(ConversionProgress(phase: .publishing))
       try staged.publish()
-      return ConversionResult(checkpoint: nil, config: outputs.config, warnings: plan.warnings)
+      return ConversionResult(checkpoint: nil, config: outputs.config, warnings: findings + plan.warnings)
     }
 
     guard let path = request.checkpoint.first else {
       throw ConversionError(.usage, "A checkpoint is needed to convert; convert-config converts a config alone.")
     }
     let source = try Checkpoint.open(path: path)
-    var options = Planner.Options()
-    options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
+    let (route, findings) = try route(of: request, config, checkpoint: source.tree, options)
     let plan = try Planner.plan(config: config.root, checkpoint: source.tree, along: route, options: options)
     let outputs = try OutputPaths(request, route)
     let stagedConfig = try stage(plan, at: outputs.config)
@@ -149,7 +151,16 @@ public enum Conversion {
     let sink = try write(plan, from: source, to: checkpointPath, request.options, monitor)
     monitor.report(ConversionProgress(phase: .publishing))
     try publish(sink.file, stagedConfig)
-    return ConversionResult(checkpoint: checkpointPath, config: outputs.config, warnings: plan.warnings)
+    return ConversionResult(checkpoint: checkpointPath, config: outputs.config, warnings: findings + plan.warnings)
+  }
+
+  private static func route(
+    of request: ConversionRequest, _ config: ConfigDocument, checkpoint: ObjectTree<TensorDescriptor>?,
+    _ options: Planner.Options
+  ) throws(ConversionError) -> (route: Route, findings: [Diagnostic]) {
+    try Detection.route(
+      model: request.model, from: request.sourceFormat, to: request.targetFormat, config: config.root,
+      checkpoint: checkpoint, options: options)
   }
 
   /// Writes the config of a plan where nobody sees it yet.

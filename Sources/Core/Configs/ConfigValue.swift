@@ -64,17 +64,24 @@ public struct ConfigNumber: Sendable, Hashable {
     }
   }
 
+  /// Compares kind and value; the text that a number was written as does not count.
   public static func == (left: ConfigNumber, right: ConfigNumber) -> Bool { left.value == right.value }
+  /// Hashes what `==` compares.
   public func hash(into hasher: inout Hasher) { hasher.combine(value) }
 }
 
 extension ConfigValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
   ExpressibleByFloatLiteral, ExpressibleByNilLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
+  /// A literal in a config rule.
   public init(stringLiteral value: String) { self = .string(value) }
+  /// A literal in a config rule.
   public init(integerLiteral value: Int) { self = .int(value) }
+  /// A literal in a config rule.
   public init(booleanLiteral value: Bool) { self = .bool(value) }
+  /// A literal in a config rule.
   public init(floatLiteral value: Double) { self = .double(value) }
+  /// A literal in a config rule.
   public init(nilLiteral: ()) { self = .null }
   /// A sequence.
   public init(arrayLiteral elements: ConfigValue...) { self = .array(elements) }

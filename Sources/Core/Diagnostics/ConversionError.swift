@@ -58,5 +58,6 @@ public struct ConversionError: Error, Sendable, CustomStringConvertible {
     self.cause = cause
   }
 
+  /// Kind and message, for logs.
   public var description: String { "\(kind.rawValue): \(message)" }
 }

@@ -11,6 +11,7 @@ public struct Origin: Sendable, Hashable, CustomStringConvertible {
     self.line = line
   }
 
+  /// The text for people.
   public var description: String { "\(file):\(line)" }
 }
 
@@ -35,6 +36,7 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
     /// The conversion as a whole.
     case conversion
 
+    /// The text for people.
     public var description: String {
       switch self {
       case .tensor(let key), .config(let key), .file(let key): key
@@ -65,6 +67,7 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
     self.origin = origin
   }
 
+  /// The text for people.
   public var description: String {
     origin.map { "\(message) (rule at \($0))" } ?? message
   }

@@ -18,8 +18,8 @@ struct Executor {
     /// Bytes of one tile: each thread holds a tile and a scratch of twice its size.
     var tileBytes: Int { min(max(bytes / (max(threads, 1) * 3), 64 << 10), Budget.largestTile) }
 
-    /// Larger tiles gain nothing: reads are long enough, and caches are smaller anyway.
-    static let largestTile = 8 << 20
+    /// Larger tiles gain nothing: the runs that are read are long enough.
+    static let largestTile = 32 << 20
   }
 
   let source: any TensorSource
@@ -121,21 +121,21 @@ struct Executor {
 
   /// Writes one piece; returns its CRC-32 when the sink needs it.
   private func fill(
-    _ piece: Piece, _ job: Job, _ sink: any TensorSink, _ evaluator: TileEvaluator, _ tile: UnsafeMutableRawBufferPointer
+    _ piece: Piece, _ job: Job, _ sink: any TensorSink, _ evaluator: TileEvaluator,
+    _ tile: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) -> UInt32 {
     let target = sink.offsets[piece.job] + piece.start
     guard let box = piece.box else {
       guard let extent = extent(of: job) else { return 0 }
       return try copy(piece, job, extent, sink, target, tile)
     }
-    let bytes = UnsafeMutableRawBufferPointer(rebasing: tile[..<piece.count])
-    guard let base = bytes.baseAddress else { return 0 }
-    try evaluator.evaluate(
-      job.lowered, box,
-      into: .init(
-        pointer: base, strides: TensorShape.contiguousStrides(box.count), elementSize: job.tensor.dtype.size))
-    try sink.file.write(UnsafeRawBufferPointer(bytes), at: target)
-    return sink.needsChecksums ? Checksum.crc32(UnsafeRawBufferPointer(bytes)) : 0
+    var checksum: UInt32 = 0
+    try evaluator.produce(job.lowered, box, tile: tile, elementSize: job.tensor.dtype.size) {
+      (bytes, position) throws(ConversionError) in
+      if sink.needsChecksums { checksum = Checksum.crc32(bytes, continuing: checksum) }
+      try sink.file.write(bytes, at: target + position)
+    }
+    return checksum
   }
 
   private func copy(

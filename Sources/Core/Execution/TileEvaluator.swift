@@ -78,6 +78,50 @@ final class TileEvaluator {
     }
   }
 
+  /// Computes a box and hands its bytes over in row-major order, in pieces that are still in the processor's cache.
+  ///
+  /// `tile` must hold the whole box; `emit` gets the bytes and their position within the box.
+  func produce(
+    _ tensor: LoweredTensor, _ box: Box, tile: UnsafeMutableRawBufferPointer, elementSize: Int,
+    emit: (UnsafeRawBufferPointer, Int) throws(ConversionError) -> Void
+  ) throws(ConversionError) {
+    guard let base = tile.baseAddress, !box.isEmpty else { return }
+    if case .view(let view) = tensor, try produce(view, box, tile: base, emit: emit) { return }
+    try evaluate(
+      tensor, box,
+      into: Target(pointer: base, strides: TensorShape.contiguousStrides(box.count), elementSize: elementSize))
+    try emit(UnsafeRawBufferPointer(start: base, count: box.count.reduce(elementSize, *)), 0)
+  }
+
+  /// Bytes that are computed, summed and written before the next ones: a part of the second-level cache.
+  private static let hotBytes = 256 << 10
+
+  /// Loads what a box of a view needs once, then emits it a few rows at a time. False when the scratch is too small.
+  private func produce(
+    _ view: LoweredTensor.View, _ box: Box, tile: UnsafeMutableRawPointer,
+    emit: (UnsafeRawBufferPointer, Int) throws(ConversionError) -> Void
+  ) throws(ConversionError) -> Bool {
+    let size = view.elementSize
+    let strides = TensorShape.contiguousStrides(box.count)
+    var offset = view.offset
+    for axis in box.count.indices { offset += box.lower[axis] * view.strides[axis] }
+    guard let cut = box.count.firstIndex(where: { $0 > 1 }) else { return false }
+    let order = box.count.indices.filter { box.count[$0] > 1 }.sorted { view.strides[$0] > view.strides[$1] }
+    let axes = order.map { Kernels.Axis(count: box.count[$0], source: view.strides[$0], target: strides[$0]) }
+    guard let image = try loadImage(view.storage, offset, axes, size), let position = order.firstIndex(of: cut),
+      let base = scratch.baseAddress
+    else { return false }
+    let rowBytes = strides[cut] * size
+    let rows = max(Self.hotBytes / rowBytes, 1)
+    for start in stride(from: 0, to: box.count[cut], by: rows) {
+      var part = image
+      part[position].count = min(rows, box.count[cut] - start)
+      Kernels.copy(part, elementSize: size, from: base + start * image[position].source * size, to: tile)
+      try emit(UnsafeRawBufferPointer(start: tile, count: part[position].count * rowBytes), start * rowBytes)
+    }
+    return true
+  }
+
   /// Copies a box of a strided view, reading as few and as long runs as it can.
   private func read(
     _ view: LoweredTensor.View, _ box: Box, into target: Target
@@ -110,7 +154,21 @@ final class TileEvaluator {
       return
     }
 
-    // The innermost axes are read as one image each, gaps included as long as half of it is wanted.
+    guard let image = try loadImage(storage, offset, axes, size) else {
+      try readHalves(storage, offset, axes, size, target)
+      return
+    }
+    guard let base = scratch.baseAddress else { return }
+    Kernels.copy(image, elementSize: size, from: base, to: target)
+  }
+
+  /// Reads the elements that a box needs into the scratch; returns the box's axes with their strides in the scratch, in
+  /// the same order, or nil when the scratch is too small.
+  ///
+  /// The innermost axes are read as one image, gaps included as long as half of it is wanted; the other axes repeat that.
+  private func loadImage(
+    _ storage: StorageID, _ offset: Int, _ axes: [Kernels.Axis], _ size: Int
+  ) throws(ConversionError) -> [Kernels.Axis]? {
     var image = axes.count
     var span = 1
     var wanted = 1
@@ -122,17 +180,10 @@ final class TileEvaluator {
       wanted *= axis.count
       image -= 1
     }
+    // Not even the innermost axis fits.
+    if image == axes.count, let last = axes.last, last.count > 1 { return nil }
     let images = axes[..<image].reduce(1) { $0 * $1.count }
-    guard images <= scratch.count / (span * size) else {
-      // Too much for the scratch: split the axis that is outermost in the file.
-      try readHalves(storage, offset, axes, size, target)
-      return
-    }
-    if image == axes.count, let last = axes.last, last.count > 1 {
-      // Not even the innermost axis fits.
-      try readHalves(storage, offset, axes, size, target)
-      return
-    }
+    guard images <= scratch.count / (span * size) else { return nil }
 
     var packed = axes
     var stride = span
@@ -141,8 +192,7 @@ final class TileEvaluator {
       stride *= packed[axis].count
     }
     try readImages(storage, offset, axes[..<image], packed[..<image], span, size, 0)
-    guard let base = scratch.baseAddress else { return }
-    Kernels.copy(packed, elementSize: size, from: base, to: target)
+    return packed
   }
 
   private func readImages(

@@ -19,6 +19,7 @@ public enum Format: Sendable, Hashable, CustomStringConvertible {
   /// True for a Model Zoo release.
   public var isCS: Bool { self != .hf }
 
+  /// The name that `--src-fmt` and `--tgt-fmt` take.
   public var description: String {
     switch self {
     case .hf: "hf"
@@ -50,9 +51,11 @@ public struct Release: Sendable, Hashable, Comparable, CustomStringConvertible {
     self.init(major, minor)
   }
 
+  /// Older releases come first.
   public static func < (left: Release, right: Release) -> Bool {
     (left.major, left.minor) < (right.major, right.minor)
   }
 
+  /// The name that `--src-fmt` and `--tgt-fmt` take.
   public var description: String { "cs-\(major).\(minor)" }
 }

@@ -31,7 +31,8 @@ struct CheckpointContent {
     var others: [ObjectTree<TensorDescriptor>.Entry] = []
     isBare = format.isCS && bareAllowed && tree["model"] == nil && Self.holdsTensors(entries)
     if format.isCS, !isBare {
-      guard let model = entries.first(where: { $0.key == .string("model") }), case .dictionary(let inside, _) = model.value
+      guard let model = entries.first(where: { $0.key == .string("model") }),
+        case .dictionary(let inside, _) = model.value
       else {
         throw ConversionError(
           .unreadableInput,

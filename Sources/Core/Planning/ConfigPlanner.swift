@@ -113,9 +113,11 @@ private struct Engine {
     }
 
     let index = Dictionary(
-      rules.compactMap { rule in rule.claimedKey(on: from).map { ($0, rule) } }, uniquingKeysWith: { first, _ in first })
+      rules.compactMap { rule in rule.claimedKey(on: from).map { ($0, rule) } }, uniquingKeysWith: { first, _ in first }
+    )
     let foreign = Dictionary(
-      rules.compactMap { rule in rule.foreignKey(on: from).map { ($0, rule) } }, uniquingKeysWith: { first, _ in first })
+      rules.compactMap { rule in rule.foreignKey(on: from).map { ($0, rule) } }, uniquingKeysWith: { first, _ in first }
+    )
     var target = ConfigObject()
     for (key, value) in source {
       guard let rule = index[key] else {

@@ -57,7 +57,9 @@ public struct ConfigFailure: Error, Sendable {
   /// A value that the other layout cannot express.
   public static func unsupported(_ key: String, _ value: ConfigValue, supported: [ConfigValue]) -> ConfigFailure {
     let choices = supported.map(\.pythonDescription)
-    let list = choices.count > 1 ? "\(choices.dropLast().joined(separator: ", ")) and \(choices.last ?? "")" : choices.first ?? "nothing"
+    let list =
+      choices.count > 1
+      ? "\(choices.dropLast().joined(separator: ", ")) and \(choices.last ?? "")" : choices.first ?? "nothing"
     return ConfigFailure(
       key, "Can't convert config with \(key)=\(value.pythonDescription). Only \(list) is supported.")
   }

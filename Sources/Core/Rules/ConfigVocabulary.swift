@@ -1,26 +1,26 @@
 /// The words that the config rules of a family are written in.
-public protocol ConfigRuleGroup {
+protocol ConfigRuleGroup {
   /// The rules.
   var configRules: [ConfigRule] { get }
 }
 
 /// Collects the config rules of a block.
-@resultBuilder public enum ConfigRulesBuilder {
-  public static func buildExpression(_ group: some ConfigRuleGroup) -> [ConfigRule] { group.configRules }
-  public static func buildExpression(_ rules: [ConfigRule]) -> [ConfigRule] { rules }
-  public static func buildBlock(_ parts: [ConfigRule]...) -> [ConfigRule] { parts.flatMap(\.self) }
-  public static func buildOptional(_ rules: [ConfigRule]?) -> [ConfigRule] { rules ?? [] }
-  public static func buildEither(first rules: [ConfigRule]) -> [ConfigRule] { rules }
-  public static func buildEither(second rules: [ConfigRule]) -> [ConfigRule] { rules }
-  public static func buildArray(_ parts: [[ConfigRule]]) -> [ConfigRule] { parts.flatMap(\.self) }
+@resultBuilder enum ConfigRulesBuilder {
+  static func buildExpression(_ group: some ConfigRuleGroup) -> [ConfigRule] { group.configRules }
+  static func buildExpression(_ rules: [ConfigRule]) -> [ConfigRule] { rules }
+  static func buildBlock(_ parts: [ConfigRule]...) -> [ConfigRule] { parts.flatMap(\.self) }
+  static func buildOptional(_ rules: [ConfigRule]?) -> [ConfigRule] { rules ?? [] }
+  static func buildEither(first rules: [ConfigRule]) -> [ConfigRule] { rules }
+  static func buildEither(second rules: [ConfigRule]) -> [ConfigRule] { rules }
+  static func buildArray(_ parts: [[ConfigRule]]) -> [ConfigRule] { parts.flatMap(\.self) }
 }
 
 /// A key that both sides have, under the same name or another.
-public struct Key: ConfigRuleGroup {
-  public let configRules: [ConfigRule]
+struct Key: ConfigRuleGroup {
+  let configRules: [ConfigRule]
 
   /// The value is copied.
-  public init(_ left: String, _ right: String? = nil, file: String = #fileID, line: Int = #line) {
+  init(_ left: String, _ right: String? = nil, file: String = #fileID, line: Int = #line) {
     configRules = [
       ConfigRule(
         .key(left: left, right: right ?? left, forward: nil, backward: nil), origin: Origin(file, line))
@@ -28,13 +28,14 @@ public struct Key: ConfigRuleGroup {
   }
 
   /// The value is copied; a number must be a positive integer below 2^31, so that nothing is sized by nonsense.
-  public init(dimension left: String, _ right: String? = nil, file: String = #fileID, line: Int = #line) {
+  init(dimension left: String, _ right: String? = nil, file: String = #fileID, line: Int = #line) {
     let right = right ?? left
     func checked(_ key: String) -> ConfigRule.Mapping {
       { (value: ConfigValue, _: ConfigObject) throws(ConfigFailure) -> ConfigValue? in
         guard value.isUsableDimension else {
           throw ConfigFailure(
-            key, "'\(key)' is \(value.pythonDescription); a dimension must be an integer from 1 to "
+            key,
+            "'\(key)' is \(value.pythonDescription); a dimension must be an integer from 1 to "
               + "\(ConfigRule.largestDimension).")
         }
         return value
@@ -47,7 +48,7 @@ public struct Key: ConfigRuleGroup {
   }
 
   /// Values correspond as the pairs say; the first pair that fits is taken, any other value cannot be converted.
-  public init(
+  init(
     _ left: String, _ right: String, values: KeyValuePairs<ConfigValue, ConfigValue>, file: String = #fileID,
     line: Int = #line
   ) {
@@ -70,7 +71,7 @@ public struct Key: ConfigRuleGroup {
   }
 
   /// Values correspond as two functions say; a function that is nil copies, one that yields nil leaves the key out.
-  public init(
+  init(
     _ left: String, _ right: String, forward: ConfigRule.Mapping? = nil, backward: ConfigRule.Mapping? = nil,
     file: String = #fileID, line: Int = #line
   ) {
@@ -81,11 +82,11 @@ public struct Key: ConfigRuleGroup {
 }
 
 /// A key that only one side has, and whose value must be one that the other side implies.
-public struct Require: ConfigRuleGroup {
-  public let configRules: [ConfigRule]
+struct Require: ConfigRuleGroup {
+  let configRules: [ConfigRule]
 
   /// If `key` stands in a config of `side`, its value is one of `allowed`.
-  public init(
+  init(
     _ side: Side, _ key: String, _ allowed: ConfigValue..., file: String = #fileID, line: Int = #line
   ) {
     configRules = [ConfigRule(.require(side, key, allowed), origin: Origin(file, line))]
@@ -93,26 +94,26 @@ public struct Require: ConfigRuleGroup {
 }
 
 /// Keys of one side that carry nothing for the other, left out without a warning.
-public struct Ignore: ConfigRuleGroup {
-  public let configRules: [ConfigRule]
+struct Ignore: ConfigRuleGroup {
+  let configRules: [ConfigRule]
 
   /// These keys of `side`.
-  public init(_ side: Side, _ keys: String..., file: String = #fileID, line: Int = #line) {
+  init(_ side: Side, _ keys: String..., file: String = #fileID, line: Int = #line) {
     configRules = keys.map { ConfigRule(.ignore(side, $0), origin: Origin(file, line)) }
   }
 }
 
 /// What a config of one side means when it leaves a key out.
-public struct Assume: ConfigRuleGroup {
-  public let configRules: [ConfigRule]
+struct Assume: ConfigRuleGroup {
+  let configRules: [ConfigRule]
 
   /// A missing `key` of a source of `side` means `value`.
-  public init(_ side: Side, _ key: String, _ value: ConfigValue, file: String = #fileID, line: Int = #line) {
+  init(_ side: Side, _ key: String, _ value: ConfigValue, file: String = #fileID, line: Int = #line) {
     self.init(side, key, file: file, line: line) { (_) throws(ConfigFailure) in value }
   }
 
   /// A missing (or, with `orNull`, null) `key` of a source of `side` means what is derived from its other keys.
-  public init(
+  init(
     _ side: Side, _ key: String, orNull: Bool = false, file: String = #fileID, line: Int = #line,
     _ derive: @escaping ConfigRule.Derivation
   ) {
@@ -121,18 +122,18 @@ public struct Assume: ConfigRuleGroup {
 }
 
 /// A key that one side demands and the other does not know.
-public struct Fill: ConfigRuleGroup {
-  public let configRules: [ConfigRule]
+struct Fill: ConfigRuleGroup {
+  let configRules: [ConfigRule]
 
   /// A target of `side` gets `value` under `key` unless another rule wrote it.
-  public init(_ side: Side, _ key: String, _ value: ConfigValue, file: String = #fileID, line: Int = #line) {
+  init(_ side: Side, _ key: String, _ value: ConfigValue, file: String = #fileID, line: Int = #line) {
     configRules = [
       ConfigRule(.fill(side, key, { (_) throws(ConfigFailure) in value }), origin: Origin(file, line))
     ]
   }
 
   /// A target of `side` gets what is derived from its other keys, unless another rule wrote it.
-  public init(
+  init(
     _ side: Side, _ key: String, file: String = #fileID, line: Int = #line, _ derive: @escaping ConfigRule.Derivation
   ) {
     configRules = [ConfigRule(.fill(side, key, derive), origin: Origin(file, line))]
@@ -140,11 +141,11 @@ public struct Fill: ConfigRuleGroup {
 }
 
 /// Something that a conversion cannot carry over exactly, and that does not stop it.
-public struct Caution: ConfigRuleGroup {
-  public let configRules: [ConfigRule]
+struct Caution: ConfigRuleGroup {
+  let configRules: [ConfigRule]
 
   /// What `sentence` says of a source of `side` becomes a warning about `key`.
-  public init(
+  init(
     _ side: Side, _ key: String, file: String = #fileID, line: Int = #line,
     _ sentence: @escaping @Sendable (ConfigObject) -> String?
   ) {
@@ -153,11 +154,11 @@ public struct Caution: ConfigRuleGroup {
 }
 
 /// A condition that a whole config of one side must meet before it can be converted.
-public struct Check: ConfigRuleGroup {
-  public let configRules: [ConfigRule]
+struct Check: ConfigRuleGroup {
+  let configRules: [ConfigRule]
 
   /// `condition` throws for a source of `side` that cannot be converted.
-  public init(
+  init(
     _ side: Side, file: String = #fileID, line: Int = #line,
     _ condition: @escaping @Sendable (ConfigObject) throws(ConfigFailure) -> Void
   ) {

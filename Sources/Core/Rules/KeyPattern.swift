@@ -38,8 +38,10 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
   public typealias Binding = [String: Substring]
 
   let segments: [Segment]
+  /// The text that the pattern was written as.
   public let description: String
 
+  /// The pattern that a literal in a family spells.
   public init(stringLiteral text: String) { self.init(text) }
 
   /// Reads a pattern. An empty text is the pattern without segments, useful as the prefix of a scope.

@@ -32,7 +32,8 @@ public struct Packing: Sendable, Hashable {
   }
 
   /// The parts of a packed tensor. Throws when its rows cannot be divided so.
-  func unpack(_ packed: SymbolicTensor, into count: Int, _ context: RuleContext) throws(RuleFailure) -> [SymbolicTensor] {
+  func unpack(_ packed: SymbolicTensor, into count: Int, _ context: RuleContext) throws(RuleFailure) -> [SymbolicTensor]
+  {
     let tensor = transposed ? packed.matrixTransposed : packed
     guard let rowCount = tensor.shape.first else { throw RuleFailure("a scalar cannot hold \(count) packed parts") }
     let lengths = try lengths(rowCount: rowCount, parts: count, context)

@@ -1,56 +1,56 @@
 /// The words that a family is written in. Each word yields rules and records where it was written.
-public protocol RuleGroup {
+protocol RuleGroup {
   /// The rules.
   var rules: [Rule] { get }
 }
 
 /// Collects the rules of a block.
-@resultBuilder public enum RulesBuilder {
-  public static func buildExpression(_ group: some RuleGroup) -> [Rule] { group.rules }
-  public static func buildExpression(_ rules: [Rule]) -> [Rule] { rules }
-  public static func buildBlock(_ parts: [Rule]...) -> [Rule] { parts.flatMap(\.self) }
-  public static func buildOptional(_ rules: [Rule]?) -> [Rule] { rules ?? [] }
-  public static func buildEither(first rules: [Rule]) -> [Rule] { rules }
-  public static func buildEither(second rules: [Rule]) -> [Rule] { rules }
-  public static func buildArray(_ parts: [[Rule]]) -> [Rule] { parts.flatMap(\.self) }
+@resultBuilder enum RulesBuilder {
+  static func buildExpression(_ group: some RuleGroup) -> [Rule] { group.rules }
+  static func buildExpression(_ rules: [Rule]) -> [Rule] { rules }
+  static func buildBlock(_ parts: [Rule]...) -> [Rule] { parts.flatMap(\.self) }
+  static func buildOptional(_ rules: [Rule]?) -> [Rule] { rules ?? [] }
+  static func buildEither(first rules: [Rule]) -> [Rule] { rules }
+  static func buildEither(second rules: [Rule]) -> [Rule] { rules }
+  static func buildArray(_ parts: [[Rule]]) -> [Rule] { parts.flatMap(\.self) }
 }
 
 /// The same tensor under another name.
-public struct Rename: RuleGroup {
-  public let rules: [Rule]
+struct Rename: RuleGroup {
+  let rules: [Rule]
 
   /// `left` on the left is `right` on the right.
-  public init(_ left: KeyPattern, _ right: KeyPattern, file: String = #fileID, line: Int = #line) {
+  init(_ left: KeyPattern, _ right: KeyPattern, file: String = #fileID, line: Int = #line) {
     rules = [Rule(left: [left], right: [right], transform: .rename, origin: Origin(file, line))]
   }
 
   /// `left` on the left is the first of `right` on the right; the others of `right` are mirrors of it.
-  public init(_ left: KeyPattern, mirrored right: [KeyPattern], file: String = #fileID, line: Int = #line) {
+  init(_ left: KeyPattern, mirrored right: [KeyPattern], file: String = #fileID, line: Int = #line) {
     rules = [Rule(left: [left], right: right, transform: .rename, origin: Origin(file, line))]
   }
 
   /// `right` on the right is the first of `left` on the left; the others of `left` are mirrors of it.
-  public init(mirrored left: [KeyPattern], _ right: KeyPattern, file: String = #fileID, line: Int = #line) {
+  init(mirrored left: [KeyPattern], _ right: KeyPattern, file: String = #fileID, line: Int = #line) {
     rules = [Rule(left: left, right: [right], transform: .rename, origin: Origin(file, line))]
   }
 }
 
 /// The same tensor under another name, a matrix with its axes exchanged: `Conv1D` on one side, `Linear` on the other.
-public struct Transpose: RuleGroup {
-  public let rules: [Rule]
+struct Transpose: RuleGroup {
+  let rules: [Rule]
 
   /// `left` on the left is the transpose of `right` on the right.
-  public init(_ left: KeyPattern, _ right: KeyPattern, file: String = #fileID, line: Int = #line) {
+  init(_ left: KeyPattern, _ right: KeyPattern, file: String = #fileID, line: Int = #line) {
     rules = [Rule(left: [left], right: [right], transform: .transposeMatrix, origin: Origin(file, line))]
   }
 }
 
 /// One tensor on the left that holds several of the right.
-public struct Split: RuleGroup {
-  public let rules: [Rule]
+struct Split: RuleGroup {
+  let rules: [Rule]
 
   /// `left` holds `right`, in this order, with its rows arranged as `packing` says.
-  public init(
+  init(
     _ left: KeyPattern, into right: [KeyPattern], _ packing: Packing, file: String = #fileID, line: Int = #line
   ) {
     rules = [Rule(left: [left], right: right, transform: .pack(packing), origin: Origin(file, line))]
@@ -58,11 +58,11 @@ public struct Split: RuleGroup {
 }
 
 /// Keys that one side has and the other does not need.
-public struct Only: RuleGroup {
-  public let rules: [Rule]
+struct Only: RuleGroup {
+  let rules: [Rule]
 
   /// Keys of `side` that fit `pattern` are left out, for this reason.
-  public init(_ side: Side, _ pattern: KeyPattern, _ reason: String, file: String = #fileID, line: Int = #line) {
+  init(_ side: Side, _ pattern: KeyPattern, _ reason: String, file: String = #fileID, line: Int = #line) {
     rules = [
       Rule(
         left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
@@ -72,11 +72,11 @@ public struct Only: RuleGroup {
 }
 
 /// Keys that would mean a model that the other side cannot express.
-public struct Refuse: RuleGroup {
-  public let rules: [Rule]
+struct Refuse: RuleGroup {
+  let rules: [Rule]
 
   /// Keys of `side` that fit `pattern` may hold None only; a tensor there ends the conversion with this reason.
-  public init(_ side: Side, _ pattern: KeyPattern, _ reason: String, file: String = #fileID, line: Int = #line) {
+  init(_ side: Side, _ pattern: KeyPattern, _ reason: String, file: String = #fileID, line: Int = #line) {
     rules = [
       Rule(
         left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
@@ -86,11 +86,11 @@ public struct Refuse: RuleGroup {
 }
 
 /// A buffer that one side keeps in its checkpoints and that can be made anew.
-public struct Generated: RuleGroup {
-  public let rules: [Rule]
+struct Generated: RuleGroup {
+  let rules: [Rule]
 
   /// Keys of `side` that fit `pattern` are left out; coming back, one is made for each key that fits `beside`.
-  public init(
+  init(
     _ side: Side, _ pattern: KeyPattern, beside: KeyPattern, file: String = #fileID, line: Int = #line,
     _ generator: @escaping @Sendable (RuleContext) throws(RuleFailure) -> ElementGenerator
   ) {
@@ -103,12 +103,12 @@ public struct Generated: RuleGroup {
 }
 
 /// A head that one side needs and the other does not have.
-public struct Drawn: RuleGroup {
-  public let rules: [Rule]
+struct Drawn: RuleGroup {
+  let rules: [Rule]
 
   /// `key` of `side` is drawn from a normal distribution, unless another rule wrote it, and left out the other way. A
   /// standard deviation of zero stands for zeros, as biases start.
-  public init(
+  init(
     _ side: Side, _ key: String, shape: [Dimension], standardDeviation: Float = 0.02, file: String = #fileID,
     line: Int = #line
   ) {
@@ -123,11 +123,11 @@ public struct Drawn: RuleGroup {
 }
 
 /// Two keys of one side that share one tensor, always or while a config value is true.
-public struct Tie: RuleGroup {
-  public let rules: [Rule]
+struct Tie: RuleGroup {
+  let rules: [Rule]
 
   /// While `condition` holds, a missing or None `key` of `side` is the tensor under `twin`.
-  public init(
+  init(
     _ side: Side, _ key: String, to twin: String, when condition: ConfigCondition? = nil, file: String = #fileID,
     line: Int = #line
   ) {
@@ -140,12 +140,12 @@ public struct Tie: RuleGroup {
 }
 
 /// One tensor that the left side keeps a copy of in every layer.
-public struct Repeated: RuleGroup {
-  public let rules: [Rule]
+struct Repeated: RuleGroup {
+  let rules: [Rule]
 
   /// `left`, which has a hole `over` that `right` lacks, is `right` in each layer: the one of layer 0 is read, and one
   /// is written for each key of the left that fits `beside`.
-  public init(
+  init(
     _ left: KeyPattern, _ right: KeyPattern, over hole: String, beside: KeyPattern, file: String = #fileID,
     line: Int = #line
   ) {
@@ -158,11 +158,11 @@ public struct Repeated: RuleGroup {
 }
 
 /// An older spelling of a key, understood when reading and never written.
-public struct Alias: RuleGroup {
-  public let rules: [Rule]
+struct Alias: RuleGroup {
+  let rules: [Rule]
 
   /// A key of `side` that fits `pattern` is read as if it were `spelling`.
-  public init(
+  init(
     _ side: Side, _ pattern: KeyPattern, for spelling: KeyPattern, file: String = #fileID, line: Int = #line
   ) {
     rules = [
@@ -174,11 +174,11 @@ public struct Alias: RuleGroup {
 }
 
 /// A key whose absence says that the other side cannot hold the model.
-public struct Needed: RuleGroup {
-  public let rules: [Rule]
+struct Needed: RuleGroup {
+  let rules: [Rule]
 
   /// Without `key`, a checkpoint of `side` is not converted, for this reason.
-  public init(_ side: Side, _ key: String, _ reason: String, file: String = #fileID, line: Int = #line) {
+  init(_ side: Side, _ key: String, _ reason: String, file: String = #fileID, line: Int = #line) {
     rules = [
       Rule(left: [], right: [], transform: .need(on: side, key: key, reason: reason), origin: Origin(file, line))
     ]
@@ -186,11 +186,11 @@ public struct Needed: RuleGroup {
 }
 
 /// A change that no other word can say.
-public struct Custom: RuleGroup {
-  public let rules: [Rule]
+struct Custom: RuleGroup {
+  let rules: [Rule]
 
   /// `left` and `right` correspond as `transform` says.
-  public init(
+  init(
     _ left: [KeyPattern], _ right: [KeyPattern], _ transform: CustomTransform, file: String = #fileID,
     line: Int = #line
   ) {
@@ -199,11 +199,11 @@ public struct Custom: RuleGroup {
 }
 
 /// Rules whose keys all live under a prefix; an empty prefix adds nothing.
-public struct Scope: RuleGroup {
-  public let rules: [Rule]
+struct Scope: RuleGroup {
+  let rules: [Rule]
 
   /// Everything in `body` under `left` on the left and under `right` on the right.
-  public init(_ left: KeyPattern, _ right: KeyPattern, @RulesBuilder _ body: () -> [Rule]) {
+  init(_ left: KeyPattern, _ right: KeyPattern, @RulesBuilder _ body: () -> [Rule]) {
     rules = body().map { $0.under(left: left, right: right) }
   }
 }

@@ -59,6 +59,7 @@ public indirect enum ObjectTree<Tensor: Sendable & Hashable>: Sendable, Hashable
     /// A tuple key.
     case tuple([Key])
 
+    /// The key as Python's `str()` shows it, which is what paths are joined from.
     public var description: String {
       switch self {
       case .string(let text): text

@@ -59,6 +59,7 @@ public enum ElementFunction: Sendable, Hashable, CustomStringConvertible {
   /// `x[x.isnan()] = 0`: how a sparse Model Zoo checkpoint becomes dense.
   case nanToZero
 
+  /// A few words for plans and reports.
   public var description: String {
     switch self {
     case .nanToZero: "NaN to 0"
@@ -102,6 +103,7 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// A few words for plans and reports.
   public var description: String {
     switch self {
     case .scalar(let value): "constant \(value)"

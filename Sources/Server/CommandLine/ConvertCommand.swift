@@ -81,7 +81,8 @@ struct ConvertConfigCommand: ParsableCommand {
 
   @OptionGroup var formats: FormatOptions
 
-  @Flag(help: "Accepted for the vendor tool's sake; keys of a config without a rule are always left out, with a warning.")
+  @Flag(
+    help: "Accepted for the vendor tool's sake; keys of a config without a rule are always left out, with a warning.")
   var dropUnmatchedKeys = false
 
   @Flag(help: "Name the rule behind each finding.")
@@ -97,10 +98,10 @@ struct ConvertConfigCommand: ParsableCommand {
 
 /// The flags that both conversions share, spelt as in the vendor's tool.
 struct FormatOptions: ParsableArguments {
-  @Option(help: "The model; `zooport list` shows them.")
+  @Option(help: "The model; `zooport list` shows them. `auto` finds it out.")
   var model: String
 
-  @Option(help: "The format of the input: hf or a release such as cs-1.8.")
+  @Option(help: "The format of the input: hf, a release such as cs-1.8, or `auto`.")
   var srcFmt: String
 
   @Option(help: "The format of the output: hf or a release such as cs-1.8.")

@@ -27,7 +27,14 @@ struct ListCommand: ParsableCommand {
   @Flag(help: "Print JSON for programs.")
   var json = false
 
+  @Flag(help: "Print docs/models.md.")
+  var markdown = false
+
   func run() throws {
+    if markdown {
+      print(ModelsPage.render(), terminator: "")
+      return
+    }
     let listings: [ModelListing]
     if model.lowercased() == "all" {
       listings = Catalogue.listings
@@ -77,7 +84,9 @@ struct ListCommand: ParsableCommand {
       }
     }
     var widths = header.map(\.count)
-    for row in rows { for (column, cell) in row.cells.enumerated() { widths[column] = max(widths[column], cell.count) } }
+    for row in rows {
+      for (column, cell) in row.cells.enumerated() { widths[column] = max(widths[column], cell.count) }
+    }
     let indent = widths.reduce(0) { $0 + $1 + 2 }
     func line(_ cells: [String]) -> String {
       zip(cells, widths).map { $0 + String(repeating: " ", count: $1 - $0.count + 2) }.joined()

@@ -15,6 +15,15 @@ struct ModelDirectory: Sendable {
 
   /// What is wrong with a model and a pair; empty when there is a conversion.
   func findings(model: String, source: String, target: String) -> [Problem.Finding] {
+    // What `auto` stands for is known only once the inputs are read; a job that fits nothing fails then.
+    if model == "auto" || source == "auto" {
+      guard model != "auto", listing(named: model) == nil else {
+        guard Format(target) == nil else { return [] }
+        return [
+          Problem.Finding(field: "tgt_fmt", "\(target) is no target format", code: ProblemCode(.unsupportedPair))
+        ]
+      }
+    }
     guard let listing = listing(named: model) else {
       return [
         Problem.Finding(

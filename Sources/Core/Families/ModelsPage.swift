@@ -1,0 +1,35 @@
+/// `docs/models.md`: what converts to what, from the catalogue alone.
+public enum ModelsPage {
+  /// The document as Markdown. `zooport list --markdown` prints it, and a test compares it with the file.
+  public static func render() -> String {
+    var lines = [
+      "# Models", "",
+      "Made by `zooport list --markdown > docs/models.md`. A pair marked *composed* is not offered by the vendor's tool; Zooport",
+      "walks through the releases in between.", "",
+    ]
+    for family in Catalogue.all {
+      lines += ["## \(family.name)", ""]
+      for model in family.models { lines += section(model) }
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  private static func section(_ model: Model) -> [String] {
+    var lines = ["### \(model.name)", ""]
+    let hfClasses = model.bridges.map(\.hfClass).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+    let hf = hfClasses.isEmpty ? "none" : hfClasses.map { "`\($0)`" }.joined(separator: ", ")
+    lines += ["Hugging Face class: \(hf). Model Zoo class: `\(model.csClass)`.", ""]
+    if !model.aliases.isEmpty {
+      lines += ["Also called \(model.aliases.map { "`\($0)`" }.joined(separator: ", ")).", ""]
+    }
+    if let caveat = model.caveat { lines += [caveat, ""] }
+    lines += ["| from | to |", "|---|---|"]
+    for source in model.formats {
+      let targets = model.formats.filter { $0 != source }.map { target in
+        model.toolOffers(source, target) ? "\(target)" : "\(target) (*composed*)"
+      }
+      lines.append("| \(source) | \(targets.joined(separator: ", ")) |")
+    }
+    return lines + [""]
+  }
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Every check of the project. Needs nothing beside it; recorded conversions in ../shared run as well where they are present.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export ZOOPORT_WARNINGS_AS_ERRORS=1
+
+say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
+
+say "1. Tools: Debian and Python packages are installed if they are missing"
+scripts/setup.sh test
+export ZOOPORT_PYTHON=$PWD/.venv/bin/python
+export ZOOPORT_BINARY=$PWD/.build/release/zooport
+
+say "2. Format"
+swift format lint --strict --recursive Package.swift Sources Tests benchmarks
+
+say "3. Release build, warnings are errors"
+swift build -c release
+
+say "4. Debug build, warnings are errors"
+swift build --build-tests
+
+# Each suite has a process of its own: the time limits of the service's tests must not depend on a busy neighbour.
+for suite in CoreTests ServerTests EndToEndTests; do
+  say "5. $suite"
+  swift test --skip-build --filter "^$suite\\."
+done
+
+say "6. Interop: real transformers models there and back"
+"$ZOOPORT_PYTHON" -m pytest -q Tests/Interop
+
+if [ -f ../shared/tools/check_goldens.py ]; then
+  say "7. All recorded conversions of release 1.8"
+  "$ZOOPORT_PYTHON" ../shared/tools/check_goldens.py --binary "$ZOOPORT_BINARY" \
+    --deviations Tests/Fixtures/deviations.json ../shared/goldens/cs-1.8
+fi
+say "Every check passed."
