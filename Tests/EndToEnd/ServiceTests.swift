@@ -124,7 +124,8 @@ struct ServiceTests {
     for (arguments, status) in [
       (["serve", "--port", "0", "--data-dir", folder.path], 1), (["serve", "--port", "x"], 2),
       (["serve", "--zork"], 2),
-      (["zork"], 2),
+      (["zork"], 2), (["gc", "--dry-run", "--data-dir", folder.path], 0), (["gc", "--keep-inputs", "x"], 2),
+      (["gc", "--data-dir", folder.appending(path: "none").path], 2),
     ] {
       let process = Process()
       process.executableURL = URL(filePath: try #require(ServiceProcess.binary))

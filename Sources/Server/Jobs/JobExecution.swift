@@ -62,7 +62,8 @@ struct JobExecution {
           ConversionError(.unreadableInput, "upload \(id) (\(name)) is gone; send it again", cause: upload.string))
       }
       guard symlink(absolute(upload), path.string) == 0 else {
-        throw stagingFailure(name, "\(path): \(Errno(rawValue: errno))", isFull: errno == ENOSPC || errno == EDQUOT)
+        let code = errno
+        throw stagingFailure(name, "\(path): \(Errno(rawValue: code))", isFull: code == ENOSPC || code == EDQUOT)
       }
     case .inline(let text, let name):
       do {

@@ -87,7 +87,6 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     do {
       switch attempt.stopReason {
       case .cancelled, .leaseLost:
-        if attempt.stopReason == .leaseLost { reporter.lostLease() }
         logger.info(
           "job stopped", metadata: ["reason": "\(attempt.stopReason == .cancelled ? "cancelled" : "lease lost")"])
       case .shutdown:

@@ -14,7 +14,7 @@ struct JobReporter: Sendable {
   /// An attempt failed, whether or not there will be another.
   func failed(_ code: ProblemCode) { metrics.add(.jobErrors, [code.rawValue]) }
 
-  /// An attempt was taken away from its worker.
+  /// A lease ran out, and its job was put back or given up.
   func lostLease() { metrics.add(.leasesLost) }
 
   /// Files came in, were made or went out.

@@ -33,7 +33,7 @@ final class Metrics: Sendable {
     static let jobErrors = Counter(
       name: "zooport_job_errors_total", help: "Attempts that failed, by the code of the error.", labels: ["code"])
     static let leasesLost = Counter(
-      name: "zooport_leases_lost_total", help: "Attempts whose lease ran out or was taken away.", labels: [])
+      name: "zooport_leases_lost_total", help: "Attempts whose lease ran out.", labels: [])
     static let bytes = Counter(
       name: "zooport_bytes_total",
       help: "Bytes of files: uploaded by clients, fetched by URL, converted into outputs, downloaded by clients.",

@@ -38,7 +38,8 @@ enum Statements {
   }
   static let outputs = "SELECT * FROM outputs WHERE job = :job ORDER BY name"
   static let cancelJob = """
-    UPDATE jobs SET status = 'cancelled', finished_at = :now, fence = fence + 1, worker = NULL, lease_until = NULL
+    UPDATE jobs SET status = 'cancelled', finished_at = :now, fence = fence + 1, worker = NULL, lease_until = NULL,
+      error = NULL
     WHERE id = :id AND status IN ('queued', 'running')
     """
   static let isEnded = "SELECT status IN ('succeeded', 'failed', 'cancelled') FROM jobs WHERE id = :id"
