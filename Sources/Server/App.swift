@@ -86,7 +86,7 @@ struct App<Runner: ConversionRunner> {
     configuration.httpDecoder = .init(
       maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 128)
     return Application(
-      responder: ProblemResponder(routes: RouteTable(controllers), metrics: metrics),
+      responder: ProblemResponder(routes: RouteTable(controllers), metrics: metrics, logLevel: logger.logLevel),
       server: .http1(configuration: configuration),
       configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
       services: services,

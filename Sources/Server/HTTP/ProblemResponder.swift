@@ -12,12 +12,15 @@ struct ProblemResponder: HTTPResponder {
 
   let routes: RouteTable
   let metrics: Metrics
+  /// Of the service's own lines; the library that calls this one is kept quieter.
+  let logLevel: Logger.Level
 
   func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
     let start = ContinuousClock.now
     let id = context.logger[metadataKey: "hb.request.id"]?.description ?? Identifier.generate().description
     var context = context
     context.logger[metadataKey: "hb.request.id"] = nil
+    context.logger.logLevel = logLevel
     context.logger[metadataKey: "request"] = "\(id)"
     var metadata: Logger.Metadata = ["method": "\(request.method)", "path": "\(request.uri.path)"]
     var response: Response
