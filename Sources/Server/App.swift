@@ -13,8 +13,10 @@ struct App<Runner: ConversionRunner> {
   let logger: Logger
   let data: DataFolder
   let jobs: any JobStore
+  let metrics: Metrics
   let pool: WorkerPool<Runner>
   let controllers: Controllers
+  let janitor: Janitor
   /// Held as long as the app lives.
   private let lock: FolderLock
 
@@ -40,7 +42,13 @@ struct App<Runner: ConversionRunner> {
     }
 
     let running = RunningJobs()
+    let metrics = Metrics()
+    self.metrics = metrics
+    let vitals = WorkerVitals()
+    let space = FreeSpace(path: data.root, floor: settings.diskFloor)
     let signal = WorkSignal()
+    let models = ModelDirectory(listings: listings)
+    let reporter = JobReporter(metrics: metrics, models: models)
     let fetcher = Fetcher(policy: settings.egress, limits: settings.fetchLimits)
     let data = data
     pool = WorkerPool(
@@ -48,17 +56,23 @@ struct App<Runner: ConversionRunner> {
         Worker(
           name: "worker-\(index)", store: store, data: data, runner: runner, fetcher: fetcher, running: running,
           signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads),
-          lease: settings.lease, logger: logger)
+          lease: settings.lease, retry: settings.retry, reporter: reporter, logger: logger)
       },
       store: store, running: running, signal: signal, lease: settings.lease,
-      maximumAttempts: settings.maximumAttempts, logger: logger)
-    let models = ModelDirectory(listings: listings)
+      maximumAttempts: settings.maximumAttempts, vitals: vitals, reporter: reporter, logger: logger)
+    janitor = Janitor(jobs: store, uploads: uploads, data: data, retention: settings.retention, logger: logger)
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
-        fileLimit: settings.maximumUpload),
-      uploads: UploadController(store: uploads, folder: data, limit: settings.maximumUpload),
-      models: ModelController(directory: models), health: HealthController())
+        fileLimit: settings.maximumUpload, space: space, reporter: reporter),
+      uploads: UploadController(
+        store: uploads, folder: data, limit: settings.maximumUpload, space: space, metrics: metrics),
+      models: ModelController(directory: models),
+      health: HealthController(
+        readiness: Readiness(
+          store: store, vitals: vitals, signal: signal, space: space, workers: settings.workers,
+          lease: settings.lease),
+        metrics: metrics, store: store, models: models, space: space))
   }
 
   /// The HTTP side alone. `services` run beside it; tests pass the pool, `run` keeps it in a group of its own order.
@@ -72,7 +86,7 @@ struct App<Runner: ConversionRunner> {
     configuration.httpDecoder = .init(
       maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 128)
     return Application(
-      responder: ProblemResponder(next: RouteTable(controllers)),
+      responder: ProblemResponder(routes: RouteTable(controllers), metrics: metrics, logLevel: logger.logLevel),
       server: .http1(configuration: configuration),
       configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
       services: services,
@@ -84,7 +98,7 @@ struct App<Runner: ConversionRunner> {
   func run(onListening: @escaping @Sendable (Int) async -> Void) async throws {
     var configuration = ServiceGroupConfiguration(
       // Shut down in reverse: first the workers give their jobs back, then open requests end.
-      services: [http(onListening: onListening), pool],
+      services: [http(onListening: onListening), janitor, pool],
       gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
     configuration.maximumGracefulShutdownDuration = settings.shutdown
     try await ServiceGroup(configuration: configuration).run()

@@ -27,11 +27,18 @@ extension RouteTable {
       Route(.get, "/v1/jobs/{job}", jobs.get),
       Route(.head, "/v1/jobs/{job}", jobs.get),
       Route(.delete, "/v1/jobs/{job}", jobs.delete),
+      Route(.get, "/v1/jobs/{job}/events", jobs.events),
+      Route(.put, "/v1/jobs/{job}/pin", jobs.pin),
+      Route(.delete, "/v1/jobs/{job}/pin", jobs.pin),
+      Route(.get, "/v1/jobs/{job}/outputs", jobs.downloadAll),
+      Route(.head, "/v1/jobs/{job}/outputs", jobs.downloadAll),
       Route(.get, "/v1/jobs/{job}/outputs/{output}", jobs.download),
       Route(.head, "/v1/jobs/{job}/outputs/{output}", jobs.download),
 
       Route(.get, "/healthz", controllers.health.health),
       Route(.head, "/healthz", controllers.health.health),
+      Route(.get, "/readyz", controllers.health.ready),
+      Route(.get, "/metrics", controllers.health.exposition),
     ]
   }
 }

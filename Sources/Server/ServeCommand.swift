@@ -21,11 +21,16 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("threads")) var threads: String?
   @Option(help: help("memory-budget")) var memoryBudget: String?
   @Option(help: help("max-upload")) var maxUpload: String?
+  @Option(help: help("disk-floor")) var diskFloor: String?
   @Option(help: help("max-fetch")) var maxFetch: String?
   @Option(help: help("fetch-stall")) var fetchStall: String?
   @Option(help: help("fetch-attempts")) var fetchAttempts: String?
   @Option(help: help("allow-private-fetch")) var allowPrivateFetch: String?
+  @Option(help: help("keep-inputs")) var keepInputs: String?
+  @Option(help: help("keep-outputs")) var keepOutputs: String?
   @Option(help: help("max-attempts")) var maxAttempts: String?
+  @Option(help: help("retries")) var retries: String?
+  @Option(help: help("retry-delay")) var retryDelay: String?
   @Option(help: help("lease")) var lease: String?
   @Option(help: help("shutdown")) var shutdown: String?
   @Option(help: help("log-level")) var logLevel: String?
@@ -34,9 +39,11 @@ struct ServeCommand: AsyncParsableCommand {
   var flags: [String: String] {
     [
       "host": host, "port": port, "data-dir": dataDir, "workers": workers, "threads": threads,
-      "memory-budget": memoryBudget, "max-upload": maxUpload, "max-fetch": maxFetch, "fetch-stall": fetchStall,
-      "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "max-attempts": maxAttempts,
-      "lease": lease, "shutdown": shutdown, "log-level": logLevel,
+      "memory-budget": memoryBudget, "max-upload": maxUpload, "disk-floor": diskFloor, "max-fetch": maxFetch,
+      "fetch-stall": fetchStall,
+      "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "keep-inputs": keepInputs,
+      "keep-outputs": keepOutputs, "max-attempts": maxAttempts,
+      "retries": retries, "retry-delay": retryDelay, "lease": lease, "shutdown": shutdown, "log-level": logLevel,
     ].compactMapValues { $0 }
   }
 
@@ -69,7 +76,7 @@ struct ServeCommand: AsyncParsableCommand {
     logger.info("service stopped")
   }
 
-  private static func help(_ name: String) -> ArgumentHelp {
+  static func help(_ name: String) -> ArgumentHelp {
     guard let definition = Settings.table.first(where: { $0.name == name }) else { return "" }
     let standard = definition.standard.isEmpty ? "" : " (default: \(definition.standard))"
     return ArgumentHelp(stringLiteral: definition.help + standard)

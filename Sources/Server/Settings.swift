@@ -12,9 +12,12 @@ struct Settings: Sendable {
   var threads = 1
   var memoryBudget = 256 << 20
   var maximumUpload = 200 << 30
+  var diskFloor = 1 << 30
   var fetchLimits = Fetcher.Limits()
   var egress = EgressPolicy()
+  var retention = Retention()
   var maximumAttempts = 10
+  var retry = RetryPolicy()
   var lease: Duration = .seconds(30)
   var shutdown: Duration = .seconds(10)
   var logLevel = Logger.Level.info
@@ -43,6 +46,9 @@ struct Settings: Sendable {
     .init(name: "threads", standard: "number of cores, at most 4", help: "Threads of one conversion."),
     .init(name: "memory-budget", standard: "256MiB", help: "Bytes that the buffers of one conversion may take."),
     .init(name: "max-upload", standard: "200GiB", help: "Bytes of the largest file that a client may send."),
+    .init(
+      name: "disk-floor", standard: "1GiB",
+      help: "Bytes of the disk that stay free; uploads and jobs are refused before."),
     .init(name: "max-fetch", standard: "200GiB", help: "Bytes of the largest file that the service downloads."),
     .init(name: "fetch-stall", standard: "30", help: "Seconds after which a stalled download is tried again."),
     .init(name: "fetch-attempts", standard: "4", help: "Tries of a download."),
@@ -51,8 +57,19 @@ struct Settings: Sendable {
       help: "Comma-separated CIDR blocks, addresses and host names that downloads may go to though they are not public."
     ),
     .init(
+      name: "keep-inputs", standard: "24",
+      help: "Hours that an upload is kept after its last use; 0 keeps all."),
+    .init(
+      name: "keep-outputs", standard: "168",
+      help: "Hours that an ended job is kept with its outputs, unless it is pinned; 0 keeps all."),
+    .init(
       name: "max-attempts", standard: "10", help: "Starts of a job, after which one that stops the service is given up."
     ),
+    .init(
+      name: "retries", standard: "4",
+      help: "Times that a job is run again after a fault that may pass: a full disk, a failed download."),
+    .init(
+      name: "retry-delay", standard: "30", help: "Seconds before a job is run again; doubled each time, 900 at most."),
     .init(name: "lease", standard: "30", help: "Seconds after which the job of a dead worker is run again."),
     .init(name: "shutdown", standard: "10", help: "Seconds that open requests have to end when the service stops."),
     .init(name: "log-level", standard: "info", help: "trace, debug, info, notice, warning, error or critical."),
@@ -76,6 +93,7 @@ struct Settings: Sendable {
     threads = reader.number("threads", in: 1...256) ?? min(cores, 4)
     memoryBudget = reader.size("memory-budget", atLeast: 1 << 20) ?? memoryBudget
     maximumUpload = reader.size("max-upload", atLeast: 1) ?? maximumUpload
+    diskFloor = reader.size("disk-floor", atLeast: 0) ?? diskFloor
     fetchLimits.bytes = reader.size("max-fetch", atLeast: 1) ?? fetchLimits.bytes
     fetchLimits.stallSeconds = reader.number("fetch-stall", in: 1...3600) ?? fetchLimits.stallSeconds
     fetchLimits.attempts = reader.number("fetch-attempts", in: 1...100) ?? fetchLimits.attempts
@@ -86,7 +104,11 @@ struct Settings: Sendable {
         reader.refuse("allow-private-fetch", error.entry, "CIDR blocks, addresses or host names")
       }
     }
+    retention.inputs = reader.hours("keep-inputs", default: retention.inputs)
+    retention.outputs = reader.hours("keep-outputs", default: retention.outputs)
     maximumAttempts = reader.number("max-attempts", in: 1...1000) ?? maximumAttempts
+    retry.retries = reader.number("retries", in: 0...100) ?? retry.retries
+    retry.delay = reader.number("retry-delay", in: 1...900).map { .seconds($0) } ?? retry.delay
     lease = reader.number("lease", in: 3...3600).map { .seconds($0) } ?? lease
     shutdown = reader.number("shutdown", in: 0...3600).map { .seconds($0) } ?? shutdown
     if let level = reader.text("log-level") {
@@ -119,6 +141,12 @@ struct Settings: Sendable {
       if let number = Int(text), range.contains(number) { return number }
       refuse(name, text, "a number from \(range.lowerBound) to \(range.upperBound)")
       return nil
+    }
+
+    /// Hours; 0 is for ever.
+    mutating func hours(_ name: String, default standard: Duration?) -> Duration? {
+      guard let hours = number(name, in: 0...876_000) else { return standard }
+      return hours == 0 ? nil : .seconds(hours * 3600)
     }
 
     mutating func size(_ name: String, atLeast minimum: Int) -> Int? {

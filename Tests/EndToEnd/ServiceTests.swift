@@ -5,13 +5,8 @@ import Testing
 
 /// GPT-2 as Hugging Face has it: `config.json` and `pytorch_model.bin`.
 private enum Fixture {
-  static let folder: URL = {
-    let environment = ProcessInfo.processInfo.environment["ZOOPORT_SHARED"].map { URL(filePath: $0) }
-    let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
-    let shared = environment ?? repository.deletingLastPathComponent().appending(path: "shared")
-    return shared.appending(path: "goldens/cs-1.8/gpt2/hf_to_cs-1.8")
-  }()
+  static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appending(path: "Fixtures/gpt2")
   static let isPresent = FileManager.default.fileExists(atPath: folder.appending(path: "pytorch_model.bin").path)
 }
 
@@ -29,7 +24,7 @@ struct ServiceTests {
   }
 
   private func request(_ config: [String: Any], _ checkpoint: [String: Any]) -> [String: Any] {
-    ["model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "config": config, "checkpoint": checkpoint]
+    ["model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "config": config, "checkpoint": checkpoint, "reuse": false]
   }
 
   private func convertUploads(_ service: ServiceProcess) async throws -> [String: Data] {
@@ -132,7 +127,8 @@ struct ServiceTests {
     for (arguments, status) in [
       (["serve", "--port", "0", "--data-dir", folder.path], 1), (["serve", "--port", "x"], 2),
       (["serve", "--zork"], 2),
-      (["zork"], 2),
+      (["zork"], 2), (["gc", "--dry-run", "--data-dir", folder.path], 0), (["gc", "--keep-inputs", "x"], 2),
+      (["gc", "--data-dir", folder.appending(path: "none").path], 2),
     ] {
       let process = Process()
       process.executableURL = URL(filePath: try #require(ServiceProcess.binary))

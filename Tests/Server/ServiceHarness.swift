@@ -32,6 +32,8 @@ struct ScriptedRunner: ConversionRunner {
           Diagnostic(
             .error, .configNotConvertible, .config("activation"), "not supported", origin: Origin("Core/GPT2.swift", 7))
         ])
+    case "full":
+      throw ConversionError(.diskFull, "the disk is full")
     case "crash":
       throw ConversionError(.internal, "should not be seen")
     default:
@@ -71,7 +73,7 @@ struct ServiceHarness {
     ]
     app = try App(
       settings: settings, runner: ScriptedRunner(),
-      listings: ["quick", "endless", "broken", "crash"].map {
+      listings: ["quick", "endless", "broken", "crash", "full"].map {
         ModelListing(name: $0, aliases: $0 == "quick" ? ["swift"] : [], conversions: pairs)
       },
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
@@ -83,7 +85,8 @@ struct ServiceHarness {
     _ body: @Sendable (Client) async throws -> Void
   ) async throws {
     try await app.http(services: [app.pool], guardLimits: guardLimits).test(setup) { try await body(Client(base: $0)) }
-    withExtendedLifetime(app) {}
+    // The folder goes with its last reference.
+    withExtendedLifetime(self) {}
   }
 
   /// Names in a part of the data folder, not in its subfolders, which may be going away.
@@ -144,13 +147,14 @@ struct Client: Sendable {
     let answer = try await submit(
       """
       {"model": "\(model)", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "config": {"inline": {"b":1e-6,"a":[1.50]}},
-       "checkpoint": {"upload": "\(id)"}}
+       "checkpoint": {"upload": "\(id)"}, "reuse": false}
       """)
     #expect(answer.status == .accepted)
     return try #require(answer["url"])
   }
 
   /// Waits for a status and answers the job.
+  @discardableResult
   func wait(_ url: String, for status: String) async throws -> Answer {
     let reached = try await eventually { try await send(.get, url)["status"] == status }
     #expect(reached, "\(url) did not become \(status)")

@@ -29,11 +29,12 @@ struct Fetcher: Sendable {
   ///
   /// `progress` is called with bytes done and bytes expected (0 when the server does not say). `isCancelled` is asked
   /// several times a second.
-  /// Throws `.fetchFailed` with the host and the reason, `.diskFull`, `.outputFailed`, or `.cancelled`.
+  /// Throws a failure with `.fetchFailed` (host and reason), `.diskFull`, `.outputFailed` or `.cancelled`; `mayPass`
+  /// when trying for longer may help.
   func fetch(
     _ url: SourceURL, to path: FilePath, isCancelled: @escaping @Sendable () -> Bool,
     progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void
-  ) throws(ConversionError) {
+  ) throws(TransferFailure) {
     var pause = limits.backoff
     for attempt in 1... {
       let failure: TransferFailure
@@ -42,11 +43,11 @@ struct Fetcher: Sendable {
       } catch {
         failure = error
       }
-      if isCancelled() { throw ConversionError(.cancelled, "cancelled") }
-      guard failure.mayPass, attempt < limits.attempts else { throw failure.error }
+      if isCancelled() { throw TransferFailure(ConversionError(.cancelled, "cancelled")) }
+      guard failure.mayPass, attempt < limits.attempts else { throw failure }
       let deadline = ContinuousClock.now + max(pause, failure.retryAfter ?? pause)
       while ContinuousClock.now < deadline {
-        if isCancelled() { throw ConversionError(.cancelled, "cancelled") }
+        if isCancelled() { throw TransferFailure(ConversionError(.cancelled, "cancelled")) }
         Thread.sleep(forTimeInterval: 0.05)
       }
       pause *= 2

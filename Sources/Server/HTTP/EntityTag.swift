@@ -1,5 +1,5 @@
-import HTTPTypes
-import Hummingbird
+import Crypto
+import Foundation
 
 /// A strong entity tag, and the conditions that a request may put on it (RFC 9110, section 13).
 struct EntityTag: Sendable {
@@ -8,6 +8,12 @@ struct EntityTag: Sendable {
 
   /// A tag made from a digest.
   init(sha256: String) { value = "\"\(sha256)\"" }
+
+  /// A tag of bytes that are made anew for each answer.
+  init(content: Data) { self.init(sha256: SHA256.hash(data: content).prefix(16).hexadecimal) }
+
+  /// The tag without quotes, as the id of an event.
+  var eventID: String { String(value.dropFirst().dropLast()) }
 
   /// True when `If-None-Match` names this tag, so that the answer is 304.
   func matchesAny(of header: String?) -> Bool {

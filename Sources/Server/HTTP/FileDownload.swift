@@ -21,8 +21,11 @@ struct FileDownload: Sendable {
 
   /// The answer to GET (or HEAD): 200, 206, 304 or 416.
   ///
+  /// `sent` is told of the bytes that were handed to the connection, as they go.
   /// Throws `Problem` when the file cannot be opened or has another size than it had.
-  func response(to request: Request) async throws -> Response {
+  func response(
+    to request: Request, sent: @escaping @Sendable (Int) -> Void = { _ in }
+  ) async throws -> Response {
     let tag = EntityTag(sha256: sha256)
     var headers: HTTPFields = [
       .eTag: tag.value, .acceptRanges: "bytes", .cacheControl: "private, no-cache",
@@ -65,6 +68,7 @@ struct FileDownload: Sendable {
           let buffer = try await NIOThreadPool.singleton.runIfActive { try file.read(at: start, count: count) }
           offset += buffer.readableBytes
           try await writer.write(buffer)
+          sent(buffer.readableBytes)
         }
         try await writer.finish(nil)
       })
@@ -103,38 +107,15 @@ struct FileDownload: Sendable {
   }
 }
 
-/// A file open for positioned reads; closed with the last reference.
-private final class OpenFile: Sendable {
-  private let descriptor: SystemPackage.FileDescriptor
-  let size: Int
-
-  init(_ path: FilePath) throws {
-    descriptor = try SystemPackage.FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .noFollow])
-    do {
-      size = Int(try descriptor.seek(offset: 0, from: .end))
-    } catch {
-      try? descriptor.close()
-      throw error
-    }
-  }
-
-  deinit { try? descriptor.close() }
-
-  /// At least one byte. Throws `Errno.ioError` when the file ends first.
-  func read(at offset: Int, count: Int) throws -> ByteBuffer {
-    var buffer = ByteBufferAllocator().buffer(capacity: count)
-    let done = try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { space in
-      try descriptor.read(
-        fromAbsoluteOffset: Int64(offset), into: UnsafeMutableRawBufferPointer(rebasing: space[..<count]))
-    }
-    guard done > 0 else { throw Errno.ioError }
-    return buffer
-  }
-}
-
 extension HTTPField.Name {
   /// RFC 9530. The literals are valid field names.
   static let reprDigest = HTTPField.Name("Repr-Digest")!
   /// Echoed to the client and found in every log line of the request.
   static let xRequestID = HTTPField.Name("X-Request-Id")!
+  /// RFC 7240.
+  static let prefer = HTTPField.Name("Prefer")!
+  static let preferenceApplied = HTTPField.Name("Preference-Applied")!
+  /// Of the HTML standard: where an event stream goes on.
+  static let lastEventID = HTTPField.Name("Last-Event-ID")!
+  static let xAccelBuffering = HTTPField.Name("X-Accel-Buffering")!
 }

@@ -3,24 +3,32 @@ import Hummingbird
 import Logging
 import NIOCore
 
-/// Turns every thrown error into problem+json, puts the request id on every answer and writes one log line for it.
+/// Finds the handler, turns every thrown error into problem+json, puts the request id on every answer, counts it and
+/// writes one log line for it.
 ///
 /// An error that is no `Problem` becomes a 500 whose detail says nothing; the log has the cause.
 struct ProblemResponder: HTTPResponder {
   typealias Context = BasicRequestContext
 
-  let next: RouteTable
+  let routes: RouteTable
+  let metrics: Metrics
+  /// Of the service's own lines; the library that calls this one is kept quieter.
+  let logLevel: Logger.Level
 
   func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
     let start = ContinuousClock.now
     let id = context.logger[metadataKey: "hb.request.id"]?.description ?? Identifier.generate().description
     var context = context
     context.logger[metadataKey: "hb.request.id"] = nil
+    context.logger.logLevel = logLevel
     context.logger[metadataKey: "request"] = "\(id)"
     var metadata: Logger.Metadata = ["method": "\(request.method)", "path": "\(request.uri.path)"]
     var response: Response
+    var route = "none"
     do {
-      response = try await next.respond(to: request, context: context)
+      let match = try routes.match(request)
+      route = match.route.path
+      response = try await match.respond(to: request, context: context)
     } catch {
       let problem = Self.problem(for: error)
       metadata["code"] = "\(problem.code.rawValue)"
@@ -30,7 +38,12 @@ struct ProblemResponder: HTTPResponder {
     }
     response.headers[.xRequestID] = id
     metadata["status"] = "\(response.status.code)"
-    metadata["seconds"] = "\((ContinuousClock.now - start).seconds)"
+    let time = ContinuousClock.now - start
+    metadata["seconds"] = "\(time.seconds)"
+    // A client may make up methods as well as paths; labels are bounded.
+    let method = route == "none" ? "other" : request.method.rawValue
+    metrics.add(.requests, [method, route, "\(response.status.code / 100)xx"])
+    metrics.observe(.requestSeconds, [route], time)
     context.logger.log(level: response.status.code < 500 ? .debug : .error, "request answered", metadata: metadata)
     return response
   }

@@ -7,8 +7,7 @@ import HummingbirdCore
 /// Segments are percent-decoded once, here, after the path was split: an encoded slash never splits, and a handler
 /// never sees an encoded parameter. A known path with another method answers 405 with `Allow`.
 /// Complexity: O(routes) for each request; the table has a few dozen rows.
-struct RouteTable: HTTPResponder {
-  typealias Context = BasicRequestContext
+struct RouteTable: Sendable {
   typealias Handler = @Sendable (Request, BasicRequestContext) async throws -> Response
 
   /// One row.
@@ -42,7 +41,22 @@ struct RouteTable: HTTPResponder {
 
   let routes: [Route]
 
-  func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+  /// A row and what it captured.
+  struct Match: Sendable {
+    let route: Route
+    let captures: [(name: Substring, value: String)]
+
+    /// Runs the handler.
+    func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+      var context = context
+      context.coreContext.endpointPath.value = route.path
+      for capture in captures { context.coreContext.parameters[capture.name] = capture.value[...] }
+      return try await route.handler(request, context)
+    }
+  }
+
+  /// The row for a request. Throws `Problem` 400, 404 or 405.
+  func match(_ request: Request) throws -> Match {
     var segments: [String] = []
     for raw in request.uri.path.split(separator: "/", omittingEmptySubsequences: true) {
       guard let segment = PercentEncoding.decode(raw) else {
@@ -57,10 +71,7 @@ struct RouteTable: HTTPResponder {
         allowed.append(route.method)
         continue
       }
-      var context = context
-      context.coreContext.endpointPath.value = route.path
-      for capture in captures { context.coreContext.parameters[capture.name] = capture.value[...] }
-      return try await route.handler(request, context)
+      return Match(route: route, captures: captures)
     }
     guard !allowed.isEmpty else { throw Problem.notFound("nothing is at \(request.uri.path)") }
     let methods = allowed.map(\.rawValue).joined(separator: ", ")

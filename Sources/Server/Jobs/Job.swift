@@ -26,6 +26,12 @@ struct Job: Sendable, Hashable {
   /// What the client chose; budget and threads are the operator's.
   let options: ConversionOptions
   let createdAt: Timestamp
+  /// Equal for jobs that must give equal outputs; nil when an input is a download, which may change.
+  var fingerprint: String?
+  /// The outputs are those of an equal job; this one never ran.
+  var isReused = false
+  /// It does not expire.
+  var isPinned = false
   /// Of the latest attempt.
   var startedAt: Timestamp?
   var finishedAt: Timestamp?
@@ -35,7 +41,9 @@ struct Job: Sendable, Hashable {
   var progress: JobProgress?
   /// Sentences for the user, such as `Key not matched: KEY`.
   var warnings: [String] = []
-  /// Set when the job failed.
+  /// Set while the job waits for another attempt after a fault that may pass.
+  var notBefore: Timestamp?
+  /// Set when the job failed, and while it waits for another attempt.
   var error: Problem.Document?
   /// Set when the job succeeded.
   var outputs: [JobOutput] = []

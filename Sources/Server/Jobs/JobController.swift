@@ -3,6 +3,7 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Logging
+import NIOCore
 import NIOPosix
 
 /// `/v1/jobs`: submitting, following, cancelling and downloading.
@@ -15,6 +16,8 @@ struct JobController: Sendable {
   let signal: WorkSignal
   /// Bytes of one file of a multipart submission.
   let fileLimit: Int
+  let space: FreeSpace
+  let reporter: JobReporter
 
   /// Bytes of a JSON submission, and of the fields of a multipart one: an inline config and some room.
   private static let fieldLimit = Limits.standard.configBytes + (64 << 10)
@@ -23,6 +26,8 @@ struct JobController: Sendable {
   /// `POST /v1/jobs`.
   @Sendable func submit(_ request: Request, context: BasicRequestContext) async throws -> Response {
     let contentType = request.headers[.contentType] ?? ""
+    try await space.check(request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
+    let key = try IdempotencyKey.read(request.headers)
     var received: [Upload] = []
     var submission: JobSubmission
     if let boundary = MultipartParser.boundary(inContentType: contentType) {
@@ -30,6 +35,7 @@ struct JobController: Sendable {
       let result = try await form.read(request, boundary: boundary)
       submission = result.submission
       received = result.uploads
+      reporter.moved(received.reduce(0) { $0 + $1.size }, .uploaded)
     } else if HeaderParameters(contentType).value.lowercased() == "application/json" {
       var body = BodyReader(request)
       submission = try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView))
@@ -39,23 +45,57 @@ struct JobController: Sendable {
         "submit a job as application/json or as multipart/form-data with a boundary",
         headers: [.accept: "application/json, multipart/form-data"])
     }
-    let job: Job
+    let insertion: Insertion
     do {
-      job = try await submission.job(models: models, uploads: uploads)
-      try await store.insert(job, bringing: received)
+      let job = try await submission.job(models: models, uploads: uploads)
+      // The outputs are about as large as the inputs; those of a download are not known yet.
+      try await space.check(submission.uploadBytes, for: "the job")
+      insertion = try await store.insert(
+        job, bringing: received, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },
+        reuse: submission.reuses ? { @Sendable in data.shareOutputs(of: $0, with: job.id) } : nil)
     } catch {
-      let ids = received.map(\.id)
-      await blocking { for id in ids { data.removeUpload(id) } }
-      if case JobStoreError.unknownUpload(let id) = error {
+      await discard(received)
+      switch error {
+      case JobStoreError.unknownUpload(let id):
         throw Problem.invalid(field: "checkpoint", "no upload has the id \(id)")
+      case JobStoreError.keyTaken:
+        throw Problem.invalid(
+          field: "Idempotency-Key", "Idempotency-Key belongs to a job with another content; choose another key")
+      default:
+        throw error
       }
-      throw error
     }
-    signal.notify()
-    context.logger.info("job queued", metadata: ["job": "\(job.id)", "model": "\(job.model)"])
-    var response = try JSONBody.response(document(job), status: .accepted)
+    if case .repeated = insertion { await discard(received) }
+    return try answer(insertion, context)
+  }
+
+  /// 202 for a job that waits, 200 for one that was submitted before or has succeeded at once.
+  private func answer(_ insertion: Insertion, _ context: BasicRequestContext) throws -> Response {
+    let job: Job
+    var status = HTTPResponse.Status.ok
+    switch insertion {
+    case .repeated(let known):
+      job = known
+    case .added(let new):
+      job = new
+      if job.isReused {
+        reporter.ended(job, as: job.status, after: nil)
+        context.logger.info("job reused", metadata: ["job": "\(job.id)", "model": "\(job.model)"])
+      } else {
+        status = .accepted
+        signal.notify()
+        context.logger.info("job queued", metadata: ["job": "\(job.id)", "model": "\(job.model)"])
+      }
+    }
+    var response = try JSONBody.response(document(job), status: status)
     response.headers[.location] = "/v1/jobs/\(job.id)"
     return response
+  }
+
+  private func discard(_ uploads: [Upload]) async {
+    let ids = uploads.map(\.id)
+    guard !ids.isEmpty else { return }
+    await blocking { for id in ids { data.removeUpload(id) } }
   }
 
   /// `GET /v1/jobs?status=&model=&limit=&cursor=`, newest first.
@@ -94,10 +134,46 @@ struct JobController: Sendable {
       JobListDocument(jobs: page.map(document), nextCursor: jobs.count > limit ? page.last?.id : nil))
   }
 
-  /// `GET` and `HEAD /v1/jobs/{job}`.
+  /// `GET` and `HEAD /v1/jobs/{job}`, with `ETag`.
+  ///
+  /// `Prefer: wait=SECONDS` holds the answer back until the job differs from `If-None-Match` or, without that header,
+  /// until it has ended; at most `JobFollower.longestWait`.
   @Sendable func get(_ request: Request, context: BasicRequestContext) async throws -> Response {
-    let response = try JSONBody.response(document(try await find(context)))
+    let id = try identifier(context)
+    let known = request.headers[.ifNoneMatch]
+    let preference = Preference(request.headers[.prefer], limit: JobFollower.longestWait)
+    let found = try await follower.wait(for: id, atMost: .seconds(preference?.wait ?? 0)) { snapshot in
+      known == nil ? snapshot.job.status.isEnded : !snapshot.tag.matchesAny(of: known)
+    }
+    guard let snapshot = found else { throw Self.notFound(id.description) }
+    var headers: HTTPFields = [
+      .contentType: "application/json", .cacheControl: "private, no-cache", .eTag: snapshot.tag.value,
+    ]
+    if let preference { headers[.preferenceApplied] = "wait=\(preference.wait)" }
+    if snapshot.tag.matchesAny(of: known) {
+      headers[.contentType] = nil
+      return Response(status: .notModified, headers: headers)
+    }
+    var body = ByteBuffer(bytes: snapshot.json)
+    body.writeString("\n")
+    let response = Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
     return request.method == .head ? response.headOnly : response
+  }
+
+  /// `GET /v1/jobs/{job}/events`: Server-Sent Events. 204, which ends reconnecting, when the client has seen the end.
+  @Sendable func events(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let id = try identifier(context)
+    guard let snapshot = try await follower.snapshot(id) else { throw Self.notFound(id.description) }
+    let last = request.headers[.lastEventID]
+    if snapshot.job.status.isEnded, last == snapshot.tag.eventID { return Response(status: .noContent) }
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: "text/event-stream", .cacheControl: "no-store",
+        // nginx would gather events to whole buffers.
+        .xAccelBuffering: "no",
+      ],
+      body: follower.events(of: id, after: last))
   }
 
   /// `DELETE /v1/jobs/{job}`: 200 with the cancelled job, or 204 when an ended job was removed with its files.
@@ -106,6 +182,7 @@ struct JobController: Sendable {
     switch try await store.cancel(id, at: .now) {
     case .cancelled(let job):
       running.stop(id, .cancelled)
+      reporter.ended(job, as: .cancelled, after: nil)
       context.logger.info("job cancelled", metadata: ["job": "\(id)"])
       return try JSONBody.response(document(job))
     case .ended:
@@ -121,6 +198,13 @@ struct JobController: Sendable {
     }
   }
 
+  /// `PUT` and `DELETE /v1/jobs/{job}/pin`: keeps the job from expiring, or no longer.
+  @Sendable func pin(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let id = try identifier(context)
+    guard let job = try await store.pin(id, request.method == .put) else { throw Self.notFound(id.description) }
+    return try JSONBody.response(document(job))
+  }
+
   /// `GET` and `HEAD /v1/jobs/{job}/outputs/{output}`.
   @Sendable func download(_ request: Request, context: BasicRequestContext) async throws -> Response {
     let job = try await find(context)
@@ -130,16 +214,37 @@ struct JobController: Sendable {
     }
     return try await FileDownload(
       path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
-    ).response(to: request)
+    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+  }
+
+  /// `GET` and `HEAD /v1/jobs/{job}/outputs`: all outputs as one tar archive.
+  @Sendable func downloadAll(_ request: Request, context: BasicRequestContext) async throws -> Response {
+    let job = try await find(context)
+    guard job.status == .succeeded, let name = FileName("\(job.id).tar") else {
+      throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no outputs")
+    }
+    return try await TarDownload(
+      name: name,
+      entries: job.outputs.map { .init(path: data.output(job.id, $0.name), name: $0.name, size: $0.size) },
+      time: job.finishedAt ?? job.createdAt
+    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
   }
 
   private func document(_ job: Job) -> JobDocument {
     JobDocument(job: job, live: job.status == .running ? running.progress(of: job.id) : nil)
   }
 
-  private func find(_ context: BasicRequestContext) async throws -> Job {
+  private var follower: JobFollower { JobFollower(store: store, running: running, signal: signal) }
+
+  private func identifier(_ context: BasicRequestContext) throws -> Identifier {
     let text = try context.parameters.require("job")
-    guard let id = Identifier(text), let job = try await store.job(id) else { throw Self.notFound(text) }
+    guard let id = Identifier(text) else { throw Self.notFound(text) }
+    return id
+  }
+
+  private func find(_ context: BasicRequestContext) async throws -> Job {
+    let id = try identifier(context)
+    guard let job = try await store.job(id) else { throw Self.notFound(id.description) }
     return job
   }
 

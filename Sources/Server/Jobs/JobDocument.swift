@@ -31,7 +31,7 @@ struct JobDocument: Encodable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case id, status, command, model, srcFmt, tgtFmt, createdAt, startedAt, finishedAt, attempt, progress, warnings
-    case error, outputs, inputs, options, url
+    case error, outputs, inputs, options, url, reused, notBefore, pinned
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -47,6 +47,7 @@ struct JobDocument: Encodable, Sendable {
     // Absent values are null, so that every job has every field.
     try container.encode(job.startedAt, forKey: .startedAt)
     try container.encode(job.finishedAt, forKey: .finishedAt)
+    try container.encode(job.notBefore, forKey: .notBefore)
     try container.encode(job.attempt, forKey: .attempt)
     try container.encode(ProgressDocument(live ?? job.progress ?? JobProgress()), forKey: .progress)
     try container.encode(job.warnings, forKey: .warnings)
@@ -55,6 +56,8 @@ struct JobDocument: Encodable, Sendable {
     try container.encode(
       Inputs(config: Self.input(job.config), checkpoint: job.checkpoint.map(Self.input)), forKey: .inputs)
     try container.encode(job.options, forKey: .options)
+    try container.encode(job.isReused, forKey: .reused)
+    try container.encode(job.isPinned, forKey: .pinned)
   }
 
   private var outputs: [Output] {

@@ -11,6 +11,7 @@ struct JobExecution {
   let data: DataFolder
   let fetcher: Fetcher
   let settings: ConversionSettings
+  let reporter: JobReporter
 
   /// What the operator decides about every conversion.
   struct ConversionSettings: Sendable {
@@ -19,7 +20,7 @@ struct JobExecution {
   }
 
   /// Fetches, converts and digests. The outputs are complete and synced in `folder.outputs` when it returns.
-  func run(_ runner: some ConversionRunner) throws(ConversionError) -> JobResult {
+  func run(_ runner: some ConversionRunner) throws(JobFailure) -> JobResult {
     var fetched = 0
     let config = try stage(job.config, in: folder.config, fetched: &fetched)
     var checkpoint: [String] = []
@@ -36,43 +37,62 @@ struct JobExecution {
     do {
       result = try runner.run(request, monitor: attempt)
     } catch {
-      throw withoutPaths(error)
+      throw JobFailure(withoutPaths(error))
     }
 
     var progress = attempt.progress
     var outputs: [JobOutput] = []
-    for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
+    do {
+      for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
+    } catch {
+      throw JobFailure(error)
+    }
     progress.phase = nil
     return JobResult(outputs: outputs, warnings: result.warnings.map { withoutPaths($0.message) }, progress: progress)
   }
 
   /// Puts an input where the conversion finds it and answers the path.
-  private func stage(_ input: JobInput, in target: FilePath, fetched: inout Int) throws(ConversionError) -> String {
+  private func stage(_ input: JobInput, in target: FilePath, fetched: inout Int) throws(JobFailure) -> String {
     let path = target.appending(input.name.description)
     switch input {
     case .upload(let id, let name):
       let upload = data.upload(id, name)
       guard access(upload.string, R_OK) == 0 else {
-        throw ConversionError(.unreadableInput, "upload \(id) (\(name)) is gone; send it again", cause: upload.string)
+        throw JobFailure(
+          ConversionError(.unreadableInput, "upload \(id) (\(name)) is gone; send it again", cause: upload.string))
       }
       guard symlink(absolute(upload), path.string) == 0 else {
-        throw ConversionError(.outputFailed, "\(name) cannot be staged", cause: "\(path): \(Errno(rawValue: errno))")
+        let code = errno
+        throw stagingFailure(name, "\(path): \(Errno(rawValue: code))", isFull: code == ENOSPC || code == EDQUOT)
       }
     case .inline(let text, let name):
       do {
         try Data(text.utf8).write(to: URL(filePath: path.string))
       } catch {
-        throw ConversionError(.outputFailed, "\(name) cannot be staged", cause: "\(path): \(error)")
+        let code = (error as? CocoaError)?.code
+        throw stagingFailure(name, "\(path): \(error)", isFull: code == .fileWriteOutOfSpace)
       }
     case .url(let url, _):
       let before = fetched
       attempt.reportFetching(done: before, total: before)
-      try fetcher.fetch(url, to: path, isCancelled: { [attempt] in attempt.isCancelled }) { [attempt] done, total in
-        attempt.reportFetching(done: before + done, total: before + total)
+      do {
+        try fetcher.fetch(url, to: path, isCancelled: { [attempt] in attempt.isCancelled }) { [attempt] done, total in
+          attempt.reportFetching(done: before + done, total: before + total)
+        }
+      } catch {
+        throw JobFailure(error)
       }
       fetched = attempt.progress.bytesDone
+      reporter.moved(fetched - before, .fetched)
     }
     return path.string
+  }
+
+  private func stagingFailure(_ name: FileName, _ cause: String, isFull: Bool) -> JobFailure {
+    JobFailure(
+      isFull
+        ? ConversionError(.diskFull, "no space is left to stage \(name)", cause: cause)
+        : ConversionError(.outputFailed, "\(name) cannot be staged", cause: cause))
   }
 
   /// The error with the client's file names in place of the server's paths.

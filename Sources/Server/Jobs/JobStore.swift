@@ -9,8 +9,15 @@
 protocol JobStore: Sendable {
   /// Adds a queued job and the uploads that came with it, all or nothing.
   ///
-  /// Throws `JobStoreError.unknownUpload` when an input refers to an upload that does not exist.
-  func insert(_ job: Job, bringing uploads: [Upload]) async throws
+  /// When a job with the same key and digest exists, nothing is added and that job is the answer.
+  /// `reuse` is called with an ended job of the same fingerprint, if there is one. When it made the outputs of that job
+  /// those of the new one, too, and answers true, the new job has succeeded at once; otherwise it waits for a worker.
+  /// Throws `JobStoreError.unknownUpload` when an input refers to an upload that does not exist, and `.keyTaken` when
+  /// the key came with another digest before.
+  func insert(
+    _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
+    reuse: (@Sendable (_ equal: Identifier) throws -> Bool)?
+  ) async throws -> Insertion
 
   /// The job, or nil.
   func job(_ id: Identifier) async throws -> Job?
@@ -23,6 +30,15 @@ protocol JobStore: Sendable {
 
   /// Removes an ended job. Answers the uploads that came with it and went with it; nil when there is no such ended job.
   func delete(_ id: Identifier) async throws -> [Identifier]?
+
+  /// Keeps an ended job from expiring, or no longer. Answers the job; nil when there is none.
+  func pin(_ id: Identifier, _ isPinned: Bool) async throws -> Job?
+
+  /// Jobs that ended before a moment and are not pinned.
+  func expired(endedBefore moment: Timestamp) throws -> [Identifier]
+
+  /// Removes a job as `delete` does, if it is still one that `expired` answers.
+  func delete(_ id: Identifier, endedBefore moment: Timestamp) throws -> [Identifier]?
 
   /// Takes the oldest queued job, if there is one, and counts an attempt. Never the same job twice at a time.
   func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob?
@@ -42,9 +58,19 @@ protocol JobStore: Sendable {
   /// Puts a job back into the queue. The attempt is not counted when `isCounted` is false.
   func release(_ lease: Lease, isCounted: Bool) throws -> Bool
 
+  /// Puts a job back into the queue after a fault that may pass: no worker takes it before `time`. It keeps the error
+  /// until then.
+  func postpone(_ lease: Lease, until time: Timestamp, because error: Problem.Document) throws -> Bool
+
   /// Puts running jobs back whose lease ended before `now`, or all of them when `now` is nil (at start, when no worker
   /// can be alive). A job with `maximumAttempts` behind it fails instead.
   func requeueAbandoned(before now: Timestamp?, maximumAttempts: Int, at time: Timestamp) throws -> [RequeuedJob]
+
+  /// What waits and runs now.
+  func load() async throws -> JobLoad
+
+  /// Commits a write that changes nothing of a job; throws when the store takes no writes.
+  func probe(at now: Timestamp) async throws
 
   /// The ids of all succeeded jobs: those whose output folders may stay. For the sweep at start.
   func succeededJobs() throws -> Set<Identifier>
@@ -54,6 +80,27 @@ protocol JobStore: Sendable {
 struct JobFilter: Sendable, Hashable {
   var status: JobStatus?
   var model: String?
+}
+
+extension JobStore {
+  /// Adds a job without a key that is always run.
+  func insert(_ job: Job, bringing uploads: [Upload]) async throws {
+    _ = try await insert(job, bringing: uploads, key: nil, reuse: nil)
+  }
+}
+
+/// How much work there is.
+struct JobLoad: Sendable, Hashable {
+  /// Queued or running jobs of one model, by the name that the client used.
+  struct Entry: Sendable, Hashable {
+    let status: JobStatus
+    let model: String
+    let count: Int
+  }
+
+  var active: [Entry]
+  /// When the oldest queued job was submitted.
+  var oldestQueued: Timestamp?
 }
 
 /// The right of one worker to end one attempt of a job.
@@ -73,6 +120,14 @@ struct JobResult: Sendable {
   var outputs: [JobOutput]
   var warnings: [String]
   var progress: JobProgress
+}
+
+/// What came of a submission.
+enum Insertion: Sendable, Hashable {
+  /// The job is new.
+  case added(Job)
+  /// The job was submitted before under the same key.
+  case repeated(Job)
 }
 
 /// What came of a cancellation.
@@ -96,4 +151,6 @@ struct RequeuedJob: Sendable, Hashable {
 enum JobStoreError: Error, Hashable {
   /// No such upload.
   case unknownUpload(Identifier)
+  /// The idempotency key belongs to a job with another content.
+  case keyTaken
 }

@@ -1,4 +1,5 @@
 import Core
+import Crypto
 import Foundation
 
 /// A submission being read: fields as they came, then one check that names everything that is wrong.
@@ -18,9 +19,16 @@ struct JobSubmission {
   var config: [Input] = []
   var checkpoint: [Input] = []
   private(set) var findings: [Problem.Finding] = []
+  /// Bytes of all uploads that `job` resolved.
+  private(set) var uploadBytes = 0
+  /// An equal job's outputs will do. Set by `job`.
+  private(set) var reuses = true
+  private var content = SHA256()
+  /// Digests of the inputs in order; nil for a download.
+  private var inputDigests: [(name: FileName, sha256: String)?] = []
 
   /// The plain fields.
-  static let plainFields: Set = ["command", "model", "src_fmt", "tgt_fmt", "options"]
+  static let plainFields: Set = ["command", "model", "src_fmt", "tgt_fmt", "options", "reuse"]
 
   init() {}
 
@@ -29,6 +37,7 @@ struct JobSubmission {
     guard case .object(let members) = try JSONTree.parse(data) else {
       throw Problem.malformed("the body must be a JSON object")
     }
+    content.update(data: data)
     let text = String(decoding: data, as: UTF8.self)[...]
     for (name, value) in members.sorted(by: { $0.key < $1.key }) {
       switch name {
@@ -38,6 +47,14 @@ struct JobSubmission {
         add(value, field: name)
       }
     }
+  }
+
+  /// The digest of what was submitted, for idempotency.
+  var digest: String { content.finalize().hexadecimal }
+
+  /// Counts a part of a multipart body into the digest: a field with its text, a file with its name and digest.
+  mutating func record(_ parts: String...) {
+    for part in parts { content.update(data: Data("\(part.utf8.count):\(part)".utf8)) }
   }
 
   /// Adds a plain field.
@@ -87,6 +104,7 @@ struct JobSubmission {
     }
     let reader = OptionsReader(fields["options"], command: command, target: Format(target))
     findings += reader.findings
+    reuses = flag("reuse", default: true)
 
     if config.count != 1 {
       findings.append(.init(field: "config", config.isEmpty ? "config is missing" : "there may be one config only"))
@@ -113,9 +131,31 @@ struct JobSubmission {
       findings.append(.init(field: "checkpoint", "two checkpoint files have the same name"))
     }
     guard findings.isEmpty, let command, let configInput else { throw Problem.invalid(findings) }
-    return Job(
+    var job = Job(
       id: .generate(), command: command, model: model, sourceFormat: source, targetFormat: target,
       config: configInput, checkpoint: checkpointInputs, options: reader.options, createdAt: .now)
+    let digests = inputDigests.compactMap { $0 }
+    if digests.count == inputDigests.count {
+      var fingerprint = try JobFingerprint(
+        program: ProgramDigest.current, command: command, model: models.listing(named: model)?.name ?? model,
+        source: source, target: target, options: reader.options)
+      for input in digests { fingerprint.add(input.name, sha256: input.sha256) }
+      job.fingerprint = fingerprint.value
+    }
+    return job
+  }
+
+  /// A field that is true or false; text in a multipart body.
+  private mutating func flag(_ name: String, default standard: Bool) -> Bool {
+    switch fields[name] {
+    case nil: return standard
+    case .bool(let flag): return flag
+    case .string("true"): return true
+    case .string("false"): return false
+    default:
+      findings.append(.init(field: name, "\(name) must be true or false"))
+      return standard
+    }
   }
 
   /// A required string; empty when a finding was recorded.
@@ -134,7 +174,7 @@ struct JobSubmission {
     _ input: Input, field: String, source: String, uploads: any UploadStore
   ) async throws -> JobInput? {
     guard case .json(let value, let text) = input else {
-      if case .received(let upload) = input { return .upload(upload.id, upload.name) }
+      if case .received(let upload) = input { return use(upload) }
       return nil
     }
     func refuse(_ message: String, code: ProblemCode = .invalidRequest) -> JobInput? {
@@ -151,12 +191,13 @@ struct JobSubmission {
       guard let id = Identifier(text), let upload = try await uploads.upload(id) else {
         return refuse("no upload has the id \(text)")
       }
-      return .upload(id, upload.name)
+      return use(upload)
     case ("url", .string(let text)):
       do {
         let url = try SourceURL(text)
         let fallback = field == "config" ? Self.configName(isCS: source != "hf") : "checkpoint.bin"
         guard let name = url.fileName ?? FileName(fallback) else { return refuse(FileName.rule) }
+        inputDigests.append(nil)
         return .url(url, name)
       } catch {
         return refuse(error.reason)
@@ -169,10 +210,18 @@ struct JobSubmission {
       guard slice.utf8.count <= Limits.standard.configBytes else {
         return refuse("an inline config may have at most \(Limits.standard.configBytes) bytes")
       }
-      return FileName("config.json").map { .inline(slice, $0) }
+      guard let name = FileName("config.json") else { return refuse(FileName.rule) }
+      inputDigests.append((name, SHA256.hash(data: Data(slice.utf8)).hexadecimal))
+      return .inline(slice, name)
     default:
       return refuse(forms)
     }
+  }
+
+  private mutating func use(_ upload: Upload) -> JobInput {
+    uploadBytes += upload.size
+    inputDigests.append((upload.name, upload.sha256))
+    return .upload(upload.id, upload.name)
   }
 
   private mutating func refuseHub(_ field: String) -> JobInput? {

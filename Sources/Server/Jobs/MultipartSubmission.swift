@@ -68,6 +68,7 @@ struct MultipartSubmission {
             receiver = nil
             uploads.append(upload)
             submission.add(upload, to: field)
+            submission.record("file", field, upload.name.description, upload.sha256)
           } else {
             try add(Data(text.readableBytesView), field: field, to: &submission)
           }
@@ -92,6 +93,7 @@ struct MultipartSubmission {
     guard let text = String(validating: data, as: UTF8.self) else {
       throw Problem.invalid(field: field, "\(field) is not UTF-8")
     }
+    submission.record("field", field, text)
     switch field {
     case "config", "checkpoint":
       guard let value = try? JSONTree.parse(data) else {

@@ -7,8 +7,15 @@ import HTTPTypes
 struct SQLiteJobStore: JobStore {
   let database: Database
 
-  func insert(_ job: Job, bringing uploads: [Upload]) async throws {
+  func insert(
+    _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
+    reuse: (@Sendable (_ equal: Identifier) throws -> Bool)?
+  ) async throws -> Insertion {
     try await database.pool.write { db in
+      if let key, let row = try Row.fetchOne(db, sql: Statements.jobOfKey, arguments: ["key": key.key]) {
+        guard row["key_digest"] as String == key.digest else { throw JobStoreError.keyTaken }
+        return .repeated(try Self.job(row, in: db))
+      }
       for upload in uploads { try SQLiteUploadStore.insert(upload, job: job.id, into: db) }
       try db.execute(
         sql: Statements.insertJob,
@@ -17,6 +24,7 @@ struct SQLiteJobStore: JobStore {
           "source_format": job.sourceFormat, "target_format": job.targetFormat,
           "config": JSONBody.text(job.config), "checkpoint": JSONBody.text(job.checkpoint),
           "options": JSONBody.text(job.options), "created_at": job.createdAt.milliseconds,
+          "fingerprint": job.fingerprint,
         ])
       for id in job.inputs.compactMap(\.upload) {
         guard try Bool.fetchOne(db, sql: Statements.uploadExists, arguments: ["id": id.description]) == true else {
@@ -25,7 +33,24 @@ struct SQLiteJobStore: JobStore {
         try db.execute(
           sql: Statements.insertJobUpload, arguments: ["job": job.id.description, "upload": id.description])
       }
+      if let key {
+        try db.execute(
+          sql: Statements.insertKey,
+          arguments: ["key": key.key, "digest": key.digest, "job": job.id.description])
+      }
+      guard let reuse, let equal = try Self.equal(to: job, in: db), try reuse(equal) else { return .added(job) }
+      let ids: StatementArguments = ["id": job.id.description, "equal": equal.description]
+      try db.execute(sql: Statements.reuseOutputs, arguments: ids)
+      try db.execute(sql: Statements.reuseJob, arguments: ids + ["now": job.createdAt.milliseconds])
+      return .added(try Self.job(job.id, in: db) ?? job)
     }
+  }
+
+  /// The latest succeeded job with the fingerprint of `job`.
+  private static func equal(to job: Job, in db: GRDB.Database) throws -> Identifier? {
+    guard let fingerprint = job.fingerprint else { return nil }
+    return try String.fetchOne(db, sql: Statements.equalJob, arguments: ["fingerprint": fingerprint])
+      .flatMap(Identifier.init)
   }
 
   func job(_ id: Identifier) async throws -> Job? {
@@ -58,13 +83,40 @@ struct SQLiteJobStore: JobStore {
       guard try Bool.fetchOne(db, sql: Statements.isEnded, arguments: ["id": id.description]) == true else {
         return nil
       }
-      let job: StatementArguments = ["job": id.description]
-      try db.execute(sql: Statements.adoptSharedUploads, arguments: job)
-      let uploads = try String.fetchAll(db, sql: Statements.uploadsOfJob, arguments: job)
-      try db.execute(sql: Statements.deleteUploadsOfJob, arguments: job)
-      try db.execute(sql: Statements.deleteJob, arguments: ["id": id.description])
-      return uploads.compactMap(Identifier.init)
+      return try Self.delete(id, in: db)
     }
+  }
+
+  func pin(_ id: Identifier, _ isPinned: Bool) async throws -> Job? {
+    try await database.pool.write { db in
+      try db.execute(sql: Statements.pinJob, arguments: ["id": id.description, "pinned": isPinned])
+      return try Self.job(id, in: db)
+    }
+  }
+
+  func expired(endedBefore moment: Timestamp) throws -> [Identifier] {
+    try database.pool.read { db in
+      try String.fetchAll(db, sql: Statements.expiredJobs, arguments: ["before": moment.milliseconds])
+        .compactMap(Identifier.init)
+    }
+  }
+
+  func delete(_ id: Identifier, endedBefore moment: Timestamp) throws -> [Identifier]? {
+    try database.pool.write { db in
+      let arguments: StatementArguments = ["id": id.description, "before": moment.milliseconds]
+      guard try Bool.fetchOne(db, sql: Statements.isExpired, arguments: arguments) == true else { return nil }
+      return try Self.delete(id, in: db)
+    }
+  }
+
+  /// Removes a job. Answers the uploads that came with it and went with it.
+  private static func delete(_ id: Identifier, in db: GRDB.Database) throws -> [Identifier] {
+    let job: StatementArguments = ["job": id.description]
+    try db.execute(sql: Statements.adoptSharedUploads, arguments: job)
+    let uploads = try String.fetchAll(db, sql: Statements.uploadsOfJob, arguments: job)
+    try db.execute(sql: Statements.deleteUploadsOfJob, arguments: job)
+    try db.execute(sql: Statements.deleteJob, arguments: ["id": id.description])
+    return uploads.compactMap(Identifier.init)
   }
 
   func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob? {
@@ -124,6 +176,13 @@ struct SQLiteJobStore: JobStore {
     }
   }
 
+  func postpone(_ lease: Lease, until time: Timestamp, because error: Problem.Document) throws -> Bool {
+    try database.pool.write { db in
+      let changes: StatementArguments = ["until": time.milliseconds, "error": try JSONBody.text(error)]
+      return try Self.update(db, Statements.postponeJob, lease, changes)
+    }
+  }
+
   func requeueAbandoned(before now: Timestamp?, maximumAttempts: Int, at time: Timestamp) throws -> [RequeuedJob] {
     let error = Problem(
       .internalServerError, .internal, title: ErrorKind.internal.title,
@@ -140,6 +199,22 @@ struct SQLiteJobStore: JobStore {
       let queued = try String.fetchAll(db, sql: Statements.requeueAbandoned, arguments: ["before": before])
       return failed.compactMap(Identifier.init).map { RequeuedJob(id: $0, status: .failed) }
         + queued.compactMap(Identifier.init).map { RequeuedJob(id: $0, status: .queued) }
+    }
+  }
+
+  func load() async throws -> JobLoad {
+    try await database.pool.read { db in
+      let active = try Row.fetchAll(db, sql: Statements.activeJobs).compactMap { row in
+        JobStatus(rawValue: row["status"]).map { JobLoad.Entry(status: $0, model: row["model"], count: row["count"]) }
+      }
+      let oldest = try Int.fetchOne(db, sql: Statements.oldestQueued)
+      return JobLoad(active: active, oldestQueued: oldest.map(Timestamp.init(milliseconds:)))
+    }
+  }
+
+  func probe(at now: Timestamp) async throws {
+    try await database.pool.write { db in
+      try db.execute(sql: Statements.probe, arguments: ["now": now.milliseconds])
     }
   }
 
@@ -173,6 +248,11 @@ struct SQLiteJobStore: JobStore {
     job.startedAt = (row["started_at"] as Int?).map(Timestamp.init(milliseconds:))
     job.finishedAt = (row["finished_at"] as Int?).map(Timestamp.init(milliseconds:))
     job.attempt = row["attempt"]
+    let due = Timestamp(milliseconds: row["available_at"])
+    if status == .queued, due > job.createdAt { job.notBefore = due }
+    job.fingerprint = row["fingerprint"]
+    job.isReused = row["reused"]
+    job.isPinned = row["pinned"]
     job.progress = try (row["progress"] as String?).map { try JSONBody.decode(JobProgress.self, from: $0) }
     job.warnings = try JSONBody.decode([String].self, from: row["warnings"])
     job.error = try (row["error"] as String?).map { try JSONBody.decode(Problem.Document.self, from: $0) }

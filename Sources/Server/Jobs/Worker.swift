@@ -1,6 +1,7 @@
 import Core
 import Foundation
 import Logging
+import SystemPackage
 
 /// Claims jobs and runs them, one at a time, on a thread of its own until the signal stops.
 struct Worker<Runner: ConversionRunner>: Sendable {
@@ -13,6 +14,8 @@ struct Worker<Runner: ConversionRunner>: Sendable {
   let signal: WorkSignal
   let settings: JobExecution.ConversionSettings
   let lease: Duration
+  let retry: RetryPolicy
+  let reporter: JobReporter
   let logger: Logger
 
   /// How long a worker without work sleeps before it looks again; jobs that are added wake it at once.
@@ -48,20 +51,39 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     if signal.hasStopped { attempt.stop(.shutdown) }
     logger.info("job started", metadata: ["model": "\(job.model)", "worker": "\(name)"])
     defer { data.removeAttempt(lease) }
+    let start = ContinuousClock.now
     do {
       let folder = try data.makeAttempt(lease)
       let result = try JobExecution(
-        job: job, attempt: attempt, folder: folder, data: data, fetcher: fetcher, settings: settings
+        job: job, attempt: attempt, folder: folder, data: data, fetcher: fetcher, settings: settings,
+        reporter: reporter
       ).run(runner)
       guard attempt.stopReason != .shutdown else { throw ConversionError(.cancelled, "stopped") }
       let isOurs = try store.complete(lease, with: result, at: .now) { try data.publish(lease) }
+      if isOurs {
+        reporter.ended(job, as: .succeeded, after: .now - start)
+        reporter.moved(result.outputs.reduce(0) { $0 + $1.size }, .converted)
+      }
       logger.info(isOurs ? "job succeeded" : "job taken away", metadata: ["outputs": "\(result.outputs.count)"])
     } catch {
-      end(job, attempt, error, logger)
+      end(job, attempt, error, after: .now - start, logger)
     }
   }
 
-  private func end(_ job: Job, _ attempt: Attempt, _ error: any Error, _ logger: Logger) {
+  private static func failure(for error: any Error) -> JobFailure {
+    switch error {
+    case let failure as JobFailure: failure
+    case let error as ConversionError: JobFailure(error)
+    case let error as Errno where error == .noSpace || error == .diskQuotaExceeded:
+      JobFailure(ConversionError(.diskFull, "no space is left for the job", cause: "\(error)"))
+    default:
+      JobFailure(
+        ConversionError(
+          .internal, "the service failed; the log has the reason under the job id", cause: String(reflecting: error)))
+    }
+  }
+
+  private func end(_ job: Job, _ attempt: Attempt, _ error: any Error, after time: Duration, _ logger: Logger) {
     do {
       switch attempt.stopReason {
       case .cancelled, .leaseLost:
@@ -71,14 +93,23 @@ struct Worker<Runner: ConversionRunner>: Sendable {
         _ = try store.release(attempt.lease, isCounted: false)
         logger.info("job requeued", metadata: ["reason": "shutdown"])
       case nil:
-        let failure =
-          error as? ConversionError
-          ?? ConversionError(
-            .internal, "the service failed; the log has the reason under the job id", cause: String(reflecting: error))
+        let cause = Self.failure(for: error)
+        let failure = cause.error
         var progress = attempt.progress
         progress.phase = nil
-        let isOurs = try store.fail(
-          attempt.lease, with: Problem(failure).document, progress: progress, at: .now)
+        reporter.failed(ProblemCode(failure.kind))
+        let document = Problem(failure).document
+        if cause.mayPass, let pause = retry.pause(after: job.attempt) {
+          _ = try store.postpone(attempt.lease, until: Timestamp.now.advanced(by: pause), because: document)
+          logger.info(
+            "job postponed",
+            metadata: [
+              "code": "\(failure.kind.rawValue)", "seconds": "\(pause.seconds)", "cause": "\(failure.cause ?? "")",
+            ])
+          return
+        }
+        let isOurs = try store.fail(attempt.lease, with: document, progress: progress, at: .now)
+        if isOurs { reporter.ended(job, as: .failed, after: time) }
         var metadata: Logger.Metadata = ["code": "\(failure.kind.rawValue)"]
         if let cause = failure.cause { metadata["cause"] = "\(cause)" }
         logger.info(isOurs ? "job failed" : "job taken away", metadata: metadata)

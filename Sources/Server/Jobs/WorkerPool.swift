@@ -13,6 +13,8 @@ struct WorkerPool<Runner: ConversionRunner>: Service {
   let signal: WorkSignal
   let lease: Duration
   let maximumAttempts: Int
+  let vitals: WorkerVitals
+  let reporter: JobReporter
   let logger: Logger
 
   /// Pickles and configs may be nested deeply; the main thread's size is the one they were tried with.
@@ -20,7 +22,14 @@ struct WorkerPool<Runner: ConversionRunner>: Service {
 
   func run() async throws {
     let (ends, continuation) = AsyncStream.makeStream(of: Void.self)
-    let bodies = workers.map { worker in { @Sendable in worker.run() } } + [{ @Sendable in keepLeases() }]
+    let bodies =
+      workers.map { worker in
+        { @Sendable in
+          vitals.begin()
+          worker.run()
+          vitals.end()
+        }
+      } + [{ @Sendable in keepLeases() }]
     for (index, body) in bodies.enumerated() {
       let thread = Thread {
         body()
@@ -53,8 +62,10 @@ struct WorkerPool<Runner: ConversionRunner>: Service {
         for lost in try store.extend(running.leases, until: now.advanced(by: lease)) { running.stop(lost) }
         let requeued = try store.requeueAbandoned(before: now, maximumAttempts: maximumAttempts, at: now)
         for job in requeued {
+          reporter.lostLease()
           logger.info("job abandoned", metadata: ["job": "\(job.id)", "status": "\(job.status.rawValue)"])
         }
+        vitals.keptLeases()
         if requeued.contains(where: { $0.status == .queued }) { signal.notify() }
       } catch {
         logger.error("leases not extended", metadata: ["cause": "\(error)"])

@@ -70,6 +70,28 @@ struct DataFolder: Sendable {
     try Self.move(AttemptFolder(root: attempt(lease)).outputs, to: target)
   }
 
+  /// Gives a job the outputs of another: hard links, which cost no space and outlive the other job. Answers false, and
+  /// leaves nothing, when a file is missing or cannot be linked.
+  func shareOutputs(of other: Identifier, with job: Identifier) -> Bool {
+    let (source, target) = (outputs.appending(other.description), outputs.appending(job.description))
+    do {
+      Self.remove(target)
+      try Self.create(target)
+      let names = try FileManager.default.contentsOfDirectory(atPath: source.string)
+      for name in names {
+        guard link(source.appending(name).string, target.appending(name).string) == 0 else {
+          throw Errno(rawValue: errno)
+        }
+      }
+      try Self.synchronize(target)
+      try Self.synchronize(outputs)
+      return !names.isEmpty
+    } catch {
+      Self.remove(target)
+      return false
+    }
+  }
+
   /// Removes what an attempt left.
   func removeAttempt(_ lease: Lease) { Self.remove(attempt(lease)) }
 

@@ -7,8 +7,15 @@ import GRDB
 struct Database: Sendable {
   let pool: DatabasePool
 
+  /// The schema is that of another version, and `migrates` is false.
+  struct OtherSchema: Error, CustomStringConvertible {
+    var description: String { "the database is of another version; start the service of this version once" }
+  }
+
   /// Opens or creates the file and brings the schema up to date. Throws `DatabaseError`.
-  init(path: String) throws {
+  ///
+  /// A second process beside the service passes `migrates: false`, and gets `OtherSchema` where it would have to change it.
+  init(path: String, migrates: Bool = true) throws {
     var configuration = Configuration()
     configuration.foreignKeysEnabled = true
     configuration.busyMode = .timeout(10)
@@ -16,6 +23,13 @@ struct Database: Sendable {
     pool = try DatabasePool(path: path, configuration: configuration)
     // DatabasePool lowers its writer to NORMAL after it opened it, under which a power cut may undo commits.
     try pool.writeWithoutTransaction { try $0.execute(sql: Statements.synchronousFull) }
-    try Schema.migrator.migrate(pool)
+    if migrates {
+      try Schema.migrator.migrate(pool)
+    } else {
+      let isCurrent = try pool.read { db in
+        try Schema.migrator.hasCompletedMigrations(db) && !Schema.migrator.hasBeenSuperseded(db)
+      }
+      guard isCurrent else { throw OtherSchema() }
+    }
   }
 }

@@ -6,6 +6,9 @@ enum Schema {
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1 jobs, uploads, outputs") { try $0.execute(sql: version1) }
+    migrator.registerMigration("2 readiness") { try $0.execute(sql: version2) }
+    migrator.registerMigration("3 idempotency, reuse") { try $0.execute(sql: version3) }
+    migrator.registerMigration("4 retention") { try $0.execute(sql: version4) }
     return migrator
   }
 
@@ -61,5 +64,31 @@ enum Schema {
       sha256 TEXT NOT NULL,
       PRIMARY KEY (job, name)
     ) STRICT, WITHOUT ROWID;
+    """
+
+  /// One row that the readiness check writes.
+  private static let version2 = """
+    CREATE TABLE probe (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), written_at INTEGER NOT NULL) STRICT;
+    """
+
+  /// `fingerprint` is equal for jobs with equal outputs; a key lives as long as its job.
+  private static let version3 = """
+    ALTER TABLE jobs ADD COLUMN fingerprint TEXT;
+    ALTER TABLE jobs ADD COLUMN reused INTEGER NOT NULL DEFAULT 0 CHECK (reused IN (0, 1));
+    CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint, id) WHERE fingerprint IS NOT NULL;
+
+    CREATE TABLE idempotency_keys (
+      key TEXT NOT NULL PRIMARY KEY,
+      digest TEXT NOT NULL,
+      job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX idempotency_keys_by_job ON idempotency_keys (job);
+    """
+
+  /// A pinned job does not expire.
+  private static let version4 = """
+    ALTER TABLE jobs ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1));
+    CREATE INDEX jobs_by_end ON jobs (finished_at) WHERE finished_at IS NOT NULL AND pinned = 0;
+    CREATE INDEX uploads_by_creation ON uploads (created_at);
     """
 }

@@ -6,9 +6,25 @@ enum Statements {
 
   static let insertJob = """
     INSERT INTO jobs (id, status, command, model, source_format, target_format, config, checkpoint, options,
-      created_at, available_at)
+      created_at, available_at, fingerprint)
     VALUES (:id, 'queued', :command, :model, :source_format, :target_format, :config, :checkpoint, :options,
-      :created_at, :created_at)
+      :created_at, :created_at, :fingerprint)
+    """
+  static let jobOfKey = """
+    SELECT jobs.*, idempotency_keys.digest AS key_digest
+    FROM idempotency_keys JOIN jobs ON jobs.id = idempotency_keys.job WHERE key = :key
+    """
+  static let insertKey = "INSERT INTO idempotency_keys (key, digest, job) VALUES (:key, :digest, :job)"
+  static let equalJob = """
+    SELECT id FROM jobs WHERE fingerprint = :fingerprint AND status = 'succeeded' ORDER BY id DESC LIMIT 1
+    """
+  static let reuseOutputs = """
+    INSERT INTO outputs (job, name, size, sha256) SELECT :id, name, size, sha256 FROM outputs WHERE job = :equal
+    """
+  static let reuseJob = """
+    UPDATE jobs SET status = 'succeeded', reused = 1, finished_at = :now, progress = source.progress,
+      warnings = source.warnings
+    FROM (SELECT progress, warnings FROM jobs WHERE id = :equal) AS source WHERE jobs.id = :id
     """
   static let insertJobUpload = "INSERT OR IGNORE INTO job_uploads (job, upload) VALUES (:job, :upload)"
   static let job = "SELECT * FROM jobs WHERE id = :id"
@@ -22,10 +38,20 @@ enum Statements {
   }
   static let outputs = "SELECT * FROM outputs WHERE job = :job ORDER BY name"
   static let cancelJob = """
-    UPDATE jobs SET status = 'cancelled', finished_at = :now, fence = fence + 1, worker = NULL, lease_until = NULL
+    UPDATE jobs SET status = 'cancelled', finished_at = :now, fence = fence + 1, worker = NULL, lease_until = NULL,
+      error = NULL
     WHERE id = :id AND status IN ('queued', 'running')
     """
   static let isEnded = "SELECT status IN ('succeeded', 'failed', 'cancelled') FROM jobs WHERE id = :id"
+  static let pinJob = "UPDATE jobs SET pinned = :pinned WHERE id = :id"
+  static let expiredJobs = """
+    SELECT id FROM jobs
+    WHERE finished_at < :before AND pinned = 0 AND status IN ('succeeded', 'failed', 'cancelled')
+    """
+  static let isExpired = """
+    SELECT finished_at < :before AND pinned = 0 AND status IN ('succeeded', 'failed', 'cancelled')
+    FROM jobs WHERE id = :id
+    """
   static let uploadsOfJob = "SELECT id FROM uploads WHERE job = :job"
   /// Uploads that another job uses as well outlive the job they came with.
   static let adoptSharedUploads = """
@@ -40,7 +66,7 @@ enum Statements {
   /// The oldest job that is due. One statement, so that two workers cannot choose the same.
   static let claimJob = """
     UPDATE jobs SET status = 'running', started_at = :now, attempt = attempt + 1, fence = fence + 1,
-      worker = :worker, lease_until = :lease_until, progress = NULL
+      worker = :worker, lease_until = :lease_until, progress = NULL, error = NULL
     WHERE id = (SELECT id FROM jobs WHERE status = 'queued' AND available_at <= :now ORDER BY id LIMIT 1)
     RETURNING *
     """
@@ -63,6 +89,11 @@ enum Statements {
       attempt = attempt - :uncounted
     WHERE id = :id AND fence = :fence AND status = 'running'
     """
+  static let postponeJob = """
+    UPDATE jobs SET status = 'queued', started_at = NULL, fence = fence + 1, worker = NULL, lease_until = NULL,
+      available_at = :until, error = :error
+    WHERE id = :id AND fence = :fence AND status = 'running'
+    """
   static let failExhausted = """
     UPDATE jobs SET status = 'failed', finished_at = :now, fence = fence + 1, worker = NULL, lease_until = NULL,
       error = :error
@@ -73,6 +104,14 @@ enum Statements {
     UPDATE jobs SET status = 'queued', started_at = NULL, fence = fence + 1, worker = NULL, lease_until = NULL
     WHERE status = 'running' AND lease_until < :before
     RETURNING id
+    """
+  static let activeJobs = """
+    SELECT status, model, COUNT(*) AS count FROM jobs WHERE status IN ('queued', 'running') GROUP BY status, model
+    """
+  /// Ids sort by creation.
+  static let oldestQueued = "SELECT created_at FROM jobs WHERE status = 'queued' ORDER BY id LIMIT 1"
+  static let probe = """
+    INSERT INTO probe (id, written_at) VALUES (1, :now) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at
     """
   static let succeededJobs = "SELECT id FROM jobs WHERE status = 'succeeded'"
 
@@ -89,5 +128,13 @@ enum Statements {
     WHERE job_uploads.upload = :id AND jobs.status IN ('queued', 'running') LIMIT 1
     """
   static let deleteUpload = "DELETE FROM uploads WHERE id = :id"
+  /// A job without an end still needs its uploads.
+  private static let isUnused = """
+    created_at < :before AND NOT EXISTS (
+      SELECT 1 FROM job_uploads JOIN jobs ON jobs.id = job_uploads.job
+      WHERE job_uploads.upload = uploads.id AND (jobs.finished_at IS NULL OR jobs.finished_at >= :before))
+    """
+  static let expiredUploads = "SELECT id FROM uploads WHERE \(isUnused)"
+  static let deleteExpiredUpload = "DELETE FROM uploads WHERE id = :id AND \(isUnused)"
   static let uploads = "SELECT id FROM uploads"
 }

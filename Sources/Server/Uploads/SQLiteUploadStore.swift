@@ -43,6 +43,21 @@ struct SQLiteUploadStore: UploadStore {
     }
   }
 
+  func expired(unusedSince moment: Timestamp) throws -> [Identifier] {
+    try database.pool.read { db in
+      try String.fetchAll(db, sql: Statements.expiredUploads, arguments: ["before": moment.milliseconds])
+        .compactMap(Identifier.init)
+    }
+  }
+
+  func delete(_ id: Identifier, unusedSince moment: Timestamp) throws -> Bool {
+    try database.pool.write { db in
+      try db.execute(
+        sql: Statements.deleteExpiredUpload, arguments: ["id": id.description, "before": moment.milliseconds])
+      return db.changesCount > 0
+    }
+  }
+
   func uploads() throws -> Set<Identifier> {
     try database.pool.read { Set(try String.fetchAll($0, sql: Statements.uploads).compactMap(Identifier.init)) }
   }

@@ -9,6 +9,8 @@ struct UploadController: Sendable {
   let folder: DataFolder
   /// Bytes of the largest upload.
   let limit: Int
+  let space: FreeSpace
+  let metrics: Metrics
 
   /// `PUT /v1/uploads/{upload}`, where the segment is the file name.
   @Sendable func put(_ request: Request, context: BasicRequestContext) async throws -> Response {
@@ -18,6 +20,8 @@ struct UploadController: Sendable {
     if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
       throw Problem.tooLarge("an upload", limit: limit)
     }
+    // Without an announced length: whatever fits above the floor, and 507 later if it does not.
+    try await space.check(request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the upload")
     let receiver = try await UploadReceiver(name: name, folder: folder, limit: limit)
     let upload: Upload
     do {
@@ -34,6 +38,7 @@ struct UploadController: Sendable {
       await remove(upload.id)
       throw error
     }
+    metrics.add(.bytes, ["uploaded"], by: upload.size)
     context.logger.info("upload stored", metadata: ["upload": "\(upload.id)", "bytes": "\(upload.size)"])
     let document = UploadDocument(upload)
     var response = try JSONBody.response(document, status: .created)

@@ -9,6 +9,12 @@ protocol UploadStore: Sendable {
   /// Removes a record unless a queued or running job needs it.
   func delete(_ id: Identifier) async throws -> UploadDeletion
 
+  /// Uploads that arrived before a moment and that no job used since; never one that a queued or running job needs.
+  func expired(unusedSince moment: Timestamp) throws -> [Identifier]
+
+  /// Removes an upload if it is still one that `expired` answers.
+  func delete(_ id: Identifier, unusedSince moment: Timestamp) throws -> Bool
+
   /// The ids of all uploads, those that came with a job included. For the sweep at start.
   func uploads() throws -> Set<Identifier>
 }

@@ -160,6 +160,27 @@ struct JobStoreConformance {
     #expect(try subject.jobs.fail(claim.lease, with: Self.problem, progress: nil, at: Self.now))
   }
 
+  @Test("A postponed job waits for its time, with the error, which the next claim clears")
+  func postpone() async throws {
+    let subject = try Subject()
+    let job = try await subject.add()
+    let claim = try #require(try subject.claim(at: 2_000_000))
+    let due = Timestamp(milliseconds: 2_500_000)
+    #expect(try subject.jobs.postpone(claim.lease, until: due, because: Self.problem))
+    #expect(try subject.jobs.postpone(claim.lease, until: due, because: Self.problem) == false)
+    let waiting = try #require(try await subject.jobs.job(job.id))
+    #expect(waiting.status == .queued)
+    #expect(waiting.attempt == 1)
+    #expect(waiting.error == Self.problem)
+    #expect(waiting.notBefore == due)
+    #expect(try subject.claim(at: 2_499_999) == nil)
+    let again = try #require(try subject.claim(at: 2_500_000))
+    #expect(again.job.attempt == 2)
+    #expect(again.job.error == nil)
+    #expect(again.job.notBefore == nil)
+    #expect(again.lease.fence > claim.lease.fence)
+  }
+
   @Test("A failed job keeps its problem")
   func fail() async throws {
     let subject = try Subject()
@@ -268,6 +289,100 @@ struct JobStoreConformance {
     }
     #expect(try await subject.jobs.jobs(matching: JobFilter(), after: nil, limit: 10).isEmpty)
     #expect(try subject.uploads.uploads().isEmpty)
+  }
+
+  @Test("A key gives its job again, refuses another content, and goes with its job")
+  func keys() async throws {
+    let subject = try Subject()
+    func insert(_ digest: String) async throws -> (Job, Insertion) {
+      let time = Timestamp(milliseconds: 1_000_000)
+      let job = Job(
+        id: .generate(at: time), command: .convert, model: "gpt2", sourceFormat: "hf", targetFormat: "cs-1.8",
+        config: .inline("{}", FileName("config.json")!), checkpoint: [], options: ConversionOptions(), createdAt: time)
+      let key = IdempotencyKey(key: "k", digest: digest)
+      return (job, try await subject.jobs.insert(job, bringing: [upload()], key: key, reuse: nil))
+    }
+    let (job, first) = try await insert("a")
+    #expect(first == .added(job))
+    #expect(try await insert("a").1 == .repeated(job))
+    await #expect(throws: JobStoreError.keyTaken) { _ = try await insert("b") }
+    #expect(try await subject.jobs.jobs(matching: JobFilter(), after: nil, limit: 9).count == 1)
+    #expect(try subject.uploads.uploads().count == 1, "what came again is not added")
+    _ = try await subject.jobs.cancel(job.id, at: Self.now)
+    _ = try await subject.jobs.delete(job.id)
+    let (other, again) = try await insert("b")
+    #expect(again == .added(other))
+  }
+
+  @Test("An equal job has succeeded at once if its outputs can be had, and is queued if not")
+  func reuse() async throws {
+    let subject = try Subject()
+    func insert(_ index: Int, _ fingerprint: String?, sharing isShared: Bool) async throws -> Job {
+      let time = Timestamp(milliseconds: 1_000_000 + index)
+      var job = Job(
+        id: .generate(at: time), command: .convert, model: "gpt2", sourceFormat: "hf", targetFormat: "cs-1.8",
+        config: .inline("{}", FileName("config.json")!), checkpoint: [], options: ConversionOptions(), createdAt: time)
+      job.fingerprint = fingerprint
+      guard
+        case .added(let added) = try await subject.jobs.insert(
+          job, bringing: [], key: nil, reuse: { _ in isShared })
+      else { throw JobStoreError.keyTaken }
+      #expect(added.id == job.id)
+      return added
+    }
+    let first = try await insert(0, "f", sharing: true)
+    #expect(first.status == .queued, "there is nothing to reuse yet")
+    #expect(try await insert(1, "f", sharing: true).status == .queued, "a queued job has no outputs")
+    let lease = try #require(try subject.claim()).lease
+    #expect(try subject.jobs.complete(lease, with: Self.result, at: Self.now) {})
+
+    let reused = try await insert(2, "f", sharing: true)
+    #expect(reused.status == .succeeded)
+    #expect(reused.isReused)
+    #expect(reused.outputs == Self.result.outputs)
+    #expect(reused.warnings == Self.result.warnings)
+    #expect(reused.finishedAt == reused.createdAt)
+    #expect(try subject.jobs.succeededJobs() == [first.id, reused.id])
+    #expect(try await insert(3, "f", sharing: false).status == .queued)
+    #expect(try await insert(4, "g", sharing: true).status == .queued)
+    #expect(try await insert(5, nil, sharing: true).status == .queued)
+  }
+
+  @Test("Only jobs that ended before the moment and are not pinned expire")
+  func expiry() async throws {
+    let subject = try Subject()
+    let job = try await subject.add(0)
+    let queued = try await subject.add(1)
+    _ = try await subject.jobs.cancel(job.id, at: Self.now)
+    let later = Timestamp(milliseconds: Self.now.milliseconds + 1)
+    #expect(try subject.jobs.expired(endedBefore: Self.now).isEmpty)
+    #expect(try subject.jobs.expired(endedBefore: later) == [job.id])
+    #expect(try await subject.jobs.pin(job.id, true)?.isPinned == true)
+    #expect(try subject.jobs.expired(endedBefore: later).isEmpty)
+    #expect(try subject.jobs.delete(job.id, endedBefore: later) == nil, "it was pinned meanwhile")
+    #expect(try await subject.jobs.pin(job.id, false)?.isPinned == false)
+    #expect(try subject.jobs.delete(queued.id, endedBefore: .init(milliseconds: .max)) == nil)
+    #expect(try subject.jobs.delete(job.id, endedBefore: later) == [])
+    #expect(try await subject.jobs.job(job.id) == nil)
+    #expect(try await subject.jobs.pin(job.id, true) == nil)
+  }
+
+  @Test("The load counts queued and running jobs by model, and knows the oldest that waits")
+  func load() async throws {
+    let subject = try Subject()
+    #expect(try await subject.jobs.load() == JobLoad(active: [], oldestQueued: nil))
+    for index in 0..<3 { try await subject.add(index) }
+    try await subject.add(3, model: "gptj")
+    _ = try subject.claim()
+    let load = try await subject.jobs.load()
+    #expect(
+      Set(load.active) == [
+        .init(status: .running, model: "gpt2", count: 1), .init(status: .queued, model: "gpt2", count: 2),
+        .init(status: .queued, model: "gptj", count: 1),
+      ])
+    #expect(load.oldestQueued == Timestamp(milliseconds: 1_000_001))
+    try await subject.jobs.probe(at: Self.now)
+    try await subject.jobs.probe(at: Self.now)
   }
 
   @Test("Pages run from new to old, without gaps or repetitions, under every filter")

@@ -1,0 +1,73 @@
+import Core
+import NIOPosix
+import Synchronization
+
+/// Whether the service can do its work now: what an orchestrator asks before it sends requests.
+///
+/// A check commits to the database, so its result is kept for a second: asking often costs nothing.
+final class Readiness: Sendable {
+  /// One check as clients see it.
+  struct Check: Codable, Sendable, Hashable {
+    let name: String
+    let ok: Bool
+    /// What is wrong, safe to show; empty when nothing is.
+    let detail: String
+  }
+
+  private let store: any JobStore
+  private let vitals: WorkerVitals
+  private let signal: WorkSignal
+  private let space: FreeSpace
+  private let workers: Int
+  private let lease: Duration
+  private let last = Mutex<(at: ContinuousClock.Instant, checks: [Check])?>(nil)
+
+  init(
+    store: any JobStore, vitals: WorkerVitals, signal: WorkSignal, space: FreeSpace, workers: Int, lease: Duration
+  ) {
+    self.store = store
+    self.vitals = vitals
+    self.signal = signal
+    self.space = space
+    self.workers = workers
+    self.lease = lease
+  }
+
+  /// All checks, at most a second old.
+  func checks() async -> [Check] {
+    if let last = last.withLock({ $0 }), ContinuousClock.now - last.at < .seconds(1) { return last.checks }
+    let checks = [await database(), workerThreads(), await disk()]
+    last.withLock { $0 = (.now, checks) }
+    return checks
+  }
+
+  private func database() async -> Check {
+    do {
+      try await store.probe(at: .now)
+      return Check(name: "database", ok: true, detail: "")
+    } catch {
+      return Check(name: "database", ok: false, detail: "the database takes no writes")
+    }
+  }
+
+  private func workerThreads() -> Check {
+    if signal.hasStopped { return Check(name: "workers", ok: false, detail: "the service stops") }
+    let alive = vitals.alive
+    guard alive == workers else {
+      return Check(name: "workers", ok: false, detail: "\(alive) of \(workers) workers live")
+    }
+    guard let age = vitals.sinceLeasesKept, age < lease else {
+      return Check(name: "workers", ok: false, detail: "leases are not extended")
+    }
+    return Check(name: "workers", ok: true, detail: "")
+  }
+
+  private func disk() async -> Check {
+    let space = space
+    let available = try? await NIOThreadPool.singleton.runIfActive { try space.available() }
+    guard let available else { return Check(name: "disk", ok: false, detail: "free space cannot be read") }
+    let isEnough = available >= space.floor
+    return Check(
+      name: "disk", ok: isEnough, detail: isEnough ? "" : "\(available) bytes are free; the floor is \(space.floor)")
+  }
+}

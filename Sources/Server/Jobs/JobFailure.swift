@@ -1,0 +1,35 @@
+import Core
+
+/// Why an attempt failed, and whether another may succeed.
+struct JobFailure: Error {
+  let error: ConversionError
+  /// The fault is of the moment: a full disk, a network that is down. Faults of the input never pass.
+  let mayPass: Bool
+
+  init(_ error: ConversionError) {
+    self.error = error
+    mayPass = error.kind == .diskFull
+  }
+
+  init(_ failure: TransferFailure) {
+    error = failure.error
+    mayPass = failure.mayPass || failure.error.kind == .diskFull
+  }
+}
+
+/// When a job is run again after a fault that may pass.
+struct RetryPolicy: Sendable {
+  /// How often at most.
+  var retries = 4
+  /// Before the second attempt; doubled for each further one.
+  var delay: Duration = .seconds(30)
+
+  /// The longest pause.
+  static let longest: Duration = .seconds(900)
+
+  /// The pause after attempt number `attempt` failed; nil when there shall be no other.
+  func pause(after attempt: Int) -> Duration? {
+    guard (1...max(retries, 1)).contains(attempt), retries > 0 else { return nil }
+    return min(delay * (1 << min(attempt - 1, 20)), Self.longest)
+  }
+}

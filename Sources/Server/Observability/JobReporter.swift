@@ -1,0 +1,30 @@
+import Core
+
+/// Counts what becomes of jobs.
+struct JobReporter: Sendable {
+  let metrics: Metrics
+  let models: ModelDirectory
+
+  /// A job came to its end. `time` is that of the attempt which ended it, nil when it never ran.
+  func ended(_ job: Job, as status: JobStatus, after time: Duration?) {
+    metrics.add(.jobsEnded, [status.rawValue, models.label(of: job.model)])
+    if let time { metrics.observe(.jobSeconds, [job.command.rawValue, status.rawValue], time) }
+  }
+
+  /// An attempt failed, whether or not there will be another.
+  func failed(_ code: ProblemCode) { metrics.add(.jobErrors, [code.rawValue]) }
+
+  /// A lease ran out, and its job was put back or given up.
+  func lostLease() { metrics.add(.leasesLost) }
+
+  /// Files came in, were made or went out.
+  func moved(_ bytes: Int, _ direction: Direction) { metrics.add(.bytes, [direction.rawValue], by: bytes) }
+
+  /// Where bytes of files went.
+  enum Direction: String, Sendable {
+    case uploaded
+    case fetched
+    case converted
+    case downloaded
+  }
+}

@@ -1,0 +1,40 @@
+import Core
+import Foundation
+import HTTPTypes
+import NIOPosix
+import SystemPackage
+
+/// How much the disk of the data folder can still take.
+struct FreeSpace: Sendable {
+  /// Any path on that disk.
+  let path: FilePath
+  /// Bytes that stay free whatever is asked: room for the database, logs and other tenants.
+  let floor: Int
+
+  /// Bytes that an unprivileged process can still write. Throws `Errno`.
+  func available() throws(Errno) -> Int {
+    var status = statvfs()
+    guard statvfs(path.string, &status) == 0 else { throw Errno(rawValue: errno) }
+    let (bytes, isTooMuch) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+    return isTooMuch ? .max : Int(clamping: bytes)
+  }
+
+  /// `require`, off the cooperative pool.
+  func check(_ bytes: Int, for what: String) async throws {
+    try await NIOThreadPool.singleton.runIfActive { try require(bytes, for: what) }
+  }
+
+  /// Throws `Problem` 507 with `Retry-After` when `bytes` more would leave less than the floor.
+  ///
+  /// Nothing is reserved: it keeps a disk that is nearly full from filling up, and a job that finds it full later is
+  /// tried again.
+  func require(_ bytes: Int, for what: String) throws {
+    let available = try available()
+    guard available < floor || available - floor < bytes else { return }
+    throw Problem(
+      .init(code: 507, reasonPhrase: "Insufficient Storage"), ProblemCode(.diskFull),
+      "\(what) needs \(bytes) bytes; \(max(0, available - floor)) are left above the floor of \(floor); delete jobs or "
+        + "uploads, or try again later",
+      headers: [.retryAfter: "60"])
+  }
+}

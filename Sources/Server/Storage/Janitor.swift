@@ -1,0 +1,75 @@
+import Logging
+import NIOPosix
+import ServiceLifecycle
+
+/// How long the service keeps what nobody asked it to keep.
+struct Retention: Sendable {
+  /// Of an upload, counted from its arrival and from the end of the last job that used it; nil for ever.
+  var inputs: Duration? = .seconds(24 * 3600)
+  /// Of an ended job with its outputs, counted from its end; nil for ever.
+  var outputs: Duration? = .seconds(7 * 24 * 3600)
+}
+
+/// Removes jobs and uploads whose time is over. It has no other duty.
+///
+/// What a queued or running job uses, and jobs that are pinned, stay. Every record is checked again in the transaction
+/// that removes it, and files go after their record: a crash in between leaves a folder without a record, which the next
+/// start sweeps.
+struct Janitor: Service {
+  let jobs: any JobStore
+  let uploads: any UploadStore
+  let data: DataFolder
+  let retention: Retention
+  let logger: Logger
+
+  /// Pause between two rounds.
+  private static let interval: Duration = .seconds(600)
+
+  /// What one round found.
+  struct Round: Sendable, Hashable {
+    var jobs: [Identifier] = []
+    var uploads: [Identifier] = []
+  }
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown {
+      while !Task.isCancelled {
+        do {
+          try await NIOThreadPool.singleton.runIfActive { _ = try collect(at: .now) }
+        } catch {
+          logger.error("expired files not removed", metadata: ["cause": "\(error)"])
+        }
+        try? await Task.sleep(for: Self.interval)
+      }
+    }
+  }
+
+  /// One round. Blocks. With `isDryRun` it only looks. Throws a database error.
+  func collect(at now: Timestamp, isDryRun: Bool = false) throws -> Round {
+    var round = Round()
+    if let time = retention.outputs {
+      let moment = now.advanced(by: .zero - time)
+      for id in try jobs.expired(endedBefore: moment) {
+        if !isDryRun {
+          guard let brought = try jobs.delete(id, endedBefore: moment) else { continue }
+          data.removeOutputs(of: id)
+          for upload in brought { data.removeUpload(upload) }
+          logger.info("job expired", metadata: ["job": "\(id)"])
+        }
+        round.jobs.append(id)
+      }
+    }
+    if let time = retention.inputs {
+      let moment = now.advanced(by: .zero - time)
+      for id in try uploads.expired(unusedSince: moment) {
+        if !isDryRun {
+          guard try uploads.delete(id, unusedSince: moment) else { continue }
+          data.removeUpload(id)
+          logger.info("upload expired", metadata: ["upload": "\(id)"])
+        }
+        round.uploads.append(id)
+      }
+    }
+    return round
+  }
+}

@@ -1,0 +1,89 @@
+import HTTPTypes
+import HummingbirdTesting
+import NIOCore
+import SystemPackage
+import Testing
+
+@testable import Server
+
+@Suite("Readiness")
+struct ReadinessTests {
+  private func checks(_ answer: Client.Answer) -> [String: Bool] {
+    let list = answer.json["checks"] as? [[String: Any]] ?? []
+    return Dictionary(
+      uniqueKeysWithValues: list.compactMap { check in
+        (check["name"] as? String).flatMap { name in (check["ok"] as? Bool).map { (name, $0) } }
+      })
+  }
+
+  /// The answer of 503 is no problem document: it has the checks.
+  private func ask(_ client: Client) async throws -> TestResponse {
+    try await client.base.executeRequest(uri: "/readyz", method: .get, headers: [:], body: nil)
+  }
+
+  @Test("Ready when database, workers and disk are")
+  func ready() async throws {
+    try await ServiceHarness().test { client async throws in
+      let isReady = try await eventually { try await ask(client).status == .ok }
+      #expect(isReady)
+      let answer = try await client.send(.get, "/readyz")
+      #expect(answer["status"] == "ready")
+      #expect(checks(answer) == ["database": true, "workers": true, "disk": true])
+    }
+  }
+
+  @Test("A disk under its floor is not ready, and takes neither uploads nor jobs: 507 with Retry-After")
+  func disk() async throws {
+    let harness = try ServiceHarness { $0.diskFloor = .max }
+    try await harness.test { client async throws in
+      let answer = try await ask(client)
+      #expect(answer.status == .serviceUnavailable)
+      #expect(String(buffer: answer.body).contains("the floor is"))
+      let upload = try await client.send(.put, "/v1/uploads/x", body: "x")
+      let job = try await client.submit(#"{"model":"quick"}"#)
+      for refusal in [upload, job] {
+        #expect(refusal.status.code == 507)
+        #expect(refusal["code"] == "disk_full")
+        #expect(refusal.headers[.retryAfter] == "60")
+      }
+      #expect(try await client.send(.get, "/healthz").status == .ok)
+    }
+    #expect(try harness.files("incoming").isEmpty)
+  }
+
+  @Test("Space is counted above the floor, without overflow")
+  func space() throws {
+    let folder = try TemporaryFolder()
+    let available = try FreeSpace(path: folder.path, floor: 0).available()
+    #expect(available > 0)
+    try FreeSpace(path: folder.path, floor: 0).require(available / 2, for: "x")
+    #expect(throws: Problem.self) { try FreeSpace(path: folder.path, floor: 0).require(.max, for: "x") }
+    #expect(throws: Problem.self) { try FreeSpace(path: folder.path, floor: .max).require(.max, for: "x") }
+    #expect(throws: Problem.self) {
+      try FreeSpace(path: folder.path, floor: available / 2).require(available, for: "x")
+    }
+  }
+
+  @Test("Not ready without its workers, and none once the service stops")
+  func workers() async throws {
+    let folder = try TemporaryFolder()
+    let store = SQLiteJobStore(database: try Database(path: folder.path.appending("x.sqlite").string))
+    let (vitals, signal) = (WorkerVitals(), WorkSignal())
+    func detail() async -> String? {
+      await Readiness(
+        store: store, vitals: vitals, signal: signal, space: FreeSpace(path: folder.path, floor: 0), workers: 2,
+        lease: .seconds(30)
+      ).checks().first { $0.name == "workers" }?.detail
+    }
+    vitals.begin()
+    #expect(await detail() == "1 of 2 workers live")
+    vitals.begin()
+    #expect(await detail() == "leases are not extended")
+    vitals.keptLeases()
+    #expect(await detail() == "")
+    vitals.end()
+    #expect(await detail() == "1 of 2 workers live")
+    signal.stop()
+    #expect(await detail() == "the service stops")
+  }
+}

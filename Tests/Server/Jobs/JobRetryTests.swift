@@ -1,0 +1,86 @@
+import Foundation
+import HTTPTypes
+import HummingbirdTesting
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Core
+@testable import Server
+
+@Suite("Another attempt")
+struct JobRetryTests {
+  @Test("Pauses double up to a bound, and end after the last retry")
+  func pauses() {
+    let policy = RetryPolicy(retries: 8, delay: .seconds(30))
+    #expect(
+      (1...9).map { policy.pause(after: $0).map { Int($0.seconds) } } == [30, 60, 120, 240, 480, 900, 900, 900, nil])
+    #expect(RetryPolicy(retries: 0, delay: .seconds(1)).pause(after: 1) == nil)
+    #expect(RetryPolicy(retries: 1000, delay: .seconds(1)).pause(after: 999) == RetryPolicy.longest)
+  }
+
+  @Test("Only a full disk and a download that may come back are worth another attempt")
+  func kinds() {
+    for kind in ErrorKind.allCases {
+      #expect(JobFailure(ConversionError(kind, "x")).mayPass == (kind == .diskFull), "\(kind)")
+    }
+    #expect(JobFailure(TransferFailure("x", mayPass: true)).mayPass)
+    #expect(!JobFailure(TransferFailure("x", mayPass: false)).mayPass)
+    #expect(JobFailure(TransferFailure(ConversionError(.diskFull, "x"))).mayPass)
+  }
+
+  @Test("A job that finds the disk full waits for another attempt and says so, and fails after the last")
+  func full() async throws {
+    let waiting = try ServiceHarness { $0.retry = RetryPolicy(retries: 1, delay: .seconds(900)) }
+    try await waiting.test { client async throws in
+      let url = try await client.start("full")
+      let reached = try await eventually { try await client.send(.get, url).json["not_before"] is String }
+      #expect(reached)
+      let job = try await client.send(.get, url)
+      #expect(job["status"] == "queued")
+      #expect(job.json["attempt"] as? Int == 1)
+      #expect((job.json["error"] as? [String: Any])?["code"] as? String == "disk_full")
+      let cancelled = try await client.send(.delete, url)
+      #expect(cancelled["status"] == "cancelled")
+      #expect(cancelled.json["error"] is NSNull)
+    }
+    let hasty = try ServiceHarness { $0.retry = RetryPolicy(retries: 2, delay: .milliseconds(10)) }
+    try await hasty.test { client async throws in
+      let job = try await client.wait(client.start("full"), for: "failed")
+      #expect(job.json["attempt"] as? Int == 3)
+      #expect((job.json["error"] as? [String: Any])?["code"] as? String == "disk_full")
+    }
+  }
+
+  @Test("A source that comes back is found by the next attempt; a fault of the input ends the job at once")
+  func network() async throws {
+    let count = Mutex(0)
+    let server = try LoopbackServer { target, send in
+      let isFirst = count.withLock {
+        $0 += 1
+        return $0 == 1
+      }
+      let status = target == "/gone" ? "404 Not Found" : isFirst ? "503 Service Unavailable" : "200 OK"
+      send(LoopbackServer.answer(status, "weights"))
+    }
+    defer { server.stop() }
+    let harness = try ServiceHarness {
+      $0.retry = RetryPolicy(retries: 2, delay: .milliseconds(10))
+      $0.fetchLimits.attempts = 1
+      $0.egress = (try? EgressPolicy(allowing: ["127.0.0.1"])) ?? $0.egress
+    }
+    try await harness.test { client async throws in
+      func start(_ path: String) async throws -> String {
+        let answer = try await client.submit(
+          #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"#
+            + #""checkpoint":{"url":"http://127.0.0.1:\#(server.port)\#(path)"}}"#)
+        return try #require(answer["url"])
+      }
+      let job = try await client.wait(start("/x"), for: "succeeded")
+      #expect(job.json["attempt"] as? Int == 2)
+      #expect(job.json["error"] is NSNull)
+      #expect(try await client.wait(start("/gone"), for: "failed").json["attempt"] as? Int == 1)
+      #expect(try await client.wait(client.start("broken"), for: "failed").json["attempt"] as? Int == 1)
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import Foundation
+import HTTPTypes
+import HummingbirdTesting
+import SystemPackage
+import Testing
+
+@testable import Server
+
+@Suite("Retention")
+struct JanitorTests {
+  private static let hour: Duration = .seconds(3600)
+
+  /// Ids of jobs or uploads at the end of URLs.
+  private func identifier(_ url: String) throws -> Identifier {
+    try #require(url.split(separator: "/").last.flatMap { Identifier(String($0)) })
+  }
+
+  @Test("Ended jobs go after their time with their outputs; pinned, queued and running ones stay")
+  func jobs() async throws {
+    let harness = try ServiceHarness { $0.workers = 2 }
+    try await harness.test { client async throws in
+      let old = try await client.start("quick")
+      let pinned = try await client.start("quick")
+      let failed = try await client.start("broken")
+      for url in [old, pinned] { try await client.wait(url, for: "succeeded") }
+      try await client.wait(failed, for: "failed")
+      let running = try await client.start("endless")
+      try await client.wait(running, for: "running")
+      #expect(try await client.send(.put, "\(pinned)/pin").json["pinned"] as? Bool == true)
+
+      let janitor = harness.app.janitor
+      #expect(try janitor.collect(at: .now.advanced(by: Self.hour * 167)).jobs.isEmpty)
+      let later = Timestamp.now.advanced(by: Self.hour * 169)
+      let expected = Set([try identifier(old), try identifier(failed)])
+      #expect(Set(try janitor.collect(at: later, isDryRun: true).jobs) == expected)
+      #expect(try await client.send(.get, old).status == .ok)
+      #expect(Set(try janitor.collect(at: later).jobs) == expected)
+      #expect(try janitor.collect(at: later).jobs.isEmpty)
+      #expect(try await client.send(.get, old).status == .notFound)
+      #expect(try harness.files("outputs") == [try identifier(pinned).description])
+      #expect(try await client.send(.get, running)["status"] == "running")
+
+      #expect(try await client.send(.delete, "\(pinned)/pin").json["pinned"] as? Bool == false)
+      #expect(try janitor.collect(at: later).jobs == [try identifier(pinned)])
+      #expect(try harness.files("outputs").isEmpty)
+      #expect(try await client.send(.put, "\(pinned)/pin").status == .notFound)
+      try await client.send(.delete, running)
+    }
+  }
+
+  @Test("An upload goes a day after its last use, never while a job needs it")
+  func uploads() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test { client async throws in
+      let unused = try await client.upload("a.bin", "a")
+      let needed = try await client.upload("b.bin", "b")
+      let job = try await client.submit(
+        #"{"model":"endless","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"#
+          + #""checkpoint":{"upload":"\#(needed)"}}"#)
+      let url = try #require(job["url"])
+      let janitor = harness.app.janitor
+      #expect(try janitor.collect(at: .now.advanced(by: Self.hour * 23)).uploads.isEmpty)
+      // Years later, but the job is still not ended.
+      let years = Timestamp.now.advanced(by: Self.hour * 24 * 1000)
+      #expect(try janitor.collect(at: years).uploads.map(\.description) == [unused])
+      #expect(try harness.files("uploads") == [needed])
+      try await client.send(.delete, url)
+      #expect(try janitor.collect(at: .now.advanced(by: Self.hour * 23)).uploads.isEmpty)
+      #expect(try janitor.collect(at: .now.advanced(by: Self.hour * 25)).uploads.map(\.description) == [needed])
+      #expect(try harness.files("uploads").isEmpty)
+      // The job outlives its input.
+      #expect(try await client.send(.get, url)["status"] == "cancelled")
+    }
+  }
+
+  @Test("Nothing expires when the time is for ever")
+  func never() async throws {
+    let harness = try ServiceHarness { $0.retention = Retention(inputs: nil, outputs: nil) }
+    try await harness.test { client async throws in
+      try await client.wait(client.start("quick"), for: "succeeded")
+      let round = try harness.app.janitor.collect(at: .now.advanced(by: Self.hour * 1_000_000))
+      #expect(round == Janitor.Round())
+    }
+  }
+
+  @Test("Settings: hours, 0 for ever")
+  func settings() throws {
+    let settings = try Settings(flags: ["keep-inputs": "0", "keep-outputs": "2"], environment: [:])
+    #expect(settings.retention.inputs == nil)
+    #expect(settings.retention.outputs == .seconds(7200))
+  }
+
+  @Test("A second process changes no schema")
+  func schema() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path.appending("x.sqlite").string
+    #expect(throws: Database.OtherSchema.self) { _ = try Database(path: path, migrates: false) }
+    _ = try Database(path: path)
+    _ = try Database(path: path, migrates: false)
+  }
+}
