@@ -6,12 +6,12 @@ PORT ?= 8080
 DATA ?= ./zooport-data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve build setup lint format bench clean
+.PHONY: help demo test serve build setup lint format bench interop-cerebras clean
 
 help: ## Show this text.
 	@echo "Zooport converts checkpoints between Hugging Face and Cerebras Model Zoo."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Install what is missing, start the service, convert a checkpoint over REST, show the result.
 	@scripts/demo.sh
@@ -38,6 +38,9 @@ bench: build ## Print the figures that README quotes (makes files of 1.5 GB in a
 	@scripts/setup.sh test
 	.venv/bin/python benchmarks/conversion.py
 	swift run -c release PlanningBenchmark
+
+interop-cerebras: build ## Compare with the real cstorch.load of cerebras_pytorch 2.10.0 (installs it into .venv-cerebras).
+	scripts/interop-cerebras.sh
 
 clean: ## Remove everything that these targets made, but not the data of `make serve`.
 	rm -rf .build .venv .demo
