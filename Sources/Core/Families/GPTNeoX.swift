@@ -1,3 +1,5 @@
+import OrderedCollections
+
 /// GPT-NeoX. Hugging Face on the left, Model Zoo on the right.
 ///
 /// Facts: Model Zoo Release 1.8.0 (`gpt_neox_hf_cs.py` of its checkpoint converters; the Model Zoo runs it as `GPTJModel`
@@ -10,6 +12,8 @@ extension Family {
         "gpt-neox", csClass: "GPTJModel (configured as neox)", oldest: Release(1, 7),
         bridge: GPTNeoX.bridge(hfClass: "GPTNeoXForCausalLM") {
           Rename("embed_out.{leaf}", "lm_head.{leaf}")
+          // The spelling of transformers 5.
+          Alias(.hf, "lm_head.{leaf}", for: "embed_out.{leaf}")
           Scope("gpt_neox", "") { GPTNeoX.body }
           Tie(
             .hf, "embed_out.weight", to: "gpt_neox.embed_in.weight", when: ConfigCondition(.hf, "tie_word_embeddings"))
@@ -121,8 +125,14 @@ enum GPTNeoX {
     Assume(.hf, "num_attention_heads", 64)
     Assume(.hf, "intermediate_size", 24576)
     Assume(.hf, "hidden_act", "gelu")
-    Assume(.hf, "rotary_pct", 0.25)
-    Assume(.hf, "rotary_emb_base", 10000)
+    // transformers 5 keeps both in one mapping.
+    Assume(.hf, "rotary_pct") { (config) throws(ConfigFailure) in
+      try ropeParameter("partial_rotary_factor", of: config) ?? 0.25
+    }
+    Assume(.hf, "rotary_emb_base") { (config) throws(ConfigFailure) in
+      try ropeParameter("rope_theta", of: config) ?? 10000
+    }
+    Ignore(.hf, "rope_parameters")
     Assume(.hf, "max_position_embeddings", 2048)
     Assume(.hf, "initializer_range", 0.02)
     Assume(.hf, "layer_norm_eps", 1e-5)
@@ -148,6 +158,15 @@ enum GPTNeoX {
       throw ConfigFailure("rotary_dim", "'rotary_dim' must be a number, not \(rows.pythonDescription).")
     }
     return .double(rows.double / Double(size))
+  }
+
+  /// A value of `rope_parameters`; nil where the config has none. Only the plain kind of rotary embedding has a counterpart.
+  private static func ropeParameter(_ key: String, of config: ConfigObject) throws(ConfigFailure) -> ConfigValue? {
+    guard case .object(let parameters)? = config["rope_parameters"] else { return nil }
+    if let kind = parameters["rope_type"], kind != "default" {
+      throw .unsupported("rope_parameters", kind, supported: ["default"])
+    }
+    return parameters[key]
   }
 
   private static func headSize(of config: ConfigObject, heads: String) throws(ConfigFailure) -> Int {

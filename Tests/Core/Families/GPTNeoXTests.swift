@@ -32,6 +32,12 @@ import Testing
     AcceptedKey(["tie_word_embeddings": true], ["share_embedding_weights": true]),
     AcceptedKey(["use_parallel_residual": true, "rotary_emb_base": 10000.0], ["use_parallel_residual": nil]),
     AcceptedKey(["scale_attn_weights": true], ["attention_type": "scaled_dot_product"]),
+    AcceptedKey(
+      [
+        "hidden_size": 16, "num_attention_heads": 2,
+        "rope_parameters": .object(["rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5]),
+      ],
+      ["rotary_dim": 4, "rope_parameters": nil]),
   ])
   func convertsToModelZoo(_ accepted: AcceptedKey) throws {
     Self.configs.check(try Self.configs.cs(accepted.source), accepted)
@@ -40,7 +46,7 @@ import Testing
   @Test(arguments: [
     RefusedKey("rotary", true), RefusedKey("rotary_emb_base", 20000), RefusedKey("use_parallel_residual", false),
     RefusedKey("scale_attn_weights", false), RefusedKey("rotary_pct", "all"), RefusedKey("rotary_pct", 1e300),
-    RefusedKey("num_attention_heads", 0),
+    RefusedKey("num_attention_heads", 0), RefusedKey("rope_parameters", .object(["rope_type": "linear"])),
     // Keys that only the Model Zoo has.
     RefusedKey("embedding_dropout_rate", 0.0), RefusedKey("attention_dropout_rate", 0.0),
     RefusedKey("residual_dropout_rate", 0.0), RefusedKey("use_untied_layer_norm", true),
