@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 
 packages=(libcurl4-openssl-dev libsqlite3-dev libisal-dev liblz4-dev zlib1g-dev pkg-config curl ca-certificates)
-if [ "${1:-build}" = test ]; then packages+=(python3 python3-venv); fi
+if [ "${1:-build}" = test ]; then packages+=(python3 python3-venv unzip hdf5-tools); fi
 
 missing=()
 for package in "${packages[@]}"; do

@@ -137,13 +137,14 @@ public enum Conversion {
         publication.add(try stage(report, .json, at: outputs.report))
       }
       monitor.report(ConversionProgress(phase: .publishing))
-      try publication.publish()
+      try publication.publish(durably: request.options.durable)
       return ConversionResult(
         checkpoint: nil, config: outputs.config, files: publication.paths, warnings: plan.warnings)
     }
 
     let input = try CheckpointInput(
       paths: request.checkpoint, cacheBytes: Executor.Budget(request.options).cacheBytes)
+    options.containerIsFlat = input.source.kind == .safetensors
     let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
     var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
     plan.warnings.insert(contentsOf: findings, at: 0)
@@ -200,7 +201,7 @@ public enum Conversion {
         tensors: try ConversionReport.tensors(plan, files.trees, layout, sinks), warnings: warnings)
       publication.add(try stage(report, .json, at: outputs.report))
     }
-    try publication.publish()
+    try publication.publish(durably: request.options.durable)
     return ConversionResult(
       checkpoint: outputs.checkpoint, config: outputs.config, files: publication.paths, warnings: warnings)
   }

@@ -1,6 +1,6 @@
 /// The options that the command line and the `options` of a job share.
 ///
-/// Encoded, it is the `options` object of a job without what the operator decides: budget, threads and report.
+/// Encoded, it is the `options` object of a job without what the operator decides: budget, threads, durability and report.
 public struct ConversionOptions: Sendable, Hashable {
   /// Leave keys out that no rule matches, instead of failing.
   public var dropUnmatchedKeys = false
@@ -18,6 +18,8 @@ public struct ConversionOptions: Sendable, Hashable {
   public var memoryBudget = 256 << 20
   /// Threads that compute and write.
   public var threads = 2
+  /// Wait until the outputs are on the disk, so that they outlive a power failure from the moment they have their names.
+  public var durable = true
 
   /// The defaults.
   public init() {}

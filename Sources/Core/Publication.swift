@@ -11,12 +11,12 @@ struct Publication {
 
   /// Gives every file its name, in the order in which they were added.
   ///
-  /// All content is on the disk before the first name appears. Throws `.outputFailed` or `.diskFull`; names that were
-  /// given by then are taken away again.
-  func publish() throws(ConversionError) {
-    for file in files { try file.synchronize() }
+  /// `durably`, all content is on the disk before the first name appears, and the names are when this returns. Throws `.outputFailed` or `.diskFull`; names that were
+  /// given by then are taken away again, and files that they had replaced come back.
+  func publish(durably: Bool) throws(ConversionError) {
+    if durably { for file in files { try file.synchronize() } }
     for (position, file) in files.enumerated() {
-      do throws(ConversionError) { try file.publish() } catch {
+      do throws(ConversionError) { try file.publish(durably: durably) } catch {
         for published in files[..<position] { published.withdraw() }
         throw error
       }

@@ -16,6 +16,8 @@ public final class StagedFile: Sendable {
   public let path: String
   /// Where it is until then.
   let stagedPath: String
+  /// A second name for the file that stood at `path`, while it may have to come back.
+  private var replacedPath: String { stagedPath + ".replaced" }
   /// The descriptor, for calls such as `copy_file_range`. Do not close it.
   let descriptor: FileDescriptor
 
@@ -42,6 +44,7 @@ public final class StagedFile: Sendable {
     try? descriptor.close()
     // After publish the name is gone and this fails, which is what is wanted.
     unlink(stagedPath)
+    unlink(replacedPath)
   }
 
   /// Writes the whole buffer at an absolute offset.
@@ -78,10 +81,14 @@ public final class StagedFile: Sendable {
     guard fsync(descriptor.rawValue) == 0 else { throw writeError(Errno(rawValue: errno)) }
   }
 
-  /// Syncs the content, gives the file its final name and syncs the folder. An existing file is replaced.
-  public func publish() throws(ConversionError) {
-    try synchronize()
+  /// Gives the file its final name; `durably`, content and name are on the disk when this returns. An existing file is
+  /// replaced, and can come back by `withdraw` as long as this object lives.
+  public func publish(durably: Bool = true) throws(ConversionError) {
+    if durably { try synchronize() }
+    // Fails where nothing stands at the path, or where the file system knows one name for a file only.
+    link(path, replacedPath)
     guard rename(stagedPath, path) == 0 else { throw writeError(Errno(rawValue: errno)) }
+    guard durably else { return }
     let folder = FilePath(path).removingLastComponent()
     let folderPath = folder.isEmpty ? FilePath(".") : folder
     if let handle = try? FileDescriptor.open(folderPath, .readOnly, options: [.directory, .closeOnExec]) {
@@ -90,8 +97,11 @@ public final class StagedFile: Sendable {
     }
   }
 
-  /// Removes the published file again, because something that belongs to it could not be published.
-  func withdraw() { unlink(path) }
+  /// Takes the published file away again, because something that belongs to it could not be published. A file that it
+  /// had replaced is back under its name.
+  func withdraw() {
+    if rename(replacedPath, path) != 0 { unlink(path) }
+  }
 
   private func writeError(_ error: any Error) -> ConversionError {
     if let code = error as? Errno, code == .noSpace || code == .diskQuotaExceeded {

@@ -56,24 +56,48 @@ struct Executor {
   /// Bytes per piece of a copy inside the kernel: large enough to cost few calls, small enough to stop soon.
   static let copyPiece = 64 << 20
 
-  /// A piece of work: a byte range of one storage.
+  /// A piece of work.
   private struct Piece: Sendable {
+    enum Work: Sendable {
+      /// Bytes that go over as they are.
+      case copy
+      /// Elements that are computed.
+      case compute(TileEvaluator.Box)
+      /// Bytes of a source's storage that are compared with its checksum, not written.
+      case check(StorageID)
+    }
+
     let job: Int
     let start: Int
     let count: Int
-    let box: TileEvaluator.Box?
+    let work: Work
   }
 
-  /// Fills all storages and finishes the sinks, which are of one type. Throws what reading and writing throw, or `.cancelled`.
+  /// All pieces in file order, and which of them make up what.
+  private struct Pieces {
+    var all: [Piece] = []
+    /// The pieces that write each job's storage.
+    var writes: [Range<Int>] = []
+    /// The pieces that check each storage of the source that states a checksum and is used.
+    var checks: [(storage: StorageID, pieces: Range<Int>)] = []
+    /// The pieces that read the whole of a storage that states a checksum, in one go: the sum is taken on the way.
+    var readWhole: [Int: StorageID] = [:]
+  }
+
+  /// Fills all storages and finishes the sinks, which are of one type. Throws what reading and writing throw,
+  /// `.unreadableInput` when a storage does not match the checksum that the source states, or `.cancelled`.
+  ///
+  /// A storage is checked while it is read for a tensor, or else right after it was used, while the kernel still has it
+  /// in memory: the disk is read once.
   ///
   /// Returns for each job how many finite values became infinite in a smaller precision.
   @discardableResult
   func run(_ jobs: [Job], into sinks: [any TensorSink]) throws(ConversionError) -> [Int] {
-    let (pieces, firsts) = divide(jobs)
+    let division = divide(jobs)
+    let pieces = division.all
     let progress = Progress(
       jobs: jobs, pieces: pieces.map(\.job), bytesTotal: jobs.reduce(0) { $0 + $1.tensor.byteCount }, monitor: monitor)
-    let needsChecksums = sinks.contains(where: \.needsChecksums)
-    let checksums = Mutex([UInt32](repeating: 0, count: needsChecksums ? pieces.count : 0))
+    let checksums = Mutex([UInt32](repeating: 0, count: pieces.count))
     let overflows = Mutex([Int](repeating: 0, count: jobs.count))
     let next = Atomic<Int>(0)
     let failure = Mutex<ConversionError?>(nil)
@@ -89,11 +113,20 @@ struct Executor {
           if monitor.isCancelled { throw ConversionError(.cancelled, "The conversion was cancelled.") }
           let piece = pieces[index]
           let job = jobs[piece.job]
-          let checksum = try fill(piece, job, sinks[job.sink], evaluator, tile)
-          if needsChecksums { checksums.withLock { $0[index] = checksum } }
+          let checksum = try perform(piece, job, sinks[job.sink], evaluator, tile)
+          checksums.withLock { $0[index] = checksum }
+          if case .compute = piece.work, let storage = division.readWhole[index] {
+            guard try evaluator.takeChecksum(of: storage) == source.storages[storage.index].crc32 else {
+              throw damaged(storage, usedBy: job)
+            }
+          }
           let infinite = evaluator.takeOverflows()
           if infinite > 0 { overflows.withLock { $0[piece.job] += infinite } }
-          progress.completed(piece.job, bytes: piece.count)
+          if case .check = piece.work {
+            progress.completed(piece.job, bytes: 0)
+          } else {
+            progress.completed(piece.job, bytes: piece.count)
+          }
         } catch {
           failure.withLock { if $0 == nil { $0 = error } }
           return
@@ -102,41 +135,74 @@ struct Executor {
     }
 
     if let error = failure.withLock({ $0 }) { throw error }
+    let parts = checksums.withLock { $0 }
+    func combined(_ range: Range<Int>) -> UInt32 {
+      range.reduce(0) { Checksum.combine($0, parts[$1], secondLength: pieces[$1].count) }
+    }
+    for (storage, range) in division.checks where combined(range) != source.storages[storage.index].crc32 {
+      throw damaged(storage, usedBy: jobs[pieces[range.lowerBound].job])
+    }
     var storageChecksums = sinks.map { [UInt32](repeating: 0, count: $0.needsChecksums ? $0.offsets.count : 0) }
-    if needsChecksums {
-      let parts = checksums.withLock { $0 }
-      for (job, (first, end)) in zip(jobs, zip(firsts, firsts.dropFirst() + [pieces.count])) {
-        storageChecksums[job.sink][job.storage] = (first..<end).reduce(0) {
-          Checksum.combine($0, parts[$1], secondLength: pieces[$1].count)
-        }
-      }
+    for (job, range) in zip(jobs, division.writes) where sinks[job.sink].needsChecksums {
+      storageChecksums[job.sink][job.storage] = combined(range)
     }
     for (sink, checksums) in zip(sinks, storageChecksums) { try sink.finish(checksums: checksums) }
     return overflows.withLock { $0 }
   }
 
-  /// All pieces in file order, and the position of the first piece of each job.
-  private func divide(_ jobs: [Job]) -> (pieces: [Piece], firsts: [Int]) {
-    var pieces: [Piece] = []
-    var firsts: [Int] = []
+  private func damaged(_ storage: StorageID, usedBy job: Job) -> ConversionError {
+    let path = source.storages[storage.index].extent?.file.path ?? "The checkpoint"
+    return ConversionError(
+      .unreadableInput,
+      "\(path): the bytes that '\(job.key)' is made from do not match their checksum; fetch the file again")
+  }
+
+  private func divide(_ jobs: [Job]) -> Pieces {
+    var pieces = Pieces()
+    var checked: Set<StorageID> = []
     for (index, job) in jobs.enumerated() {
-      firsts.append(pieces.count)
+      let first = pieces.all.count
       let total = job.tensor.byteCount
       if extent(of: job) != nil {
         for start in stride(from: 0, to: total, by: Self.copyPiece) {
-          pieces.append(Piece(job: index, start: start, count: min(Self.copyPiece, total - start), box: nil))
+          pieces.all.append(Piece(job: index, start: start, count: min(Self.copyPiece, total - start), work: .copy))
         }
       } else {
         let size = job.tensor.dtype.size
         var start = 0
         Tiling.forEachTile(of: job.tensor.shape, elements: max(budget.tileBytes / size, 1)) { box in
           let count = box.count.reduce(size, *)
-          pieces.append(Piece(job: index, start: start, count: count, box: box))
+          pieces.all.append(Piece(job: index, start: start, count: count, work: .compute(box)))
           start += count
         }
       }
+      pieces.writes.append(first..<pieces.all.count)
+      job.lowered.forEachStorage { storage in
+        guard source.storages[storage.index].crc32 != nil, checked.insert(storage).inserted else { return }
+        if let piece = wholeRead(job, pieces.all, pieces.writes[index]) {
+          pieces.readWhole[piece] = storage
+          return
+        }
+        let first = pieces.all.count
+        let total = source.storages[storage.index].byteCount
+        for start in stride(from: 0, to: total, by: Self.copyPiece) {
+          let count = min(Self.copyPiece, total - start)
+          pieces.all.append(Piece(job: index, start: start, count: count, work: .check(storage)))
+        }
+        // An empty storage has nothing that could be damaged.
+        if total > 0 { pieces.checks.append((storage, first..<pieces.all.count)) }
+      }
     }
-    return (pieces, firsts)
+    return pieces
+  }
+
+  /// The one piece of a job that computes a tensor from every element of one storage, if there is such a piece.
+  private func wholeRead(_ job: Job, _ pieces: [Piece], _ range: Range<Int>) -> Int? {
+    guard range.count == 1, case .compute = pieces[range.lowerBound].work, case .view(let view) = job.lowered,
+      view.offset == 0, job.tensor.byteCount == source.storages[view.storage.index].byteCount,
+      zip(view.shape, view.strides).reduce(1, { $0 + ($1.0 - 1) * $1.1 }) * view.elementSize == job.tensor.byteCount
+    else { return nil }
+    return range.lowerBound
   }
 
   /// Where the bytes of a job already lie verbatim in a file.
@@ -148,23 +214,26 @@ struct Executor {
       file: extent.file, offset: extent.offset + view.offset * view.elementSize, length: job.tensor.byteCount)
   }
 
-  /// Writes one piece; returns its CRC-32 when the sink needs it.
-  private func fill(
+  /// Does one piece. Returns the CRC-32 of its bytes where somebody needs it.
+  private func perform(
     _ piece: Piece, _ job: Job, _ sink: any TensorSink, _ evaluator: TileEvaluator,
     _ tile: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) -> UInt32 {
     let target = sink.offsets[job.storage] + piece.start
-    guard let box = piece.box else {
+    switch piece.work {
+    case .check(let storage): return try evaluator.checksum(of: piece.start..<piece.start + piece.count, in: storage)
+    case .copy:
       guard let extent = extent(of: job) else { return 0 }
       return try copy(piece, job, extent, sink, target, tile)
+    case .compute(let box):
+      var checksum: UInt32 = 0
+      try evaluator.produce(job.lowered, box, tile: tile, elementSize: job.tensor.dtype.size) {
+        (bytes, position) throws(ConversionError) in
+        if sink.needsChecksums { checksum = Checksum.crc32(bytes, continuing: checksum) }
+        try sink.file.write(bytes, at: target + position)
+      }
+      return checksum
     }
-    var checksum: UInt32 = 0
-    try evaluator.produce(job.lowered, box, tile: tile, elementSize: job.tensor.dtype.size) {
-      (bytes, position) throws(ConversionError) in
-      if sink.needsChecksums { checksum = Checksum.crc32(bytes, continuing: checksum) }
-      try sink.file.write(bytes, at: target + position)
-    }
-    return checksum
   }
 
   private func copy(

@@ -74,6 +74,17 @@ indirect enum LoweredTensor: Sendable {
     }
   }
 
+  /// Calls `body` with the storage of every view, the same one perhaps several times.
+  func forEachStorage(_ body: (StorageID) -> Void) {
+    switch self {
+    case .view(let view): body(view.storage)
+    case .concatenate(let parts, _, _, _): for part in parts { part.forEachStorage(body) }
+    case .reshape(let operand, _), .permute(let operand, _), .slice(let operand, _, _, _), .map(let operand, _, _):
+      operand.forEachStorage(body)
+    case .generate: break
+    }
+  }
+
   private func permuted(_ axes: [Int]) -> LoweredTensor {
     switch self {
     case .view(var view):

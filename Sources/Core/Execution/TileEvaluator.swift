@@ -5,6 +5,8 @@ final class TileEvaluator {
   private let source: any TensorSource
   private var scratch: UnsafeMutableRawBufferPointer
   private var overflows = 0
+  /// The CRC-32 of the storage that was last read in one go, taken while its bytes were in the processor's cache.
+  private var sum: (storage: StorageID, value: UInt32)?
 
   /// An evaluator over a source. `scratchBytes` is at least 4096.
   init(source: any TensorSource, scratchBytes: Int) {
@@ -122,6 +124,38 @@ final class TileEvaluator {
       try emit(UnsafeRawBufferPointer(start: tile, count: part[position].count * rowBytes), start * rowBytes)
     }
     return true
+  }
+
+  /// Reads a whole storage; returns its CRC-32.
+  private func readAll(
+    of storage: StorageID, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(ConversionError) -> UInt32 {
+    var checksum: UInt32 = 0
+    for start in stride(from: 0, to: buffer.count, by: Self.hotBytes) {
+      let part = UnsafeMutableRawBufferPointer(rebasing: buffer[start..<min(start + Self.hotBytes, buffer.count)])
+      try source.read(storage, at: start, into: part)
+      checksum = Checksum.crc32(UnsafeRawBufferPointer(part), continuing: checksum)
+    }
+    return checksum
+  }
+
+  /// The CRC-32 of a range of a storage. Nothing but the scratch is used, and of it what the processor's cache holds.
+  func checksum(of range: Range<Int>, in storage: StorageID) throws(ConversionError) -> UInt32 {
+    var checksum: UInt32 = 0
+    let part = min(scratch.count, Self.hotBytes)
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: part) {
+      let bytes = UnsafeMutableRawBufferPointer(rebasing: scratch[..<min(part, range.upperBound - start)])
+      try source.read(storage, at: start, into: bytes)
+      checksum = Checksum.crc32(UnsafeRawBufferPointer(bytes), continuing: checksum)
+    }
+    return checksum
+  }
+
+  /// The CRC-32 of a whole storage: as it was when it was last read in one go, or else read again.
+  func takeChecksum(of storage: StorageID) throws(ConversionError) -> UInt32 {
+    defer { sum = nil }
+    if let sum, sum.storage == storage { return sum.value }
+    return try checksum(of: 0..<source.storages[storage.index].byteCount, in: storage)
   }
 
   /// Finite values that a cast has made infinite since this was last asked.
@@ -248,7 +282,13 @@ final class TileEvaluator {
   ) throws(ConversionError) {
     guard let axis = outer.first, let place = packed.first else {
       let range = position * size..<(position + span) * size
-      try source.read(storage, at: offset * size, into: UnsafeMutableRawBufferPointer(rebasing: scratch[range]))
+      let image = UnsafeMutableRawBufferPointer(rebasing: scratch[range])
+      let descriptor = source.storages[storage.index]
+      if offset == 0, image.count == descriptor.byteCount, descriptor.crc32 != nil {
+        sum = (storage, try readAll(of: storage, into: image))
+      } else {
+        try source.read(storage, at: offset * size, into: image)
+      }
       return
     }
     for index in 0..<axis.count {

@@ -10,6 +10,8 @@ public enum Planner {
     public var dropUnmatchedKeys = false
     /// Precision of the floating-point tensors of the state dict. Optimizer state keeps its own.
     public var precision = Precision.keep
+    /// The container cannot nest, as safetensors: a Model Zoo checkpoint in it is a bare state dict.
+    public var containerIsFlat = false
 
     /// The defaults.
     public init() {}
@@ -30,7 +32,8 @@ public enum Planner {
     config: ConfigObject, checkpoint: ObjectTree<TensorDescriptor>, along route: Route, options: Options = Options()
   ) throws(ConversionError) -> Plan {
     var outcome = try ConfigPlanner.convert(config, along: route)
-    var content = try CheckpointContent(checkpoint, format: route.source, bareAllowed: route.target.isCS)
+    var content = try CheckpointContent(
+      checkpoint, format: route.source, bareAllowed: route.target.isCS || options.containerIsFlat)
     if route.target == .hf, outcome.input["sparsity"]?.isTruthyInPython ?? false {
       // A sparse Model Zoo checkpoint marks pruned weights with NaN; Hugging Face knows dense weights only.
       content.stateDict.values = content.stateDict.values.mapValues { value in

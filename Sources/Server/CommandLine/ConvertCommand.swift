@@ -42,6 +42,9 @@ struct ConvertCommand: ParsableCommand {
   @Option(help: "Threads that compute and write.")
   var threads: Int = ConversionOptions().threads
 
+  @Flag(help: "Wait until the outputs are on the disk. Without it they are left to the kernel, as by cp.")
+  var fsync = false
+
   @Flag(help: "Show no progress bar. There is none unless standard error is a terminal.")
   var noProgressBar = false
 
@@ -59,6 +62,7 @@ struct ConvertCommand: ParsableCommand {
     options.dropUnmatchedKeys = dropUnmatchedKeys
     options.memoryBudget = memoryBudget.bytes
     options.threads = threads
+    options.durable = fsync
     let request = ConversionRequest(
       command: .convert, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
       config: config, checkpoint: checkpoint, outputDirectory: formats.outputDir, options: options)

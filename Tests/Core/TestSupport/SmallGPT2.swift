@@ -89,7 +89,7 @@ struct SmallGPT2 {
       monitor: UnattendedMonitor())
   }
 
-  /// Files of the output folder, those of its folders included.
+  /// Files of the output folder, those of its folders and hidden ones included.
   var outputs: [String] {
     (FileManager.default.subpaths(atPath: folder.file("out")) ?? []).sorted()
   }

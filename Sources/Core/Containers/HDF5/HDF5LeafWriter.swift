@@ -189,7 +189,7 @@ struct HDF5LeafWriter {
   }
 
   /// The number of an element type in the Cerebras runtime, `rtfx_dtypes`; nil for types that `cstorch.save` refuses.
-  private static func runtimeCode(_ dtype: DType) -> Int? {
+  static func runtimeCode(_ dtype: DType) -> Int? {
     switch dtype {
     case .bool: 1
     case .int16: 3
