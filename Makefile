@@ -4,9 +4,10 @@ export ZOOPORT_WARNINGS_AS_ERRORS := 1
 SHELL := /bin/bash
 PORT ?= 8080
 DATA ?= ./zooport-data
+SECONDS_EACH ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve build setup lint format bench interop-cerebras clean
+.PHONY: help demo test serve build setup lint format bench fuzz interop-cerebras clean
 
 help: ## Show this text.
 	@echo "Zooport converts checkpoints between Hugging Face and Cerebras Model Zoo."
@@ -39,8 +40,11 @@ bench: build ## Print the figures that README quotes (makes files of 1.5 GB in a
 	.venv/bin/python benchmarks/conversion.py
 	swift run -c release PlanningBenchmark
 
+fuzz: setup ## Fuzz every parser for SECONDS_EACH (600), with libFuzzer; TARGETS names some of them.
+	scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)
+
 interop-cerebras: build ## Compare with the real cstorch.load of cerebras_pytorch 2.10.0 (installs it into .venv-cerebras).
 	scripts/interop-cerebras.sh
 
 clean: ## Remove everything that these targets made, but not the data of `make serve`.
-	rm -rf .build .venv .demo
+	rm -rf .build .build-fuzz .venv .demo

@@ -4,6 +4,9 @@ import PackageDescription
 /// Set by the Makefile, so that a warning fails our own checks but never somebody's build with a newer compiler.
 let strict = Context.environment["ZOOPORT_WARNINGS_AS_ERRORS"] == "1"
 
+/// Set by scripts/fuzz.sh to the path of libFuzzer's archive: Core is then built to tell the fuzzer where it has been.
+let fuzzer = Context.environment["ZOOPORT_FUZZER"]
+
 let settings: [SwiftSetting] =
   [
     .swiftLanguageMode(.v6),
@@ -11,6 +14,9 @@ let settings: [SwiftSetting] =
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
   ] + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+/// Trapping arithmetic and preconditions stay on in release builds, so the fuzzer needs no other switch.
+let instrumented: [SwiftSetting] = fuzzer == nil ? [] : [.unsafeFlags(["-sanitize=fuzzer"])]
 
 let package = Package(
   name: "zooport",
@@ -49,7 +55,7 @@ let package = Package(
         .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "Yams", package: "Yams"),
       ],
-      swiftSettings: settings
+      swiftSettings: settings + instrumented
     ),
     .executableTarget(
       name: "Server",
@@ -104,6 +110,15 @@ let package = Package(
     ),
     .testTarget(
       name: "EndToEndTests", dependencies: ["Core", "TestSupport"], path: "Tests/EndToEnd", swiftSettings: settings),
+
+    // A fuzz target for each parser, with the inputs that are kept.
+    .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+    .executableTarget(
+      name: "Fuzz",
+      dependencies: ["CFuzzer", "Core"],
+      path: "Tests/Fuzz", exclude: ["CFuzzer", "Corpus"],
+      swiftSettings: settings + (fuzzer == nil ? [] : [.define("FUZZING")]),
+      linkerSettings: fuzzer.map { [.unsafeFlags([$0]), .linkedLibrary("stdc++")] } ?? []),
 
     // Programs that print the figures that the documents claim.
     .executableTarget(

@@ -29,8 +29,11 @@ done
 say "6. Interop: real transformers models there and back"
 "$ZOOPORT_PYTHON" -m pytest -q Tests/Interop
 
+say "7. Fuzzing: every parser for a few seconds from the kept inputs on"
+scripts/fuzz.sh 8
+
 if [ -f ../shared/tools/check_goldens.py ]; then
-  say "7. All recorded conversions of release 1.8"
+  say "8. All recorded conversions of release 1.8"
   "$ZOOPORT_PYTHON" ../shared/tools/check_goldens.py --binary "$ZOOPORT_BINARY" \
     --deviations Tests/Fixtures/deviations.json ../shared/goldens/cs-1.8
 fi
