@@ -7,8 +7,14 @@ import Foundation
 ///     Fuzz unpack TARGET DIR   write the kept inputs as files
 ///     Fuzz TARGET [ARG...]     hand over to libFuzzer, where the build has it; see scripts/fuzz.sh
 @main enum Fuzz {
+  /// libFuzzer starts itself again to merge corpora, with its own arguments only; this tells the child its target.
+  private static let variable = "ZOOPORT_FUZZ_TARGET"
+
   static func main() throws {
     let arguments = Array(CommandLine.arguments.dropFirst())
+    if let target = ProcessInfo.processInfo.environment[variable].flatMap({ FuzzTarget(rawValue: $0) }) {
+      return fuzz(target, arguments)
+    }
     switch arguments.first.flatMap({ FuzzTarget(rawValue: $0) }) {
     case let target?: fuzz(target, Array(arguments.dropFirst()))
     case nil where arguments == ["replay"]:
@@ -33,6 +39,7 @@ import Foundation
   private static func fuzz(_ target: FuzzTarget, _ arguments: [String]) {
     #if FUZZING
       chosen = target
+      setenv(variable, target.rawValue, 1)
       // libFuzzer keeps and may change the vector, so it lives as long as the process.
       var count = Int32(arguments.count + 1)
       let vector = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: arguments.count + 2)
