@@ -33,6 +33,9 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("retry-delay")) var retryDelay: String?
   @Option(help: help("lease")) var lease: String?
   @Option(help: help("shutdown")) var shutdown: String?
+  @Flag(inversion: .prefixedNo, help: help("require-tokens")) var requireTokens: Bool?
+  @Flag(inversion: .prefixedNo, help: help("allow-anonymous")) var allowAnonymous: Bool?
+  @Option(help: help("visibility")) var visibility: String?
   @Option(help: help("log-level")) var logLevel: String?
 
   /// The flags that were given, by name.
@@ -44,6 +47,8 @@ struct ServeCommand: AsyncParsableCommand {
       "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "keep-inputs": keepInputs,
       "keep-outputs": keepOutputs, "max-attempts": maxAttempts,
       "retries": retries, "retry-delay": retryDelay, "lease": lease, "shutdown": shutdown, "log-level": logLevel,
+      "require-tokens": requireTokens.map(String.init), "allow-anonymous": allowAnonymous.map(String.init),
+      "visibility": visibility,
     ].compactMapValues { $0 }
   }
 

@@ -20,6 +20,9 @@ struct Settings: Sendable {
   var retry = RetryPolicy()
   var lease: Duration = .seconds(30)
   var shutdown: Duration = .seconds(10)
+  var requiresTokens = false
+  var allowsAnonymous = false
+  var visibility = Visibility.owner
   var logLevel = Logger.Level.info
   /// Variables that look like settings and are none: perhaps a typing error, perhaps another tool's. Worth a warning.
   var unknownVariables: [String] = []
@@ -31,6 +34,8 @@ struct Settings: Sendable {
     /// What holds when neither is given, as text.
     let standard: String
     let help: String
+    /// True or false; as a flag it takes no value: `--name` and `--no-name`.
+    var isSwitch = false
 
     /// `ZOOPORT_` and the name in capitals.
     var variable: String { "ZOOPORT_" + name.uppercased().split(separator: "-").joined(separator: "_") }
@@ -39,7 +44,8 @@ struct Settings: Sendable {
   /// All settings.
   static let table: [Definition] = [
     .init(
-      name: "host", standard: "127.0.0.1", help: "Address to listen on. There is no access control: keep it private."),
+      name: "host", standard: "127.0.0.1",
+      help: "Address to listen on. One that other machines reach needs access tokens, or allow-anonymous."),
     .init(name: "port", standard: "8080", help: "Port to listen on; 0 takes a free one."),
     .init(name: "data-dir", standard: "zooport-data", help: "Folder for the database, uploads and outputs."),
     .init(name: "workers", standard: "number of cores", help: "Jobs that run at the same time."),
@@ -72,6 +78,16 @@ struct Settings: Sendable {
       name: "retry-delay", standard: "30", help: "Seconds before a job is run again; doubled each time, 900 at most."),
     .init(name: "lease", standard: "30", help: "Seconds after which the job of a dead worker is run again."),
     .init(name: "shutdown", standard: "10", help: "Seconds that open requests have to end when the service stops."),
+    .init(
+      name: "require-tokens", standard: "false", help: "Answer nobody without an access token, even while none exists.",
+      isSwitch: true),
+    .init(
+      name: "allow-anonymous", standard: "false",
+      help: "Serve everybody on an address that other machines reach, as long as no access token exists.",
+      isSwitch: true),
+    .init(
+      name: "visibility", standard: "owner",
+      help: "Jobs and uploads that a token sees: its own (owner), those of its team too (team), or all."),
     .init(name: "log-level", standard: "info", help: "trace, debug, info, notice, warning, error or critical."),
   ]
 
@@ -111,13 +127,10 @@ struct Settings: Sendable {
     retry.delay = reader.number("retry-delay", in: 1...900).map { .seconds($0) } ?? retry.delay
     lease = reader.number("lease", in: 3...3600).map { .seconds($0) } ?? lease
     shutdown = reader.number("shutdown", in: 0...3600).map { .seconds($0) } ?? shutdown
-    if let level = reader.text("log-level") {
-      if let known = Logger.Level(rawValue: level) {
-        logLevel = known
-      } else {
-        reader.refuse("log-level", level, "one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
-      }
-    }
+    requiresTokens = reader.flag("require-tokens") ?? requiresTokens
+    allowsAnonymous = reader.flag("allow-anonymous") ?? allowsAnonymous
+    visibility = reader.choice("visibility") ?? visibility
+    logLevel = reader.choice("log-level") ?? logLevel
     unknownVariables = environment.keys.sorted().filter { variable in
       variable.hasPrefix("ZOOPORT_") && !Self.table.contains { $0.variable == variable }
     }
@@ -153,6 +166,20 @@ struct Settings: Sendable {
       guard let text = text(name) else { return nil }
       if let size = ByteCount(argument: text)?.bytes, size >= minimum { return size }
       refuse(name, text, "a size such as 512MiB, \(minimum) bytes at least")
+      return nil
+    }
+
+    mutating func flag(_ name: String) -> Bool? {
+      guard let text = text(name) else { return nil }
+      if let flag = Bool(text) { return flag }
+      refuse(name, text, "true or false")
+      return nil
+    }
+
+    mutating func choice<Value: RawRepresentable<String> & CaseIterable>(_ name: String) -> Value? {
+      guard let text = text(name) else { return nil }
+      if let value = Value(rawValue: text) { return value }
+      refuse(name, text, "one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
       return nil
     }
 

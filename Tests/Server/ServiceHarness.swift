@@ -64,7 +64,8 @@ struct ServiceHarness {
   let folder: TemporaryFolder
   let app: App<ScriptedRunner>
 
-  init(_ change: (inout Settings) -> Void = { _ in }) throws {
+  /// `log` takes the lines of the service; by default nobody does.
+  init(log: (any LogHandler)? = nil, _ change: (inout Settings) -> Void = { _ in }) throws {
     folder = try TemporaryFolder()
     var settings = try Settings(flags: ["data-dir": folder.path.string, "workers": "2", "port": "0"], environment: [:])
     change(&settings)
@@ -76,7 +77,19 @@ struct ServiceHarness {
       listings: ["quick", "endless", "broken", "crash", "full"].map {
         ModelListing(name: $0, aliases: $0 == "quick" ? ["swift"] : [], conversions: pairs)
       },
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      logger: Logger(label: "test") { _ in log ?? SwiftLogNoOpLogHandler() })
+  }
+
+  /// Makes a token as `zooport token create` does, and answers the value of an Authorization header.
+  @discardableResult
+  func token(
+    _ name: String, _ scopes: Set<AccessScope> = [.submit, .read], team: String? = nil, expiresAt: Timestamp? = nil
+  ) throws -> String {
+    let secret = TokenSecret.generate()
+    let token = AccessToken(
+      id: .generate(), name: name, scopes: scopes, team: team, createdAt: .now, expiresAt: expiresAt)
+    try app.tokens.insert(token, digest: secret.digest)
+    return "Bearer \(secret.text)"
   }
 
   /// Runs a test with workers; `.router` without, `.live` with a real socket.
@@ -98,6 +111,11 @@ struct ServiceHarness {
 /// JSON in and out, over the test client.
 struct Client: Sendable {
   let base: any TestClientProtocol
+  /// The Authorization header of every request.
+  var authorization: String?
+
+  /// The same client with a token.
+  func with(_ authorization: String?) -> Client { Client(base: base, authorization: authorization) }
 
   /// An answer with its body parsed.
   struct Answer {
@@ -117,6 +135,8 @@ struct Client: Sendable {
   func send(
     _ method: HTTPRequest.Method, _ uri: String, headers: HTTPFields = [:], body: String? = nil
   ) async throws -> Answer {
+    var headers = headers
+    if let authorization { headers[.authorization] = authorization }
     let response = try await base.executeRequest(
       uri: uri, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) })
     let answer = Answer(status: response.status, headers: response.headers, body: String(buffer: response.body))

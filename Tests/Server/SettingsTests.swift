@@ -47,10 +47,11 @@ struct SettingsTests {
 
   @Test("Every setting is a flag of serve")
   func flags() throws {
-    let arguments = Settings.table.flatMap { ["--\($0.name)", "x"] }
+    let arguments = Settings.table.flatMap { $0.isSwitch ? ["--\($0.name)"] : ["--\($0.name)", "x"] }
     let command = try ServeCommand.parse(arguments)
     #expect(Set(command.flags.keys) == Set(Settings.table.map(\.name)))
     #expect(try ServeCommand.parse([]).flags.isEmpty)
+    #expect(try ServeCommand.parse(["--no-require-tokens"]).flags == ["require-tokens": "false"])
   }
 
   /// `deploy/env.example` lists every variable, commented out, with its default.
@@ -90,6 +91,9 @@ struct SettingsTests {
     #expect(given.retry.delay == implied.retry.delay)
     #expect(given.lease == implied.lease)
     #expect(given.shutdown == implied.shutdown)
+    #expect(given.requiresTokens == implied.requiresTokens)
+    #expect(given.allowsAnonymous == implied.allowsAnonymous)
+    #expect(given.visibility == implied.visibility)
     #expect(given.logLevel == implied.logLevel)
   }
 }

@@ -22,6 +22,10 @@ struct ProblemCode: Hashable, Sendable, Codable {
   static let malformedRequest = ProblemCode("malformed_request")
   /// The request is well formed, but a field is missing, unknown or has a wrong value.
   static let invalidRequest = ProblemCode("invalid_request")
+  /// The request has no valid access token.
+  static let unauthorized = ProblemCode("unauthorized")
+  /// The access token lacks a scope, or the resource belongs to somebody else.
+  static let forbidden = ProblemCode("forbidden")
   /// No such path, job, upload, model or output.
   static let notFound = ProblemCode("not_found")
   /// The path exists, the method does not.

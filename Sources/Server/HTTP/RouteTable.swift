@@ -8,18 +8,21 @@ import HummingbirdCore
 /// never sees an encoded parameter. A known path with another method answers 405 with `Allow`.
 /// Complexity: O(routes) for each request; the table has a few dozen rows.
 struct RouteTable: Sendable {
-  typealias Handler = @Sendable (Request, BasicRequestContext) async throws -> Response
+  typealias Handler = @Sendable (Request, ServiceContext) async throws -> Response
 
   /// One row.
   struct Route: Sendable {
     let method: HTTPRequest.Method
     /// Segments; `{name}` captures one into `context.parameters`.
     let path: String
+    /// Who may call it.
+    let access: RouteAccess
     let handler: Handler
 
-    init(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
+    init(_ method: HTTPRequest.Method, _ path: String, _ access: RouteAccess, _ handler: @escaping Handler) {
       self.method = method
       self.path = path
+      self.access = access
       self.handler = handler
     }
 
@@ -47,7 +50,7 @@ struct RouteTable: Sendable {
     let captures: [(name: Substring, value: String)]
 
     /// Runs the handler.
-    func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    func respond(to request: Request, context: ServiceContext) async throws -> Response {
       var context = context
       context.coreContext.endpointPath.value = route.path
       for capture in captures { context.coreContext.parameters[capture.name] = capture.value[...] }

@@ -10,13 +10,15 @@ protocol JobStore: Sendable {
   /// Adds a queued job and the uploads that came with it, all or nothing.
   ///
   /// When a job with the same key and digest exists, nothing is added and that job is the answer.
-  /// `reuse` is called with an ended job of the same fingerprint, if there is one. When it made the outputs of that job
-  /// those of the new one, too, and answers true, the new job has succeeded at once; otherwise it waits for a worker.
+  /// A key belongs to the owner of the job: equal keys of two owners have nothing to do with each other.
+  /// `reuse` is called with an ended job of the same fingerprint, if there is one within its reach. When it made the
+  /// outputs of that job those of the new one, too, and answers true, the new job has succeeded at once; otherwise it
+  /// waits for a worker.
   /// Throws `JobStoreError.unknownUpload` when an input refers to an upload that does not exist, and `.keyTaken` when
   /// the key came with another digest before.
   func insert(
     _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
-    reuse: (@Sendable (_ equal: Identifier) throws -> Bool)?
+    reuse: JobReuse?
   ) async throws -> Insertion
 
   /// The job, or nil.
@@ -80,6 +82,16 @@ protocol JobStore: Sendable {
 struct JobFilter: Sendable, Hashable {
   var status: JobStatus?
   var model: String?
+  /// Jobs out of reach are passed over as if there were none.
+  var reach = Reach.everything
+}
+
+/// How a new job gets the outputs of an equal one.
+struct JobReuse: Sendable {
+  /// Where to look for an equal job: never among those that the submitter may not see.
+  var reach = Reach.everything
+  /// Makes the outputs of `equal` those of the new job; false when it cannot.
+  let share: @Sendable (_ equal: Identifier) throws -> Bool
 }
 
 extension JobStore {

@@ -9,10 +9,13 @@ struct SQLiteJobStore: JobStore {
 
   func insert(
     _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
-    reuse: (@Sendable (_ equal: Identifier) throws -> Bool)?
+    reuse: JobReuse?
   ) async throws -> Insertion {
     try await database.pool.write { db in
-      if let key, let row = try Row.fetchOne(db, sql: Statements.jobOfKey, arguments: ["key": key.key]) {
+      let owner = job.ownership.owner ?? ""
+      if let key,
+        let row = try Row.fetchOne(db, sql: Statements.jobOfKey, arguments: ["owner": owner, "key": key.key])
+      {
         guard row["key_digest"] as String == key.digest else { throw JobStoreError.keyTaken }
         return .repeated(try Self.job(row, in: db))
       }
@@ -24,7 +27,7 @@ struct SQLiteJobStore: JobStore {
           "source_format": job.sourceFormat, "target_format": job.targetFormat,
           "config": JSONBody.text(job.config), "checkpoint": JSONBody.text(job.checkpoint),
           "options": JSONBody.text(job.options), "created_at": job.createdAt.milliseconds,
-          "fingerprint": job.fingerprint,
+          "fingerprint": job.fingerprint, "owner": job.ownership.owner, "team": job.ownership.team,
         ])
       for id in job.inputs.compactMap(\.upload) {
         guard try Bool.fetchOne(db, sql: Statements.uploadExists, arguments: ["id": id.description]) == true else {
@@ -36,9 +39,11 @@ struct SQLiteJobStore: JobStore {
       if let key {
         try db.execute(
           sql: Statements.insertKey,
-          arguments: ["key": key.key, "digest": key.digest, "job": job.id.description])
+          arguments: ["owner": owner, "key": key.key, "digest": key.digest, "job": job.id.description])
       }
-      guard let reuse, let equal = try Self.equal(to: job, in: db), try reuse(equal) else { return .added(job) }
+      guard let reuse, let equal = try Self.equal(to: job, within: reuse.reach, in: db), try reuse.share(equal) else {
+        return .added(job)
+      }
       let ids: StatementArguments = ["id": job.id.description, "equal": equal.description]
       try db.execute(sql: Statements.reuseOutputs, arguments: ids)
       try db.execute(sql: Statements.reuseJob, arguments: ids + ["now": job.createdAt.milliseconds])
@@ -47,10 +52,19 @@ struct SQLiteJobStore: JobStore {
   }
 
   /// The latest succeeded job with the fingerprint of `job`.
-  private static func equal(to job: Job, in db: GRDB.Database) throws -> Identifier? {
+  private static func equal(to job: Job, within reach: Reach, in db: GRDB.Database) throws -> Identifier? {
     guard let fingerprint = job.fingerprint else { return nil }
-    return try String.fetchOne(db, sql: Statements.equalJob, arguments: ["fingerprint": fingerprint])
-      .flatMap(Identifier.init)
+    return try String.fetchOne(
+      db, sql: Statements.equalJob(within: reach), arguments: ["fingerprint": fingerprint] + arguments(of: reach)
+    ).flatMap(Identifier.init)
+  }
+
+  private static func arguments(of reach: Reach) -> StatementArguments {
+    switch reach {
+    case .everything: [:]
+    case .own(let owner): ["owner": owner]
+    case .team(let owner, let team): ["owner": owner, "team": team]
+    }
   }
 
   func job(_ id: Identifier) async throws -> Job? {
@@ -58,8 +72,8 @@ struct SQLiteJobStore: JobStore {
   }
 
   func jobs(matching filter: JobFilter, after cursor: Identifier?, limit: Int) async throws -> [Job] {
-    let sql = Statements.jobs(byStatus: filter.status != nil, byModel: filter.model != nil, afterCursor: cursor != nil)
-    var arguments: StatementArguments = ["limit": limit]
+    let sql = Statements.jobs(matching: filter, afterCursor: cursor != nil)
+    var arguments: StatementArguments = ["limit": limit] + Self.arguments(of: filter.reach)
     if let status = filter.status { arguments += ["status": status.rawValue] }
     if let model = filter.model { arguments += ["model": model] }
     if let cursor { arguments += ["cursor": cursor.description] }
@@ -250,6 +264,7 @@ struct SQLiteJobStore: JobStore {
     job.attempt = row["attempt"]
     let due = Timestamp(milliseconds: row["available_at"])
     if status == .queued, due > job.createdAt { job.notBefore = due }
+    job.ownership = Ownership(owner: row["owner"], team: row["team"])
     job.fingerprint = row["fingerprint"]
     job.isReused = row["reused"]
     job.isPinned = row["pinned"]

@@ -325,7 +325,7 @@ struct JobStoreConformance {
       job.fingerprint = fingerprint
       guard
         case .added(let added) = try await subject.jobs.insert(
-          job, bringing: [], key: nil, reuse: { _ in isShared })
+          job, bringing: [], key: nil, reuse: JobReuse { _ in isShared })
       else { throw JobStoreError.keyTaken }
       #expect(added.id == job.id)
       return added
@@ -346,6 +346,50 @@ struct JobStoreConformance {
     #expect(try await insert(3, "f", sharing: false).status == .queued)
     #expect(try await insert(4, "g", sharing: true).status == .queued)
     #expect(try await insert(5, nil, sharing: true).status == .queued)
+  }
+
+  @Test("A key is that of its owner, and an equal job is looked for within reach only")
+  func owners() async throws {
+    let subject = try Subject()
+    func insert(_ index: Int, _ owner: String?, team: String? = nil, reach: Reach, key: String) async throws
+      -> Insertion
+    {
+      let time = Timestamp(milliseconds: 1_000_000 + index)
+      var job = Job(
+        id: .generate(at: time), command: .convert, model: "gpt2", sourceFormat: "hf", targetFormat: "cs-1.8",
+        config: .inline("{}", FileName("config.json")!), checkpoint: [], options: ConversionOptions(), createdAt: time,
+        ownership: Ownership(owner: owner, team: team))
+      job.fingerprint = "f"
+      return try await subject.jobs.insert(
+        job, bringing: [], key: IdempotencyKey(key: key, digest: "d"), reuse: JobReuse(reach: reach) { _ in true })
+    }
+    guard case .added(let first) = try await insert(0, "ann", team: "red", reach: .own("ann"), key: "k") else {
+      Issue.record("repeated")
+      return
+    }
+    #expect(first.ownership == Ownership(owner: "ann", team: "red"))
+    #expect(try await subject.jobs.job(first.id) == first)
+    let lease = try #require(try subject.claim()).lease
+    #expect(try subject.jobs.complete(lease, with: Self.result, at: Self.now) {})
+
+    for (index, owner, reach, isReused) in [
+      (1, "ben", Reach.own("ben"), false), (2, "cem", .team(owner: "cem", team: "blue"), false),
+      (3, "dan", .team(owner: "dan", team: "red"), true), (4, nil, .everything, true), (5, "ann", .own("ann"), nil),
+    ] as [(Int, String?, Reach, Bool?)] {
+      switch try await insert(index, owner, reach: reach, key: "k") {
+      case .added(let job): #expect(job.isReused == isReused, "\(owner ?? "")")
+      case .repeated(let job):
+        #expect(isReused == nil, "\(owner ?? "")")
+        #expect(job.id == first.id)
+      }
+    }
+    func seen(_ reach: Reach) async throws -> [String?] {
+      try await subject.jobs.jobs(matching: JobFilter(reach: reach), after: nil, limit: 9).map(\.ownership.owner)
+    }
+    #expect(try await seen(.everything) == [nil, "dan", "cem", "ben", "ann"])
+    #expect(try await seen(.own("cem")) == ["cem"])
+    #expect(try await seen(.team(owner: "dan", team: "red")) == ["dan", "ann"])
+    #expect(try await seen(.own("")) == [])
   }
 
   @Test("Only jobs that ended before the moment and are not pinned expire")
