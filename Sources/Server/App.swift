@@ -55,14 +55,19 @@ struct App<Runner: ConversionRunner> {
     let signal = WorkSignal()
     let models = ModelDirectory(listings: listings)
     let reporter = JobReporter(metrics: metrics, models: models)
+    let admission = Admission(limits: settings.limits, space: space)
+    let lanes = WorkLane.lanes(
+      workers: settings.workers, smallJob: settings.smallJob, totalMemory: settings.totalMemory,
+      budget: settings.memoryBudget)
     let fetcher = Fetcher(policy: settings.egress, limits: settings.fetchLimits)
     let data = data
     pool = WorkerPool(
-      workers: (0..<settings.workers).map { index in
+      workers: lanes.enumerated().map { index, lane in
         Worker(
           name: "worker-\(index)", store: store, data: data, runner: runner, fetcher: fetcher, running: running,
-          signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads),
-          lease: settings.lease, retry: settings.retry, reporter: reporter, logger: logger)
+          signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), lane: lane,
+          runningPerToken: settings.limits.runningPerToken, space: space, lease: settings.lease, retry: settings.retry,
+          reporter: reporter, logger: logger)
       },
       store: store, running: running, signal: signal, lease: settings.lease,
       maximumAttempts: settings.maximumAttempts, vitals: vitals, reporter: reporter, logger: logger)
@@ -70,9 +75,9 @@ struct App<Runner: ConversionRunner> {
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
-        fileLimit: settings.maximumUpload, space: space, reporter: reporter),
+        fileLimit: settings.maximumUpload, admission: admission, reporter: reporter),
       uploads: UploadController(
-        store: uploads, folder: data, limit: settings.maximumUpload, space: space, metrics: metrics),
+        store: uploads, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
       models: ModelController(directory: models),
       health: HealthController(
         readiness: Readiness(

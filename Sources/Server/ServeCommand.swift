@@ -20,6 +20,12 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("workers")) var workers: String?
   @Option(help: help("threads")) var threads: String?
   @Option(help: help("memory-budget")) var memoryBudget: String?
+  @Option(help: help("total-memory")) var totalMemory: String?
+  @Option(help: help("small-job")) var smallJob: String?
+  @Option(help: help("queue-limit")) var queueLimit: String?
+  @Option(help: help("token-queue-limit")) var tokenQueueLimit: String?
+  @Option(help: help("token-running-limit")) var tokenRunningLimit: String?
+  @Option(help: help("token-storage-limit")) var tokenStorageLimit: String?
   @Option(help: help("max-upload")) var maxUpload: String?
   @Option(help: help("disk-floor")) var diskFloor: String?
   @Option(help: help("max-fetch")) var maxFetch: String?
@@ -48,7 +54,9 @@ struct ServeCommand: AsyncParsableCommand {
       "keep-outputs": keepOutputs, "max-attempts": maxAttempts,
       "retries": retries, "retry-delay": retryDelay, "lease": lease, "shutdown": shutdown, "log-level": logLevel,
       "require-tokens": requireTokens.map(String.init), "allow-anonymous": allowAnonymous.map(String.init),
-      "visibility": visibility,
+      "visibility": visibility, "total-memory": totalMemory, "small-job": smallJob, "queue-limit": queueLimit,
+      "token-queue-limit": tokenQueueLimit, "token-running-limit": tokenRunningLimit,
+      "token-storage-limit": tokenStorageLimit,
     ].compactMapValues { $0 }
   }
 

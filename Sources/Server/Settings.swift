@@ -20,6 +20,11 @@ struct Settings: Sendable {
   var retry = RetryPolicy()
   var lease: Duration = .seconds(30)
   var shutdown: Duration = .seconds(10)
+  /// Bytes of the inputs of a small job; 0 makes no difference.
+  var smallJob = 64 << 20
+  /// Bytes that the buffers of all conversions may take together; nil is enough for all workers.
+  var totalMemory: Int?
+  var limits = AdmissionLimits()
   var requiresTokens = false
   var allowsAnonymous = false
   var visibility = Visibility.owner
@@ -51,6 +56,20 @@ struct Settings: Sendable {
     .init(name: "workers", standard: "number of cores", help: "Jobs that run at the same time."),
     .init(name: "threads", standard: "number of cores, at most 4", help: "Threads of one conversion."),
     .init(name: "memory-budget", standard: "256MiB", help: "Bytes that the buffers of one conversion may take."),
+    .init(
+      name: "total-memory", standard: "enough for all workers",
+      help: "Bytes that the buffers of all conversions may take together; jobs wait for it."),
+    .init(
+      name: "small-job", standard: "64MiB",
+      help: "Bytes of the inputs of a small job; of two or more workers one takes no others. 0 makes no difference."),
+    .init(name: "queue-limit", standard: "10000", help: "Jobs that may wait; 0 is any number."),
+    .init(name: "token-queue-limit", standard: "1000", help: "Jobs of one token that may wait; 0 is any number."),
+    .init(
+      name: "token-running-limit", standard: "0", help: "Jobs of one token that run at the same time; 0 is any number."
+    ),
+    .init(
+      name: "token-storage-limit", standard: "0",
+      help: "Bytes of uploads and outputs that one token may keep; 0 is any number."),
     .init(name: "max-upload", standard: "200GiB", help: "Bytes of the largest file that a client may send."),
     .init(
       name: "disk-floor", standard: "1GiB",
@@ -108,6 +127,18 @@ struct Settings: Sendable {
     workers = reader.number("workers", in: 1...256) ?? cores
     threads = reader.number("threads", in: 1...256) ?? min(cores, 4)
     memoryBudget = reader.size("memory-budget", atLeast: 1 << 20) ?? memoryBudget
+    smallJob = reader.size("small-job", atLeast: 0) ?? smallJob
+    totalMemory = reader.size("total-memory", atLeast: 1 << 20)
+    let least = WorkLane.leastMemory(workers: workers, smallJob: smallJob, budget: memoryBudget)
+    if let total = totalMemory, total < least {
+      reader.refuse(
+        "total-memory", ByteCount(total).description,
+        "\(ByteCount(least)) at least, so that a job with the whole memory-budget and a small-job can run")
+    }
+    limits.queue = reader.limit("queue-limit", default: limits.queue)
+    limits.queuePerToken = reader.limit("token-queue-limit", default: limits.queuePerToken)
+    limits.runningPerToken = reader.limit("token-running-limit", default: limits.runningPerToken)
+    if let bytes = reader.size("token-storage-limit", atLeast: 0) { limits.storagePerToken = bytes == 0 ? nil : bytes }
     maximumUpload = reader.size("max-upload", atLeast: 1) ?? maximumUpload
     diskFloor = reader.size("disk-floor", atLeast: 0) ?? diskFloor
     fetchLimits.bytes = reader.size("max-fetch", atLeast: 1) ?? fetchLimits.bytes
@@ -154,6 +185,12 @@ struct Settings: Sendable {
       if let number = Int(text), range.contains(number) { return number }
       refuse(name, text, "a number from \(range.lowerBound) to \(range.upperBound)")
       return nil
+    }
+
+    /// A number of things; 0 is any number.
+    mutating func limit(_ name: String, default standard: Int?) -> Int? {
+      guard let limit = number(name, in: 0...1_000_000_000) else { return standard }
+      return limit == 0 ? nil : limit
     }
 
     /// Hours; 0 is for ever.

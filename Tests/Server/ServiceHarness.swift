@@ -32,6 +32,12 @@ struct ScriptedRunner: ConversionRunner {
           Diagnostic(
             .error, .configNotConvertible, .config("activation"), "not supported", origin: Origin("Core/GPT2.swift", 7))
         ])
+    case "huge":
+      // What a plan for more than any disk takes would report.
+      progress.bytesDone = 0
+      progress.bytesTotal = 1 << 60
+      monitor.report(progress)
+      if monitor.isCancelled { throw ConversionError(.cancelled, "cancelled") }
     case "full":
       throw ConversionError(.diskFull, "the disk is full")
     case "crash":
@@ -65,8 +71,12 @@ struct ServiceHarness {
   let app: App<ScriptedRunner>
 
   /// `log` takes the lines of the service; by default nobody does.
-  init(log: (any LogHandler)? = nil, _ change: (inout Settings) -> Void = { _ in }) throws {
-    folder = try TemporaryFolder()
+  /// `folder` is that of a service that has ended.
+  init(
+    log: (any LogHandler)? = nil, in folder: TemporaryFolder? = nil, _ change: (inout Settings) -> Void = { _ in }
+  ) throws {
+    let folder = try folder ?? TemporaryFolder()
+    self.folder = folder
     var settings = try Settings(flags: ["data-dir": folder.path.string, "workers": "2", "port": "0"], environment: [:])
     change(&settings)
     let pairs = [
@@ -74,7 +84,7 @@ struct ServiceHarness {
     ]
     app = try App(
       settings: settings, runner: ScriptedRunner(),
-      listings: ["quick", "endless", "broken", "crash", "full"].map {
+      listings: ["quick", "endless", "broken", "crash", "full", "huge"].map {
         ModelListing(name: $0, aliases: $0 == "quick" ? ["swift"] : [], conversions: pairs)
       },
       logger: Logger(label: "test") { _ in log ?? SwiftLogNoOpLogHandler() })

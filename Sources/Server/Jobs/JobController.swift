@@ -16,7 +16,7 @@ struct JobController: Sendable {
   let signal: WorkSignal
   /// Bytes of one file of a multipart submission.
   let fileLimit: Int
-  let space: FreeSpace
+  let admission: Admission
   let reporter: JobReporter
 
   /// Bytes of a JSON submission, and of the fields of a multipart one: an inline config and some room.
@@ -26,11 +26,12 @@ struct JobController: Sendable {
   /// `POST /v1/jobs`.
   @Sendable func submit(_ request: Request, context: ServiceContext) async throws -> Response {
     let contentType = request.headers[.contentType] ?? ""
-    try await space.check(request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
     let key = try IdempotencyKey.read(request.headers)
     var received: [Upload] = []
     var submission: JobSubmission
     if let boundary = MultipartParser.boundary(inContentType: contentType) {
+      try await admission.space.check(
+        request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
       let form = MultipartSubmission(folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit)
       let result = try await form.read(request, boundary: boundary)
       submission = result.submission
@@ -49,12 +50,12 @@ struct JobController: Sendable {
     let insertion: Insertion
     do {
       let job = try await submission.job(models: models, uploads: uploads, for: context.principal)
-      // The outputs are about as large as the inputs; those of a download are not known yet.
-      try await space.check(submission.uploadBytes, for: "the job")
+      let bytes = Self.expectedOutput(of: job)
       insertion = try await store.insert(
         job, bringing: received, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },
         reuse: submission.reuses
-          ? JobReuse(reach: context.principal.reach) { data.shareOutputs(of: $0, with: job.id) } : nil)
+          ? JobReuse(reach: context.principal.reach) { data.shareOutputs(of: $0, with: job.id) } : nil,
+        admit: { [admission] load in try admission.admit(job, needing: bytes, load) })
     } catch {
       await discard(received)
       switch error {
@@ -69,6 +70,13 @@ struct JobController: Sendable {
     }
     if case .repeated = insertion { await discard(received) }
     return try answer(insertion, context)
+  }
+
+  /// Bytes that the outputs will take about: as many as the inputs, or twice as many where halves become floats; the
+  /// plan knows better, but only once the inputs are read. 0 for downloads, of which nothing is known yet.
+  private static func expectedOutput(of job: Job) -> Int {
+    let bytes = job.inputBytes ?? 0
+    return job.options.dtype == .float32 ? 2 * bytes : bytes
   }
 
   /// 202 for a job that waits, 200 for one that was submitted before or has succeeded at once.

@@ -139,6 +139,9 @@ struct JobSubmission {
       id: .generate(), command: command, model: model, sourceFormat: source, targetFormat: target,
       config: configInput, checkpoint: checkpointInputs, options: reader.options, createdAt: .now,
       ownership: principal.ownership)
+    // A config alone is small whatever it is; limits of the formats see to that.
+    let isKnown = command == .convertConfig || job.inputs.allSatisfy(\.isLocal)
+    if isKnown { job.inputBytes = uploadBytes }
     let digests = inputDigests.compactMap { $0 }
     if digests.count == inputDigests.count {
       var fingerprint = try JobFingerprint(

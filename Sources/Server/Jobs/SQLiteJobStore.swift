@@ -9,7 +9,7 @@ struct SQLiteJobStore: JobStore {
 
   func insert(
     _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
-    reuse: JobReuse?
+    reuse: JobReuse?, admit: (@Sendable (AdmissionLoad) throws -> Void)?
   ) async throws -> Insertion {
     try await database.pool.write { db in
       let owner = job.ownership.owner ?? ""
@@ -28,6 +28,7 @@ struct SQLiteJobStore: JobStore {
           "config": JSONBody.text(job.config), "checkpoint": JSONBody.text(job.checkpoint),
           "options": JSONBody.text(job.options), "created_at": job.createdAt.milliseconds,
           "fingerprint": job.fingerprint, "owner": job.ownership.owner, "team": job.ownership.team,
+          "input_bytes": job.inputBytes,
         ])
       for id in job.inputs.compactMap(\.upload) {
         guard try Bool.fetchOne(db, sql: Statements.uploadExists, arguments: ["id": id.description]) == true else {
@@ -42,6 +43,7 @@ struct SQLiteJobStore: JobStore {
           arguments: ["owner": owner, "key": key.key, "digest": key.digest, "job": job.id.description])
       }
       guard let reuse, let equal = try Self.equal(to: job, within: reuse.reach, in: db), try reuse.share(equal) else {
+        try admit?(try Self.load(for: job.ownership.owner, in: db))
         return .added(job)
       }
       let ids: StatementArguments = ["id": job.id.description, "equal": equal.description]
@@ -57,6 +59,12 @@ struct SQLiteJobStore: JobStore {
     return try String.fetchOne(
       db, sql: Statements.equalJob(within: reach), arguments: ["fingerprint": fingerprint] + arguments(of: reach)
     ).flatMap(Identifier.init)
+  }
+
+  private static func load(for owner: String?, in db: GRDB.Database) throws -> AdmissionLoad {
+    let row = try Row.fetchOne(db, sql: Statements.admissionLoad, arguments: ["owner": owner])
+    return AdmissionLoad(
+      queued: row?["queued"] ?? 0, ownQueued: row?["own_queued"] ?? 0, ownBytes: row?["own_bytes"] ?? 0)
   }
 
   private static func arguments(of reach: Reach) -> StatementArguments {
@@ -133,13 +141,20 @@ struct SQLiteJobStore: JobStore {
     return uploads.compactMap(Identifier.init)
   }
 
-  func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob? {
+  func claim(
+    worker: String, at now: Timestamp, leaseUntil: Timestamp, within bounds: ClaimBounds
+  ) throws -> ClaimedJob? {
     try database.pool.write { db in
       let row = try Row.fetchOne(
         db, sql: Statements.claimJob,
-        arguments: ["worker": worker, "now": now.milliseconds, "lease_until": leaseUntil.milliseconds])
+        arguments: [
+          "worker": worker, "now": now.milliseconds, "lease_until": leaseUntil.milliseconds,
+          "largest": bounds.largestInput ?? Int.max, "any": bounds.largestInput == nil,
+          "running": bounds.runningPerOwner ?? Int.max,
+        ])
       guard let row else { return nil }
       let job = try Self.job(row, in: db)
+      try db.execute(sql: Statements.noteTurn, arguments: ["owner": job.ownership.owner ?? ""])
       return ClaimedJob(job: job, lease: Lease(job: job.id, fence: row["fence"]))
     }
   }
@@ -265,6 +280,7 @@ struct SQLiteJobStore: JobStore {
     let due = Timestamp(milliseconds: row["available_at"])
     if status == .queued, due > job.createdAt { job.notBefore = due }
     job.ownership = Ownership(owner: row["owner"], team: row["team"])
+    job.inputBytes = row["input_bytes"]
     job.fingerprint = row["fingerprint"]
     job.isReused = row["reused"]
     job.isPinned = row["pinned"]

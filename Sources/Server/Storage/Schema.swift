@@ -10,6 +10,7 @@ enum Schema {
     migrator.registerMigration("3 idempotency, reuse") { try $0.execute(sql: version3) }
     migrator.registerMigration("4 retention") { try $0.execute(sql: version4) }
     migrator.registerMigration("5 access") { try $0.execute(sql: version5) }
+    migrator.registerMigration("6 fairness") { try $0.execute(sql: version6) }
     return migrator
   }
 
@@ -127,5 +128,12 @@ enum Schema {
     DROP TABLE idempotency_keys;
     ALTER TABLE keys_of_owners RENAME TO idempotency_keys;
     CREATE INDEX idempotency_keys_by_job ON idempotency_keys (job);
+    """
+
+  /// `input_bytes` is NULL when an input is a download. Owners with a smaller `turn` are served first.
+  private static let version6 = """
+    ALTER TABLE jobs ADD COLUMN input_bytes INTEGER;
+    CREATE INDEX uploads_by_owner ON uploads (owner);
+    CREATE TABLE turns (owner TEXT NOT NULL PRIMARY KEY, turn INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     """
 }

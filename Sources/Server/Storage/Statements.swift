@@ -6,9 +6,9 @@ enum Statements {
 
   static let insertJob = """
     INSERT INTO jobs (id, status, command, model, source_format, target_format, config, checkpoint, options,
-      created_at, available_at, fingerprint, owner, team)
+      created_at, available_at, fingerprint, owner, team, input_bytes)
     VALUES (:id, 'queued', :command, :model, :source_format, :target_format, :config, :checkpoint, :options,
-      :created_at, :created_at, :fingerprint, :owner, :team)
+      :created_at, :created_at, :fingerprint, :owner, :team, :input_bytes)
     """
   static let jobOfKey = """
     SELECT jobs.*, idempotency_keys.digest AS key_digest
@@ -78,12 +78,34 @@ enum Statements {
 
   // Workers
 
-  /// The oldest job that is due. One statement, so that two workers cannot choose the same.
+  /// What waits, and what one owner has: `IS`, since NULL stands for nobody.
+  static let admissionLoad = """
+    SELECT
+      (SELECT COUNT(*) FROM jobs WHERE status = 'queued') AS queued,
+      (SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND owner IS :owner) AS own_queued,
+      \(storedBytes) AS own_bytes
+    """
+  /// Bytes of uploads and outputs of an owner.
+  private static let storedBytes = """
+    ((SELECT IFNULL(SUM(size), 0) FROM uploads WHERE owner IS :owner)
+      + (SELECT IFNULL(SUM(outputs.size), 0) FROM jobs JOIN outputs ON outputs.job = jobs.id WHERE jobs.owner IS :owner))
+    """
+  /// A job that is due, of the owner whose turn it is. One statement, so that two workers cannot choose the same.
   static let claimJob = """
     UPDATE jobs SET status = 'running', started_at = :now, attempt = attempt + 1, fence = fence + 1,
       worker = :worker, lease_until = :lease_until, progress = NULL, error = NULL
-    WHERE id = (SELECT id FROM jobs WHERE status = 'queued' AND available_at <= :now ORDER BY id LIMIT 1)
+    WHERE id = (
+      SELECT jobs.id FROM jobs LEFT JOIN turns ON turns.owner = IFNULL(jobs.owner, '')
+      WHERE status = 'queued' AND available_at <= :now AND (:any OR input_bytes <= :largest)
+        AND (jobs.owner IS NULL OR :running >
+          (SELECT COUNT(*) FROM jobs AS others WHERE others.status = 'running' AND others.owner = jobs.owner))
+      ORDER BY IFNULL(turns.turn, 0), jobs.id LIMIT 1)
     RETURNING *
+    """
+  /// The owner who was served goes to the end.
+  static let noteTurn = """
+    INSERT INTO turns (owner, turn) VALUES (:owner, (SELECT IFNULL(MAX(turn), 0) + 1 FROM turns))
+    ON CONFLICT (owner) DO UPDATE SET turn = excluded.turn
     """
   static let extendLease = """
     UPDATE jobs SET lease_until = :until WHERE id = :id AND fence = :fence AND status = 'running'
@@ -152,6 +174,7 @@ enum Statements {
   static let expiredUploads = "SELECT id FROM uploads WHERE \(isUnused)"
   static let deleteExpiredUpload = "DELETE FROM uploads WHERE id = :id AND \(isUnused)"
   static let uploads = "SELECT id FROM uploads"
+  static let storedBytesOfOwner = "SELECT \(storedBytes)"
 
   // Tokens
 

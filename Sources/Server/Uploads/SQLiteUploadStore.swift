@@ -32,6 +32,12 @@ struct SQLiteUploadStore: UploadStore {
     }
   }
 
+  func storedBytes(of owner: String) async throws -> Int {
+    try await database.pool.read {
+      try Int.fetchOne($0, sql: Statements.storedBytesOfOwner, arguments: ["owner": owner]) ?? 0
+    }
+  }
+
   func delete(_ id: Identifier) async throws -> UploadDeletion {
     try await database.pool.write { db in
       let arguments: StatementArguments = ["id": id.description]

@@ -9,7 +9,7 @@ struct UploadController: Sendable {
   let folder: DataFolder
   /// Bytes of the largest upload.
   let limit: Int
-  let space: FreeSpace
+  let admission: Admission
   let metrics: Metrics
 
   /// `PUT /v1/uploads/{upload}`, where the segment is the file name.
@@ -21,7 +21,9 @@ struct UploadController: Sendable {
       throw Problem.tooLarge("an upload", limit: limit)
     }
     // Without an announced length: whatever fits above the floor, and 507 later if it does not.
-    try await space.check(request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the upload")
+    let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
+    try await requireStorage(announced, context)
+    try await admission.space.check(announced, for: "the upload")
     let receiver = try await UploadReceiver(name: name, folder: folder, limit: limit)
     var upload: Upload
     do {
@@ -34,6 +36,8 @@ struct UploadController: Sendable {
     }
     upload.ownership = context.principal.ownership
     do {
+      // Again with what came, and with what others have sent meanwhile.
+      try await requireStorage(upload.size, context)
       try await store.insert(upload)
     } catch {
       await remove(upload.id)
@@ -70,6 +74,11 @@ struct UploadController: Sendable {
     case .missing:
       throw Self.notFound(upload.id.description)
     }
+  }
+
+  private func requireStorage(_ bytes: Int, _ context: ServiceContext) async throws {
+    guard let owner = context.principal.ownership.owner, admission.limits.storagePerToken != nil else { return }
+    try admission.requireStorage(for: owner, stored: try await store.storedBytes(of: owner), adding: bytes)
   }
 
   private func find(_ context: ServiceContext) async throws -> Upload {
