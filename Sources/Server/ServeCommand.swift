@@ -11,9 +11,10 @@ struct ServeCommand: AsyncParsableCommand {
     discussion: """
       Listens on 127.0.0.1:8080 unless told otherwise and prints the address once it takes connections. Logs go to \
       standard error, one JSON object a line. Every option can also be given as an environment variable, such as \
-      ZOOPORT_DATA_DIR for --data-dir. SIGTERM stops the service; running jobs go back into the queue.
+      ZOOPORT_DATA_DIR for --data-dir, or in the file of --config. SIGTERM stops the service; running jobs go back into the queue.
       """)
 
+  @Option(help: help("config")) var config: String?
   @Option(help: help("host")) var host: String?
   @Option(help: help("port")) var port: String?
   @Option(help: help("data-dir")) var dataDir: String?
@@ -47,7 +48,7 @@ struct ServeCommand: AsyncParsableCommand {
   /// The flags that were given, by name.
   var flags: [String: String] {
     [
-      "host": host, "port": port, "data-dir": dataDir, "workers": workers, "threads": threads,
+      "config": config, "host": host, "port": port, "data-dir": dataDir, "workers": workers, "threads": threads,
       "memory-budget": memoryBudget, "max-upload": maxUpload, "disk-floor": diskFloor, "max-fetch": maxFetch,
       "fetch-stall": fetchStall,
       "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "keep-inputs": keepInputs,

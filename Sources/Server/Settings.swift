@@ -3,7 +3,8 @@ import Foundation
 import Logging
 import SystemPackage
 
-/// What an operator decides. Each setting is a flag of `zooport serve` and an environment variable; the flag wins.
+/// What an operator decides. Each setting is a flag of `zooport serve`, an environment variable, and a line of a file; the
+/// former win over the latter.
 struct Settings: Sendable {
   var host = "127.0.0.1"
   var port = 8080
@@ -32,7 +33,7 @@ struct Settings: Sendable {
   /// Variables that look like settings and are none: perhaps a typing error, perhaps another tool's. Worth a warning.
   var unknownVariables: [String] = []
 
-  /// One row of the table that help texts, `deploy/env.example` and docs are made of or checked against.
+  /// One row of the table that help texts, `deploy/env.example` and docs/settings.md are made of or checked against.
   struct Definition: Sendable {
     /// The flag without its hyphens; the variable follows from it.
     let name: String
@@ -48,6 +49,7 @@ struct Settings: Sendable {
 
   /// All settings.
   static let table: [Definition] = [
+    .init(name: "config", standard: "", help: "File with settings, one `name = value` a line."),
     .init(
       name: "host", standard: "127.0.0.1",
       help: "Address to listen on. One that other machines reach needs access tokens, or allow-anonymous."),
@@ -116,10 +118,16 @@ struct Settings: Sendable {
     var description: String { problems.joined(separator: "\n") }
   }
 
-  /// Reads the settings. `flags` is by name, `environment` by variable; empty values count as absent.
-  /// Throws `Invalid` with all faults together.
+  /// Reads the settings, and the file that they name if they name one. `flags` is by name, `environment` by variable;
+  /// empty values count as absent. Throws `Invalid` with all faults together.
   init(flags: [String: String], environment: [String: String]) throws(Invalid) {
-    var reader = Reader(flags: flags, environment: environment)
+    let names = SettingsReader(flags: flags, environment: environment, file: nil)
+    try self.init(flags: flags, environment: environment, file: names.text("config").map(SettingsFile.init(path:)))
+  }
+
+  /// Reads the settings with a file that was read before.
+  init(flags: [String: String], environment: [String: String], file: SettingsFile?) throws(Invalid) {
+    var reader = SettingsReader(flags: flags, environment: environment, file: file)
     let cores = ProcessInfo.processInfo.activeProcessorCount
     host = reader.text("host") ?? host
     port = reader.number("port", in: 0...65535) ?? port
@@ -166,64 +174,5 @@ struct Settings: Sendable {
       variable.hasPrefix("ZOOPORT_") && !Self.table.contains { $0.variable == variable }
     }
     guard reader.problems.isEmpty else { throw Invalid(problems: reader.problems) }
-  }
-
-  /// Looks values up and collects what is wrong with them.
-  private struct Reader {
-    let flags: [String: String]
-    let environment: [String: String]
-    var problems: [String] = []
-
-    func text(_ name: String) -> String? {
-      if let flag = flags[name] { return flag }
-      guard let definition = Settings.table.first(where: { $0.name == name }) else { return nil }
-      return environment[definition.variable].flatMap { $0.isEmpty ? nil : $0 }
-    }
-
-    mutating func number(_ name: String, in range: ClosedRange<Int>) -> Int? {
-      guard let text = text(name) else { return nil }
-      if let number = Int(text), range.contains(number) { return number }
-      refuse(name, text, "a number from \(range.lowerBound) to \(range.upperBound)")
-      return nil
-    }
-
-    /// A number of things; 0 is any number.
-    mutating func limit(_ name: String, default standard: Int?) -> Int? {
-      guard let limit = number(name, in: 0...1_000_000_000) else { return standard }
-      return limit == 0 ? nil : limit
-    }
-
-    /// Hours; 0 is for ever.
-    mutating func hours(_ name: String, default standard: Duration?) -> Duration? {
-      guard let hours = number(name, in: 0...876_000) else { return standard }
-      return hours == 0 ? nil : .seconds(hours * 3600)
-    }
-
-    mutating func size(_ name: String, atLeast minimum: Int) -> Int? {
-      guard let text = text(name) else { return nil }
-      if let size = ByteCount(argument: text)?.bytes, size >= minimum { return size }
-      refuse(name, text, "a size such as 512MiB, \(minimum) bytes at least")
-      return nil
-    }
-
-    mutating func flag(_ name: String) -> Bool? {
-      guard let text = text(name) else { return nil }
-      if let flag = Bool(text) { return flag }
-      refuse(name, text, "true or false")
-      return nil
-    }
-
-    mutating func choice<Value: RawRepresentable<String> & CaseIterable>(_ name: String) -> Value? {
-      guard let text = text(name) else { return nil }
-      if let value = Value(rawValue: text) { return value }
-      refuse(name, text, "one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
-      return nil
-    }
-
-    mutating func refuse(_ name: String, _ value: String, _ expected: String) {
-      let source =
-        flags[name] != nil ? "--\(name)" : Settings.table.first { $0.name == name }?.variable ?? name
-      problems.append("\(source) is \(value), but must be \(expected)")
-    }
   }
 }

@@ -16,6 +16,7 @@ struct TokenCommand: ParsableCommand {
 
   /// The data folder, as `serve` finds it.
   struct Folder: ParsableArguments {
+    @Option(help: ServeCommand.help("config")) var config: String?
     @Option(help: ServeCommand.help("data-dir")) var dataDir: String?
 
     /// Opens the tokens. With `creates` a new folder gets its database, and an older schema is brought up to date if no
@@ -24,7 +25,8 @@ struct TokenCommand: ParsableCommand {
       let settings: Settings
       do {
         settings = try Settings(
-          flags: ["data-dir": dataDir].compactMapValues { $0 }, environment: ProcessInfo.processInfo.environment)
+          flags: ["config": config, "data-dir": dataDir].compactMapValues { $0 },
+          environment: ProcessInfo.processInfo.environment)
       } catch {
         throw ValidationError(error.description)
       }
