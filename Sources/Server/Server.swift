@@ -12,7 +12,7 @@ struct Zooport: AsyncParsableCommand {
     subcommands: [
       ListCommand.self, ConvertCommand.self, ConvertConfigCommand.self, InspectCommand.self,
       ServeCommand.self, CollectCommand.self, TokenCommand.self,
-      SettingsCommand.self,
+      SettingsCommand.self, OpenAPICommand.self,
     ])
 
   /// Runs a subcommand. The exit status of a usage error is 2, as users of the Model Zoo tool expect, not EX_USAGE.

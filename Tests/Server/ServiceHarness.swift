@@ -157,6 +157,7 @@ struct Client: Sendable {
       #expect(answer.json["diagnostics"] is [Any])
     }
     #expect(response.headers[.xRequestID] != nil)
+    Documentation.check(answer, to: method, uri)
     return answer
   }
 

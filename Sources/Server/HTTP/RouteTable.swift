@@ -17,12 +17,18 @@ struct RouteTable: Sendable {
     let path: String
     /// Who may call it.
     let access: RouteAccess
-    let handler: Handler
+    /// What it does, for the reference.
+    let operation: Operation
+    let handler: @Sendable (Controllers) -> Handler
 
-    init(_ method: HTTPRequest.Method, _ path: String, _ access: RouteAccess, _ handler: @escaping Handler) {
+    init(
+      _ method: HTTPRequest.Method, _ path: String, _ access: RouteAccess, _ operation: Operation,
+      _ handler: @escaping @Sendable (Controllers) -> Handler
+    ) {
       self.method = method
       self.path = path
       self.access = access
+      self.operation = operation
       self.handler = handler
     }
 
@@ -42,11 +48,15 @@ struct RouteTable: Sendable {
     }
   }
 
-  let routes: [Route]
+  let routes = RouteTable.all
+  let controllers: Controllers
+
+  init(_ controllers: Controllers) { self.controllers = controllers }
 
   /// A row and what it captured.
   struct Match: Sendable {
     let route: Route
+    fileprivate let controllers: Controllers
     let captures: [(name: Substring, value: String)]
 
     /// Runs the handler.
@@ -54,7 +64,7 @@ struct RouteTable: Sendable {
       var context = context
       context.coreContext.endpointPath.value = route.path
       for capture in captures { context.coreContext.parameters[capture.name] = capture.value[...] }
-      return try await route.handler(request, context)
+      return try await route.handler(controllers)(request, context)
     }
   }
 
@@ -74,7 +84,7 @@ struct RouteTable: Sendable {
         allowed.append(route.method)
         continue
       }
-      return Match(route: route, captures: captures)
+      return Match(route: route, controllers: controllers, captures: captures)
     }
     guard !allowed.isEmpty else { throw Problem.notFound("nothing is at \(request.uri.path)") }
     let methods = allowed.map(\.rawValue).joined(separator: ", ")

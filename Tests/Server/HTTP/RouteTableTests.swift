@@ -6,8 +6,8 @@ import Testing
 @Suite("Routes")
 struct RouteTableTests {
   private let route = RouteTable.Route(
-    .get, "/v1/jobs/{job}/outputs/{output}", .read
-  ) { _, _ in throw Problem.notFound("") }
+    .get, "/v1/jobs/{job}/outputs/{output}", .read, .downloadOutput
+  ) { _ in { _, _ in throw Problem.notFound("") } }
 
   @Test("Captures by name, once for each braces")
   func captures() {
