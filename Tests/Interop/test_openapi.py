@@ -6,10 +6,10 @@ no wrong input that is accepted. About a minute.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -18,6 +18,18 @@ import pytest
 BINARY = Path(os.environ.get("ZOOPORT_BINARY", ".build/release/zooport")).resolve()
 CONFIG = Path(__file__).resolve().parent.parent / "Fixtures/gpt2/config.json"
 SECONDS = 50
+
+EXCEPTIONS = """
+# Part of a JSON file is no JSON; what files hold is not the service's to describe.
+[[operations]]
+include-operation-id = "downloadOutput"
+checks.response_schema_conformance.enabled = false
+
+# A job that was just made has no outputs yet.
+[[operations]]
+include-path-regex = "/outputs"
+checks.ensure_resource_availability.enabled = false
+"""
 
 
 @pytest.fixture
@@ -69,19 +81,44 @@ def make_jobs(service, count):
     return jobs
 
 
+def expected_routes(service):
+    """Every method and path of the description."""
+    return {
+        (method.upper(), path)
+        for path, methods in call(service, "GET", "/openapi.json")["paths"].items()
+        for method in methods
+    }
+
+
+def reached_routes(service):
+    """The methods and paths that have answered 2xx, as the service counts them."""
+    address, authorization = service
+    request = urllib.request.Request(address + "/metrics", headers={"Authorization": authorization})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        text = answer.read().decode()
+    counter = re.compile(r'zooport_http_requests_total\{method="(.*?)",route="(.*?)",status="2xx"\} [1-9]')
+    return set(counter.findall(text))
+
+
 def test_description_is_true(service, tmp_path):
     jobs = make_jobs(service, 60)
     uploads = [call(service, "PUT", f"/v1/uploads/{i}.bin", b"x", "application/octet-stream") for i in range(60)]
-    # Random ids find nothing; these reach what is behind them.
-    names = {
+    # Random values find nothing; these reach what is behind them, most of the time.
+    values = {
         "path.job": [job["id"] for job in jobs],
         "path.output": sorted({output["name"] for job in jobs for output in job["outputs"]}),
         "path.upload": [upload["id"] for upload in uploads],
         "path.model": ["gpt2", "bert"],
+        "body.model": ["gpt2"],
+        "body.src_fmt": ["hf"],
+        "body.tgt_fmt": ["cs-1.8"],
     }
     config = tmp_path / "schemathesis.toml"
-    lines = [f"{json.dumps(name)} = {json.dumps(values)}" for name, values in names.items()]
-    config.write_text("[parameters]\n" + "\n".join(lines) + "\n")
+    config.write_text("".join(
+        f"[dictionaries.{name.replace('.', '-')}]\nvalues = {json.dumps(choices)}\n"
+        f"[parameters.{json.dumps(name)}]\ndictionary = {json.dumps(name.replace('.', '-'))}\nprobability = 0.8\n"
+        for name, choices in values.items()
+    ) + EXCEPTIONS)
 
     address, authorization = service
     process = subprocess.run(
@@ -94,5 +131,6 @@ def test_description_is_true(service, tmp_path):
         cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS * 4,
     )
     assert process.returncode == 0, process.stdout[-12000:] + process.stderr[-2000:]
-    # It must have found something to test.
-    assert "No failures" in process.stdout or " passed" in process.stdout
+    # Every route was reached, not only refused.
+    missed = expected_routes(service) - reached_routes(service)
+    assert not missed, f"never answered with success: {sorted(missed)}"

@@ -47,6 +47,8 @@ struct JSONSchema: Sendable {
   static let boolean = JSONSchema(["type": "boolean"], "boolean")
   /// Any bytes: the content of a file.
   static let bytes = JSONSchema(["type": "string", "contentMediaType": "application/octet-stream"], "file")
+  /// Whatever the media type allows.
+  static let anything = JSONSchema([:], "file")
   static let text = JSONSchema(["type": "string"], "text")
 
   static func array(_ item: JSONSchema, atLeast: Int? = nil) -> JSONSchema {
@@ -68,6 +70,13 @@ struct JSONSchema: Sendable {
 
   /// An object with any members.
   static let anyObject = JSONSchema(["type": "object"], "object")
+
+  /// Text that holds a JSON document.
+  static func embedded(_ name: SchemaName) -> JSONSchema {
+    let inner = JSONSchema.named(name)
+    return JSONSchema(
+      ["type": "string", "contentMediaType": "application/json", "contentSchema": inner.json], "\(inner.title) as text")
+  }
 
   static func anyOf(_ choices: [JSONSchema]) -> JSONSchema {
     JSONSchema(["anyOf": .array(choices.map(\.json))], choices.map(\.title).joined(separator: " or "))

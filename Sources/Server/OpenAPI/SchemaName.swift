@@ -3,6 +3,7 @@ import Core
 /// The documents of the API, declared once: answers are checked against these, and the reference is made of them.
 enum SchemaName: String, CaseIterable, Sendable {
   case job = "Job"
+  case jobEvent = "JobEvent"
   case jobList = "JobList"
   case jobSubmission = "JobSubmission"
   case jobForm = "JobForm"
@@ -19,6 +20,11 @@ enum SchemaName: String, CaseIterable, Sendable {
   var schema: JSONSchema {
     switch self {
     case .job: Self.jobSchema
+    case .jobEvent:
+      .object([
+        "id": .string().about("For `Last-Event-ID`."), "event": .choice(["job"]),
+        "data": .embedded(.job).about("The job after the change."),
+      ])
     case .jobList:
       .object([
         "jobs": .array(.named(.job)).about("Newest first."),
