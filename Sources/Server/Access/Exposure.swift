@@ -20,6 +20,9 @@ enum Exposure {
 
   /// Says loudly who may use the service. Throws `Refused` where nobody asked for what would happen.
   static func check(_ settings: Settings, hasTokens: Bool, logger: Logger) throws(Refused) {
+    // Whoever quiets the log wants to know this all the same.
+    var logger = logger
+    logger.logLevel = min(logger.logLevel, .info)
     switch (settings.requiresTokens, hasTokens) {
     case (_, true):
       logger.info("access tokens are required", metadata: ["visibility": "\(settings.visibility.rawValue)"])

@@ -27,12 +27,18 @@ struct JobController: Sendable {
   @Sendable func submit(_ request: Request, context: ServiceContext) async throws -> Response {
     let contentType = request.headers[.contentType] ?? ""
     let key = try IdempotencyKey.read(request.headers)
+    // A submission that comes again needs no room, and its uploads may be gone: only its digest counts.
+    var known: (job: Job, digest: String)?
+    if let key { known = try await store.job(ofKey: key, owner: context.principal.ownership.owner) }
     var received: [Upload] = []
     var submission: JobSubmission
     if let boundary = MultipartParser.boundary(inContentType: contentType) {
-      try await admission.space.check(
-        request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
-      let form = MultipartSubmission(folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit)
+      if known == nil {
+        try await admission.space.check(
+          request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
+      }
+      let form = MultipartSubmission(
+        folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit, keepsFiles: known == nil)
       let result = try await form.read(request, boundary: boundary)
       submission = result.submission
       received = result.uploads
@@ -46,6 +52,10 @@ struct JobController: Sendable {
         .unsupportedMediaType, .unsupportedMediaType,
         "submit a job as application/json or as multipart/form-data with a boundary",
         headers: [.accept: "application/json, multipart/form-data"])
+    }
+    if let known {
+      guard known.digest == submission.digest else { throw Self.keyTaken }
+      return try answer(.repeated(known.job), context)
     }
     let insertion: Insertion
     do {
@@ -62,8 +72,7 @@ struct JobController: Sendable {
       case JobStoreError.unknownUpload(let id):
         throw Problem.invalid(field: "checkpoint", "no upload has the id \(id)")
       case JobStoreError.keyTaken:
-        throw Problem.invalid(
-          field: "Idempotency-Key", "Idempotency-Key belongs to a job with another content; choose another key")
+        throw Self.keyTaken
       default:
         throw error
       }
@@ -71,6 +80,9 @@ struct JobController: Sendable {
     if case .repeated = insertion { await discard(received) }
     return try answer(insertion, context)
   }
+
+  private static let keyTaken = Problem.invalid(
+    field: "Idempotency-Key", "Idempotency-Key belongs to a job with another content; choose another key")
 
   /// Bytes that the outputs will take about: as many as the inputs, or twice as many where halves become floats; the
   /// plan knows better, but only once the inputs are read. 0 for downloads, of which nothing is known yet.

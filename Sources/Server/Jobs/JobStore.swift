@@ -23,6 +23,9 @@ protocol JobStore: Sendable {
     reuse: JobReuse?, admit: (@Sendable (AdmissionLoad) throws -> Void)?
   ) async throws -> Insertion
 
+  /// The job that an owner submitted under a key, and the digest of what was submitted; nil when there is none.
+  func job(ofKey key: String, owner: String?) async throws -> (job: Job, digest: String)?
+
   /// The job, or nil.
   func job(_ id: Identifier) async throws -> Job?
 

@@ -13,11 +13,9 @@ struct SQLiteJobStore: JobStore {
   ) async throws -> Insertion {
     try await database.pool.write { db in
       let owner = job.ownership.owner ?? ""
-      if let key,
-        let row = try Row.fetchOne(db, sql: Statements.jobOfKey, arguments: ["owner": owner, "key": key.key])
-      {
-        guard row["key_digest"] as String == key.digest else { throw JobStoreError.keyTaken }
-        return .repeated(try Self.job(row, in: db))
+      if let key, let known = try Self.job(ofKey: key.key, owner: owner, in: db) {
+        guard known.digest == key.digest else { throw JobStoreError.keyTaken }
+        return .repeated(known.job)
       }
       for upload in uploads { try SQLiteUploadStore.insert(upload, job: job.id, into: db) }
       try db.execute(
@@ -50,6 +48,18 @@ struct SQLiteJobStore: JobStore {
       try db.execute(sql: Statements.reuseOutputs, arguments: ids)
       try db.execute(sql: Statements.reuseJob, arguments: ids + ["now": job.createdAt.milliseconds])
       return .added(try Self.job(job.id, in: db) ?? job)
+    }
+  }
+
+  func job(ofKey key: String, owner: String?) async throws -> (job: Job, digest: String)? {
+    try await database.pool.read { try Self.job(ofKey: key, owner: owner ?? "", in: $0) }
+  }
+
+  private static func job(
+    ofKey key: String, owner: String, in db: GRDB.Database
+  ) throws -> (job: Job, digest: String)? {
+    try Row.fetchOne(db, sql: Statements.jobOfKey, arguments: ["owner": owner, "key": key]).map {
+      (try job($0, in: db), $0["key_digest"])
     }
   }
 

@@ -142,23 +142,41 @@ struct AdmissionEndpointTests {
   func lowDisk() async throws {
     let folder = try TemporaryFolder()
     var upload = ""
-    var known = ""
+    var known: Set<String> = []
+    let form =
+      [
+        "name=model\r\n\r\nquick", "name=src_fmt\r\n\r\nhf", "name=tgt_fmt\r\n\r\ncs-1.8", "name=reuse\r\n\r\nfalse",
+        "name=config; filename=config.json\r\n\r\n{}", "name=checkpoint; filename=m.bin\r\n\r\nweights",
+      ].map { "--b\r\nContent-Disposition: form-data; \($0)\r\n" }.joined() + "--b--\r\n"
+    @Sendable func send(_ client: Client, _ form: String) async throws -> Client.Answer {
+      try await client.send(
+        .post, "/v1/jobs", headers: [.contentType: "multipart/form-data; boundary=b", .idempotencyKey: "f"], body: form)
+    }
     do {
       let harness = try ServiceHarness(in: folder)
       try await harness.test { client async throws in
         let id = try await client.upload("m.bin", "weights")
         let job = try await submit(client, body(id), key: "k")
         try await client.wait(try #require(job["url"]), for: "succeeded")
+        let stored = try harness.files("uploads")
+        #expect(stored == [id])
+        try await client.wait(try #require(try await send(client, form)["url"]), for: "succeeded")
       }
-      let stored = try harness.files("uploads")
-      upload = try #require(stored.first)
-      known = try #require(try harness.files("outputs").first)
+      upload = try #require(try harness.files("uploads").first)
+      known = Set(try harness.files("outputs"))
     }
     let harness = try ServiceHarness(in: folder) { $0.diskFloor = .max }
-    try await harness.test { [upload, known] client async throws in
+    try await harness.test { [upload, known, form] client async throws in
       let repeated = try await submit(client, body(upload), key: "k")
       #expect(repeated.status == .ok)
-      #expect(repeated["id"] == known)
+      #expect(known.contains(repeated["id"] ?? ""))
+      // A form with files, which are read and not stored.
+      let sent = try await send(client, form)
+      #expect(sent.status == .ok)
+      #expect(known.contains(sent["id"] ?? ""))
+      #expect(try await send(client, form.replacing("weights", with: "Weights")).status == .unprocessableContent)
+      #expect(try harness.files("uploads").count == 3)
+      #expect(try harness.files("incoming").isEmpty)
       let reused = try await submit(client, body(upload))
       #expect(reused.status == .ok)
       #expect(reused.json["reused"] as? Bool == true)
