@@ -3,8 +3,8 @@ import Foundation
 import Logging
 import SystemPackage
 
-/// What an operator decides. Each setting is a flag of `zooport serve`, an environment variable, and a line of a file; the
-/// former win over the latter.
+/// What an operator decides. Each setting is a flag of `zooport serve`, an environment variable, and a line of a file;
+/// the former win over the latter.
 struct Settings: Sendable {
   var host = "127.0.0.1"
   var port = 8080

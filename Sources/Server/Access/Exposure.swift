@@ -31,7 +31,10 @@ enum Exposure {
     case (false, false):
       guard isLoopback(settings.host) || settings.allowsAnonymous else { throw Refused(host: settings.host) }
       logger.warning(
-        "NO ACCESS CONTROL: whoever reaches this address can see, change and delete everything; make tokens with `zooport token create NAME`",
+        """
+        NO ACCESS CONTROL: whoever reaches this address can see, change and delete everything; \
+        make tokens with `zooport token create NAME`
+        """,
         metadata: ["host": "\(settings.host)"])
     }
   }

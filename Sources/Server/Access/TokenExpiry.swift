@@ -2,8 +2,8 @@ import Foundation
 
 /// The end of a token as an operator writes it.
 enum TokenExpiry {
-  /// Reads `12h`, `90d`, `52w` (from `now` on), or a day such as `2030-01-31`, at whose beginning in UTC the token ends.
-  /// Nil for anything else, and for what is not after `now`. A hundred years at most.
+  /// Reads `12h`, `90d`, `52w` (from `now` on), or a day such as `2030-01-31`, at whose beginning in UTC the token
+  /// ends. Nil for anything else, and for what is not after `now`. A hundred years at most.
   static func moment(_ text: String, after now: Timestamp) -> Timestamp? {
     let hours = ["h": 1, "d": 24, "w": 168]
     if let factor = hours[String(text.suffix(1))], let count = Int(text.dropLast()), count > 0,

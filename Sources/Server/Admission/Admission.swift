@@ -2,8 +2,8 @@ import HTTPTypes
 
 /// Decides whether there is room for one more job or upload, and says which limit stands in the way if not.
 ///
-/// Nothing is reserved: limits of the queue are exact, since they are checked in the transaction that adds the job; bytes
-/// are checked against what is there now.
+/// Nothing is reserved: limits of the queue are exact, since they are checked in the transaction that adds the job;
+/// bytes are checked against what is there now.
 struct Admission: Sendable {
   let limits: AdmissionLimits
   let space: FreeSpace

@@ -3,8 +3,8 @@ import Hummingbird
 import Logging
 import NIOCore
 
-/// Finds the handler and who calls it, turns every thrown error into problem+json, puts the request id on every answer, counts it and
-/// writes one log line for it.
+/// Finds the handler and who calls it, turns every thrown error into problem+json, puts the request id on every answer,
+/// counts it and writes one log line for it.
 ///
 /// An error that is no `Problem` becomes a 500 whose detail says nothing; the log has the cause.
 struct ProblemResponder: HTTPResponder {

@@ -162,13 +162,16 @@ struct JobController: Sendable {
   /// `Prefer: wait=SECONDS` holds the answer back until the job differs from `If-None-Match` or, without that header,
   /// until it has ended; at most `JobFollower.longestWait`.
   @Sendable func get(_ request: Request, context: ServiceContext) async throws -> Response {
-    let id = try await find(context).id
+    let id = try identifier(context)
+    let principal = context.principal
     let known = request.headers[.ifNoneMatch]
     let preference = Preference(request.headers[.prefer], limit: JobFollower.longestWait)
     let found = try await follower.wait(for: id, atMost: .seconds(preference?.wait ?? 0)) { snapshot in
-      known == nil ? snapshot.job.status.isEnded : !snapshot.tag.matchesAny(of: known)
+      // Nobody waits for what is not there for them.
+      guard principal.sees(snapshot.job.ownership) else { return true }
+      return known == nil ? snapshot.job.status.isEnded : !snapshot.tag.matchesAny(of: known)
     }
-    guard let snapshot = found else { throw Self.notFound(id.description) }
+    guard let snapshot = found, principal.sees(snapshot.job.ownership) else { throw Self.notFound(id.description) }
     var headers: HTTPFields = [
       .contentType: "application/json", .cacheControl: "private, no-cache", .eTag: snapshot.tag.value,
     ]
@@ -185,8 +188,10 @@ struct JobController: Sendable {
 
   /// `GET /v1/jobs/{job}/events`: Server-Sent Events. 204, which ends reconnecting, when the client has seen the end.
   @Sendable func events(_ request: Request, context: ServiceContext) async throws -> Response {
-    let id = try await find(context).id
-    guard let snapshot = try await follower.snapshot(id) else { throw Self.notFound(id.description) }
+    let id = try identifier(context)
+    guard let snapshot = try await follower.snapshot(id), context.principal.sees(snapshot.job.ownership) else {
+      throw Self.notFound(id.description)
+    }
     let last = request.headers[.lastEventID]
     if snapshot.job.status.isEnded, last == snapshot.tag.eventID { return Response(status: .noContent) }
     return Response(
@@ -263,11 +268,17 @@ struct JobController: Sendable {
 
   private var follower: JobFollower { JobFollower(store: store, running: running, signal: signal) }
 
+  private func identifier(_ context: ServiceContext) throws -> Identifier {
+    let text = try context.parameters.require("job")
+    guard let id = Identifier(text) else { throw Self.notFound(text) }
+    return id
+  }
+
   /// The job of the path. Throws `Problem` 404 also when it may not be seen: whether it exists is nobody else's business.
   private func find(_ context: ServiceContext) async throws -> Job {
-    let text = try context.parameters.require("job")
-    guard let id = Identifier(text), let job = try await store.job(id), context.principal.sees(job.ownership) else {
-      throw Self.notFound(text)
+    let id = try identifier(context)
+    guard let job = try await store.job(id), context.principal.sees(job.ownership) else {
+      throw Self.notFound(id.description)
     }
     return job
   }

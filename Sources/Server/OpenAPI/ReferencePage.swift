@@ -24,7 +24,7 @@ enum ReferencePage {
 
   private static func section(_ route: RouteTable.Route) -> String {
     let operation = route.operation
-    let hasHead = RouteTable.all.contains { $0.method == .head && $0.path == route.path }
+    let hasHead = route.method == .get && RouteTable.all.contains { $0.method == .head && $0.path == route.path }
     var text = "\n### \(route.method)\(hasHead ? ", HEAD" : "") `\(route.path)`\n\n\(operation.summary)"
     if !operation.details.isEmpty { text += " \(operation.details)" }
     text += "\n\n"

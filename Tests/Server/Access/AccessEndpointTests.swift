@@ -2,7 +2,6 @@ import Foundation
 import HTTPTypes
 import HummingbirdTesting
 import Logging
-import Synchronization
 import Testing
 
 @testable import Server
@@ -236,23 +235,6 @@ struct AccessEndpointTests {
       #expect(audits[4]["request"] as? String == "request-1")
       let secret = try #require(ann.split(separator: " ").last)
       #expect(!lines.text.contains(secret))
-    }
-  }
-}
-
-/// What a service logs, line by line.
-final class LogLines: Sendable {
-  private let data = Mutex(Data())
-
-  func handler(level: Logger.Level) -> JSONLogHandler {
-    JSONLogHandler(level: level) { line in self.data.withLock { $0 += line } }
-  }
-
-  var text: String { String(decoding: data.withLock { $0 }, as: UTF8.self) }
-
-  var all: [[String: Any]] {
-    text.split(separator: "\n").compactMap {
-      (try? JSONSerialization.jsonObject(with: Data($0.utf8))) as? [String: Any]
     }
   }
 }
