@@ -14,6 +14,8 @@ struct App<Runner: ConversionRunner> {
   let data: DataFolder
   let jobs: any JobStore
   let metrics: Metrics
+  let access: AccessControl
+  let tokens: any TokenStore
   let pool: WorkerPool<Runner>
   let controllers: Controllers
   let janitor: Janitor
@@ -22,7 +24,7 @@ struct App<Runner: ConversionRunner> {
 
   /// Opens the data folder, takes its lock, migrates the database, sweeps leftovers and puts interrupted jobs back.
   ///
-  /// Throws `FolderLock.Taken`, `Errno` or a database error. Nothing runs and nothing listens yet.
+  /// Throws `FolderLock.Taken`, `Exposure.Refused`, `Errno` or a database error. Nothing runs and nothing listens yet.
   init(settings: Settings, runner: Runner, listings: [ModelListing], logger: Logger) throws {
     self.settings = settings
     self.logger = logger
@@ -32,6 +34,10 @@ struct App<Runner: ConversionRunner> {
     let store = SQLiteJobStore(database: database)
     let uploads = SQLiteUploadStore(database: database)
     jobs = store
+    let tokens = SQLiteTokenStore(database: database)
+    self.tokens = tokens
+    try Exposure.check(settings, hasTokens: !tokens.tokens().isEmpty, logger: logger)
+    access = AccessControl(tokens: tokens, requiresTokens: settings.requiresTokens, visibility: settings.visibility)
 
     let swept = try data.sweep(uploads: uploads.uploads(), succeeded: store.succeededJobs())
     if swept > 0 { logger.info("leftovers removed", metadata: ["folders": "\(swept)"]) }
@@ -49,14 +55,19 @@ struct App<Runner: ConversionRunner> {
     let signal = WorkSignal()
     let models = ModelDirectory(listings: listings)
     let reporter = JobReporter(metrics: metrics, models: models)
+    let admission = Admission(limits: settings.limits, space: space)
+    let lanes = WorkLane.lanes(
+      workers: settings.workers, smallJob: settings.smallJob, totalMemory: settings.totalMemory,
+      budget: settings.memoryBudget)
     let fetcher = Fetcher(policy: settings.egress, limits: settings.fetchLimits)
     let data = data
     pool = WorkerPool(
-      workers: (0..<settings.workers).map { index in
+      workers: lanes.enumerated().map { index, lane in
         Worker(
           name: "worker-\(index)", store: store, data: data, runner: runner, fetcher: fetcher, running: running,
-          signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads),
-          lease: settings.lease, retry: settings.retry, reporter: reporter, logger: logger)
+          signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), lane: lane,
+          runningPerToken: settings.limits.runningPerToken, space: space, lease: settings.lease, retry: settings.retry,
+          reporter: reporter, logger: logger)
       },
       store: store, running: running, signal: signal, lease: settings.lease,
       maximumAttempts: settings.maximumAttempts, vitals: vitals, reporter: reporter, logger: logger)
@@ -64,9 +75,9 @@ struct App<Runner: ConversionRunner> {
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
-        fileLimit: settings.maximumUpload, space: space, reporter: reporter),
+        fileLimit: settings.maximumUpload, admission: admission, reporter: reporter),
       uploads: UploadController(
-        store: uploads, folder: data, limit: settings.maximumUpload, space: space, metrics: metrics),
+        store: uploads, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
       models: ModelController(directory: models),
       health: HealthController(
         readiness: Readiness(
@@ -86,7 +97,8 @@ struct App<Runner: ConversionRunner> {
     configuration.httpDecoder = .init(
       maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 128)
     return Application(
-      responder: ProblemResponder(routes: RouteTable(controllers), metrics: metrics, logLevel: logger.logLevel),
+      responder: ProblemResponder(
+        routes: RouteTable(controllers), access: access, metrics: metrics, logLevel: logger.logLevel),
       server: .http1(configuration: configuration),
       configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
       services: services,

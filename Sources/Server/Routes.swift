@@ -6,39 +6,38 @@ struct Controllers: Sendable {
   let uploads: UploadController
   let models: ModelController
   let health: HealthController
+  let reference = ReferenceController()
 }
 
 extension RouteTable {
-  /// The only table of method and path to handler.
-  init(_ controllers: Controllers) {
-    let (jobs, uploads, models) = (controllers.jobs, controllers.uploads, controllers.models)
-    routes = [
-      Route(.get, "/v1/models", models.list),
-      Route(.get, "/v1/models/{model}", models.get),
+  /// The only table: method and path, who may call it, what it does, and the handler.
+  static let all: [Route] = [
+    Route(.get, "/v1/models", .read, .listModels) { $0.models.list },
+    Route(.get, "/v1/models/{model}", .read, .getModel) { $0.models.get },
 
-      // The segment is a file name for PUT and an id for the others.
-      Route(.put, "/v1/uploads/{upload}", uploads.put),
-      Route(.get, "/v1/uploads/{upload}", uploads.get),
-      Route(.head, "/v1/uploads/{upload}", uploads.get),
-      Route(.delete, "/v1/uploads/{upload}", uploads.delete),
+    // The segment is a file name for PUT and an id for the others.
+    Route(.put, "/v1/uploads/{upload}", .submit, .putUpload) { $0.uploads.put },
+    Route(.get, "/v1/uploads/{upload}", .submitOrRead, .getUpload) { $0.uploads.get },
+    Route(.head, "/v1/uploads/{upload}", .submitOrRead, .getUpload) { $0.uploads.get },
+    Route(.delete, "/v1/uploads/{upload}", .submit, .deleteUpload) { $0.uploads.delete },
 
-      Route(.post, "/v1/jobs", jobs.submit),
-      Route(.get, "/v1/jobs", jobs.list),
-      Route(.get, "/v1/jobs/{job}", jobs.get),
-      Route(.head, "/v1/jobs/{job}", jobs.get),
-      Route(.delete, "/v1/jobs/{job}", jobs.delete),
-      Route(.get, "/v1/jobs/{job}/events", jobs.events),
-      Route(.put, "/v1/jobs/{job}/pin", jobs.pin),
-      Route(.delete, "/v1/jobs/{job}/pin", jobs.pin),
-      Route(.get, "/v1/jobs/{job}/outputs", jobs.downloadAll),
-      Route(.head, "/v1/jobs/{job}/outputs", jobs.downloadAll),
-      Route(.get, "/v1/jobs/{job}/outputs/{output}", jobs.download),
-      Route(.head, "/v1/jobs/{job}/outputs/{output}", jobs.download),
+    Route(.post, "/v1/jobs", .submit, .submitJob) { $0.jobs.submit },
+    Route(.get, "/v1/jobs", .read, .listJobs) { $0.jobs.list },
+    Route(.get, "/v1/jobs/{job}", .read, .getJob) { $0.jobs.get },
+    Route(.head, "/v1/jobs/{job}", .read, .getJob) { $0.jobs.get },
+    Route(.delete, "/v1/jobs/{job}", .submit, .deleteJob) { $0.jobs.delete },
+    Route(.get, "/v1/jobs/{job}/events", .read, .followJob) { $0.jobs.events },
+    Route(.put, "/v1/jobs/{job}/pin", .submit, .pinJob) { $0.jobs.pin },
+    Route(.delete, "/v1/jobs/{job}/pin", .submit, .unpinJob) { $0.jobs.pin },
+    Route(.get, "/v1/jobs/{job}/outputs", .read, .downloadOutputs) { $0.jobs.downloadAll },
+    Route(.head, "/v1/jobs/{job}/outputs", .read, .downloadOutputs) { $0.jobs.downloadAll },
+    Route(.get, "/v1/jobs/{job}/outputs/{output}", .read, .downloadOutput) { $0.jobs.download },
+    Route(.head, "/v1/jobs/{job}/outputs/{output}", .read, .downloadOutput) { $0.jobs.download },
 
-      Route(.get, "/healthz", controllers.health.health),
-      Route(.head, "/healthz", controllers.health.health),
-      Route(.get, "/readyz", controllers.health.ready),
-      Route(.get, "/metrics", controllers.health.exposition),
-    ]
-  }
+    Route(.get, "/healthz", .open, .getHealth) { $0.health.health },
+    Route(.head, "/healthz", .open, .getHealth) { $0.health.health },
+    Route(.get, "/readyz", .open, .getReadiness) { $0.health.ready },
+    Route(.get, "/metrics", .metrics, .getMetrics) { $0.health.exposition },
+    Route(.get, "/openapi.json", .open, .getOpenAPI) { $0.reference.document },
+  ]
 }

@@ -11,15 +11,22 @@ struct ServeCommand: AsyncParsableCommand {
     discussion: """
       Listens on 127.0.0.1:8080 unless told otherwise and prints the address once it takes connections. Logs go to \
       standard error, one JSON object a line. Every option can also be given as an environment variable, such as \
-      ZOOPORT_DATA_DIR for --data-dir. SIGTERM stops the service; running jobs go back into the queue.
+      ZOOPORT_DATA_DIR for --data-dir, or in the file of --config. SIGTERM stops the service; running jobs go back into the queue.
       """)
 
+  @Option(help: help("config")) var config: String?
   @Option(help: help("host")) var host: String?
   @Option(help: help("port")) var port: String?
   @Option(help: help("data-dir")) var dataDir: String?
   @Option(help: help("workers")) var workers: String?
   @Option(help: help("threads")) var threads: String?
   @Option(help: help("memory-budget")) var memoryBudget: String?
+  @Option(help: help("total-memory")) var totalMemory: String?
+  @Option(help: help("small-job")) var smallJob: String?
+  @Option(help: help("queue-limit")) var queueLimit: String?
+  @Option(help: help("token-queue-limit")) var tokenQueueLimit: String?
+  @Option(help: help("token-running-limit")) var tokenRunningLimit: String?
+  @Option(help: help("token-storage-limit")) var tokenStorageLimit: String?
   @Option(help: help("max-upload")) var maxUpload: String?
   @Option(help: help("disk-floor")) var diskFloor: String?
   @Option(help: help("max-fetch")) var maxFetch: String?
@@ -33,17 +40,24 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("retry-delay")) var retryDelay: String?
   @Option(help: help("lease")) var lease: String?
   @Option(help: help("shutdown")) var shutdown: String?
+  @Flag(inversion: .prefixedNo, help: help("require-tokens")) var requireTokens: Bool?
+  @Flag(inversion: .prefixedNo, help: help("allow-anonymous")) var allowAnonymous: Bool?
+  @Option(help: help("visibility")) var visibility: String?
   @Option(help: help("log-level")) var logLevel: String?
 
   /// The flags that were given, by name.
   var flags: [String: String] {
     [
-      "host": host, "port": port, "data-dir": dataDir, "workers": workers, "threads": threads,
+      "config": config, "host": host, "port": port, "data-dir": dataDir, "workers": workers, "threads": threads,
       "memory-budget": memoryBudget, "max-upload": maxUpload, "disk-floor": diskFloor, "max-fetch": maxFetch,
       "fetch-stall": fetchStall,
       "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "keep-inputs": keepInputs,
       "keep-outputs": keepOutputs, "max-attempts": maxAttempts,
       "retries": retries, "retry-delay": retryDelay, "lease": lease, "shutdown": shutdown, "log-level": logLevel,
+      "require-tokens": requireTokens.map(String.init), "allow-anonymous": allowAnonymous.map(String.init),
+      "visibility": visibility, "total-memory": totalMemory, "small-job": smallJob, "queue-limit": queueLimit,
+      "token-queue-limit": tokenQueueLimit, "token-running-limit": tokenRunningLimit,
+      "token-storage-limit": tokenStorageLimit,
     ].compactMapValues { $0 }
   }
 

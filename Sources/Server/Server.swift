@@ -11,7 +11,8 @@ struct Zooport: AsyncParsableCommand {
     version: Core.Zooport.version,
     subcommands: [
       ListCommand.self, ConvertCommand.self, ConvertConfigCommand.self, InspectCommand.self,
-      ServeCommand.self, CollectCommand.self,
+      ServeCommand.self, CollectCommand.self, TokenCommand.self,
+      SettingsCommand.self, OpenAPICommand.self,
     ])
 
   /// Runs a subcommand. The exit status of a usage error is 2, as users of the Model Zoo tool expect, not EX_USAGE.

@@ -3,7 +3,8 @@ import Foundation
 import Logging
 import SystemPackage
 
-/// What an operator decides. Each setting is a flag of `zooport serve` and an environment variable; the flag wins.
+/// What an operator decides. Each setting is a flag of `zooport serve`, an environment variable, and a line of a file;
+/// the former win over the latter.
 struct Settings: Sendable {
   var host = "127.0.0.1"
   var port = 8080
@@ -20,17 +21,27 @@ struct Settings: Sendable {
   var retry = RetryPolicy()
   var lease: Duration = .seconds(30)
   var shutdown: Duration = .seconds(10)
+  /// Bytes of the inputs of a small job; 0 makes no difference.
+  var smallJob = 64 << 20
+  /// Bytes that the buffers of all conversions may take together; nil is enough for all workers.
+  var totalMemory: Int?
+  var limits = AdmissionLimits()
+  var requiresTokens = false
+  var allowsAnonymous = false
+  var visibility = Visibility.owner
   var logLevel = Logger.Level.info
   /// Variables that look like settings and are none: perhaps a typing error, perhaps another tool's. Worth a warning.
   var unknownVariables: [String] = []
 
-  /// One row of the table that help texts, `deploy/env.example` and docs are made of or checked against.
+  /// One row of the table that help texts, `deploy/env.example` and docs/settings.md are made of or checked against.
   struct Definition: Sendable {
     /// The flag without its hyphens; the variable follows from it.
     let name: String
     /// What holds when neither is given, as text.
     let standard: String
     let help: String
+    /// True or false; as a flag it takes no value: `--name` and `--no-name`.
+    var isSwitch = false
 
     /// `ZOOPORT_` and the name in capitals.
     var variable: String { "ZOOPORT_" + name.uppercased().split(separator: "-").joined(separator: "_") }
@@ -38,13 +49,29 @@ struct Settings: Sendable {
 
   /// All settings.
   static let table: [Definition] = [
+    .init(name: "config", standard: "", help: "File with settings, one `name = value` a line."),
     .init(
-      name: "host", standard: "127.0.0.1", help: "Address to listen on. There is no access control: keep it private."),
+      name: "host", standard: "127.0.0.1",
+      help: "Address to listen on. One that other machines reach needs access tokens, or allow-anonymous."),
     .init(name: "port", standard: "8080", help: "Port to listen on; 0 takes a free one."),
     .init(name: "data-dir", standard: "zooport-data", help: "Folder for the database, uploads and outputs."),
     .init(name: "workers", standard: "number of cores", help: "Jobs that run at the same time."),
     .init(name: "threads", standard: "number of cores, at most 4", help: "Threads of one conversion."),
     .init(name: "memory-budget", standard: "256MiB", help: "Bytes that the buffers of one conversion may take."),
+    .init(
+      name: "total-memory", standard: "enough for all workers",
+      help: "Bytes that the buffers of all conversions may take together; jobs wait for it."),
+    .init(
+      name: "small-job", standard: "64MiB",
+      help: "Bytes of the inputs of a small job; of two or more workers one takes no others. 0 makes no difference."),
+    .init(name: "queue-limit", standard: "10000", help: "Jobs that may wait; 0 is any number."),
+    .init(name: "token-queue-limit", standard: "1000", help: "Jobs of one token that may wait; 0 is any number."),
+    .init(
+      name: "token-running-limit", standard: "0", help: "Jobs of one token that run at the same time; 0 is any number."
+    ),
+    .init(
+      name: "token-storage-limit", standard: "0",
+      help: "Bytes of uploads and outputs that one token may keep; 0 is any number."),
     .init(name: "max-upload", standard: "200GiB", help: "Bytes of the largest file that a client may send."),
     .init(
       name: "disk-floor", standard: "1GiB",
@@ -72,6 +99,16 @@ struct Settings: Sendable {
       name: "retry-delay", standard: "30", help: "Seconds before a job is run again; doubled each time, 900 at most."),
     .init(name: "lease", standard: "30", help: "Seconds after which the job of a dead worker is run again."),
     .init(name: "shutdown", standard: "10", help: "Seconds that open requests have to end when the service stops."),
+    .init(
+      name: "require-tokens", standard: "false", help: "Answer nobody without an access token, even while none exists.",
+      isSwitch: true),
+    .init(
+      name: "allow-anonymous", standard: "false",
+      help: "Serve everybody on an address that other machines reach, as long as no access token exists.",
+      isSwitch: true),
+    .init(
+      name: "visibility", standard: "owner",
+      help: "Jobs and uploads that a token sees: its own (owner), those of its team too (team), or all."),
     .init(name: "log-level", standard: "info", help: "trace, debug, info, notice, warning, error or critical."),
   ]
 
@@ -81,10 +118,16 @@ struct Settings: Sendable {
     var description: String { problems.joined(separator: "\n") }
   }
 
-  /// Reads the settings. `flags` is by name, `environment` by variable; empty values count as absent.
-  /// Throws `Invalid` with all faults together.
+  /// Reads the settings, and the file that they name if they name one. `flags` is by name, `environment` by variable;
+  /// empty values count as absent. Throws `Invalid` with all faults together.
   init(flags: [String: String], environment: [String: String]) throws(Invalid) {
-    var reader = Reader(flags: flags, environment: environment)
+    let names = SettingsReader(flags: flags, environment: environment, file: nil)
+    try self.init(flags: flags, environment: environment, file: names.text("config").map(SettingsFile.init(path:)))
+  }
+
+  /// Reads the settings with a file that was read before.
+  init(flags: [String: String], environment: [String: String], file: SettingsFile?) throws(Invalid) {
+    var reader = SettingsReader(flags: flags, environment: environment, file: file)
     let cores = ProcessInfo.processInfo.activeProcessorCount
     host = reader.text("host") ?? host
     port = reader.number("port", in: 0...65535) ?? port
@@ -92,6 +135,18 @@ struct Settings: Sendable {
     workers = reader.number("workers", in: 1...256) ?? cores
     threads = reader.number("threads", in: 1...256) ?? min(cores, 4)
     memoryBudget = reader.size("memory-budget", atLeast: 1 << 20) ?? memoryBudget
+    smallJob = reader.size("small-job", atLeast: 0) ?? smallJob
+    totalMemory = reader.size("total-memory", atLeast: 1 << 20)
+    let least = WorkLane.leastMemory(workers: workers, smallJob: smallJob, budget: memoryBudget)
+    if let total = totalMemory, total < least {
+      reader.refuse(
+        "total-memory", ByteCount(total).description,
+        "\(ByteCount(least)) at least, so that a job with the whole memory-budget and a small-job can run")
+    }
+    limits.queue = reader.limit("queue-limit", default: limits.queue)
+    limits.queuePerToken = reader.limit("token-queue-limit", default: limits.queuePerToken)
+    limits.runningPerToken = reader.limit("token-running-limit", default: limits.runningPerToken)
+    if let bytes = reader.size("token-storage-limit", atLeast: 0) { limits.storagePerToken = bytes == 0 ? nil : bytes }
     maximumUpload = reader.size("max-upload", atLeast: 1) ?? maximumUpload
     diskFloor = reader.size("disk-floor", atLeast: 0) ?? diskFloor
     fetchLimits.bytes = reader.size("max-fetch", atLeast: 1) ?? fetchLimits.bytes
@@ -111,55 +166,13 @@ struct Settings: Sendable {
     retry.delay = reader.number("retry-delay", in: 1...900).map { .seconds($0) } ?? retry.delay
     lease = reader.number("lease", in: 3...3600).map { .seconds($0) } ?? lease
     shutdown = reader.number("shutdown", in: 0...3600).map { .seconds($0) } ?? shutdown
-    if let level = reader.text("log-level") {
-      if let known = Logger.Level(rawValue: level) {
-        logLevel = known
-      } else {
-        reader.refuse("log-level", level, "one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
-      }
-    }
+    requiresTokens = reader.flag("require-tokens") ?? requiresTokens
+    allowsAnonymous = reader.flag("allow-anonymous") ?? allowsAnonymous
+    visibility = reader.choice("visibility") ?? visibility
+    logLevel = reader.choice("log-level") ?? logLevel
     unknownVariables = environment.keys.sorted().filter { variable in
       variable.hasPrefix("ZOOPORT_") && !Self.table.contains { $0.variable == variable }
     }
     guard reader.problems.isEmpty else { throw Invalid(problems: reader.problems) }
-  }
-
-  /// Looks values up and collects what is wrong with them.
-  private struct Reader {
-    let flags: [String: String]
-    let environment: [String: String]
-    var problems: [String] = []
-
-    func text(_ name: String) -> String? {
-      if let flag = flags[name] { return flag }
-      guard let definition = Settings.table.first(where: { $0.name == name }) else { return nil }
-      return environment[definition.variable].flatMap { $0.isEmpty ? nil : $0 }
-    }
-
-    mutating func number(_ name: String, in range: ClosedRange<Int>) -> Int? {
-      guard let text = text(name) else { return nil }
-      if let number = Int(text), range.contains(number) { return number }
-      refuse(name, text, "a number from \(range.lowerBound) to \(range.upperBound)")
-      return nil
-    }
-
-    /// Hours; 0 is for ever.
-    mutating func hours(_ name: String, default standard: Duration?) -> Duration? {
-      guard let hours = number(name, in: 0...876_000) else { return standard }
-      return hours == 0 ? nil : .seconds(hours * 3600)
-    }
-
-    mutating func size(_ name: String, atLeast minimum: Int) -> Int? {
-      guard let text = text(name) else { return nil }
-      if let size = ByteCount(argument: text)?.bytes, size >= minimum { return size }
-      refuse(name, text, "a size such as 512MiB, \(minimum) bytes at least")
-      return nil
-    }
-
-    mutating func refuse(_ name: String, _ value: String, _ expected: String) {
-      let source =
-        flags[name] != nil ? "--\(name)" : Settings.table.first { $0.name == name }?.variable ?? name
-      problems.append("\(source) is \(value), but must be \(expected)")
-    }
   }
 }

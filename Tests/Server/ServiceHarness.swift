@@ -32,6 +32,12 @@ struct ScriptedRunner: ConversionRunner {
           Diagnostic(
             .error, .configNotConvertible, .config("activation"), "not supported", origin: Origin("Core/GPT2.swift", 7))
         ])
+    case "huge":
+      // What a plan for more than any disk takes would report.
+      progress.bytesDone = 0
+      progress.bytesTotal = 1 << 60
+      monitor.report(progress)
+      if monitor.isCancelled { throw ConversionError(.cancelled, "cancelled") }
     case "full":
       throw ConversionError(.diskFull, "the disk is full")
     case "crash":
@@ -64,8 +70,13 @@ struct ServiceHarness {
   let folder: TemporaryFolder
   let app: App<ScriptedRunner>
 
-  init(_ change: (inout Settings) -> Void = { _ in }) throws {
-    folder = try TemporaryFolder()
+  /// `log` takes the lines of the service; by default nobody does.
+  /// `folder` is that of a service that has ended.
+  init(
+    log: (any LogHandler)? = nil, in folder: TemporaryFolder? = nil, _ change: (inout Settings) -> Void = { _ in }
+  ) throws {
+    let folder = try folder ?? TemporaryFolder()
+    self.folder = folder
     var settings = try Settings(flags: ["data-dir": folder.path.string, "workers": "2", "port": "0"], environment: [:])
     change(&settings)
     let pairs = [
@@ -73,10 +84,22 @@ struct ServiceHarness {
     ]
     app = try App(
       settings: settings, runner: ScriptedRunner(),
-      listings: ["quick", "endless", "broken", "crash", "full"].map {
+      listings: ["quick", "endless", "broken", "crash", "full", "huge"].map {
         ModelListing(name: $0, aliases: $0 == "quick" ? ["swift"] : [], conversions: pairs)
       },
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      logger: Logger(label: "test") { _ in log ?? SwiftLogNoOpLogHandler() })
+  }
+
+  /// Makes a token as `zooport token create` does, and answers the value of an Authorization header.
+  @discardableResult
+  func token(
+    _ name: String, _ scopes: Set<AccessScope> = [.submit, .read], team: String? = nil, expiresAt: Timestamp? = nil
+  ) throws -> String {
+    let secret = TokenSecret.generate()
+    let token = AccessToken(
+      id: .generate(), name: name, scopes: scopes, team: team, createdAt: .now, expiresAt: expiresAt)
+    try app.tokens.insert(token, digest: secret.digest)
+    return "Bearer \(secret.text)"
   }
 
   /// Runs a test with workers; `.router` without, `.live` with a real socket.
@@ -98,6 +121,11 @@ struct ServiceHarness {
 /// JSON in and out, over the test client.
 struct Client: Sendable {
   let base: any TestClientProtocol
+  /// The Authorization header of every request.
+  var authorization: String?
+
+  /// The same client with a token.
+  func with(_ authorization: String?) -> Client { Client(base: base, authorization: authorization) }
 
   /// An answer with its body parsed.
   struct Answer {
@@ -117,6 +145,8 @@ struct Client: Sendable {
   func send(
     _ method: HTTPRequest.Method, _ uri: String, headers: HTTPFields = [:], body: String? = nil
   ) async throws -> Answer {
+    var headers = headers
+    if let authorization { headers[.authorization] = authorization }
     let response = try await base.executeRequest(
       uri: uri, method: method, headers: headers, body: body.map { ByteBuffer(string: $0) })
     let answer = Answer(status: response.status, headers: response.headers, body: String(buffer: response.body))
@@ -127,6 +157,7 @@ struct Client: Sendable {
       #expect(answer.json["diagnostics"] is [Any])
     }
     #expect(response.headers[.xRequestID] != nil)
+    Documentation.check(answer, to: method, uri)
     return answer
   }
 

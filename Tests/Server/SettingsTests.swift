@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Logging
 import SystemPackage
 import Testing
 
@@ -39,6 +40,60 @@ struct SettingsTests {
     }
   }
 
+  @Test("A file counts after flags and variables; comments, blank lines and empty values are nothing")
+  func file() throws {
+    let file = SettingsFile(
+      text: "# comment\r\nport = 3\n\n  host=::1 \nworkers = 7\nlog-level =\nvisibility = team\n", path: "f.conf")
+    let settings = try Settings(flags: ["port": "1"], environment: ["ZOOPORT_WORKERS": "2"], file: file)
+    #expect(settings.port == 1)
+    #expect(settings.workers == 2)
+    #expect(settings.host == "::1")
+    #expect(settings.logLevel == .info)
+    #expect(settings.visibility == .team)
+  }
+
+  @Test("The file is found by flag or variable; what is wrong in it is reported with all the rest, by line")
+  func fileFaults() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path.appending("zooport.conf").string
+    try "port = x\nprot = 80\nlog-level\nhost = a\nhost = b\nconfig = other\n".write(
+      toFile: path, atomically: true, encoding: .utf8)
+    for (flags, environment) in [
+      (["config": path, "workers": "0"], [:]), (["workers": "0"], ["ZOOPORT_CONFIG": path]),
+    ] as [([String: String], [String: String])] {
+      do {
+        _ = try Settings(flags: flags, environment: environment)
+        Issue.record("accepted")
+      } catch {
+        #expect(
+          error.problems == [
+            "\(path):2: there is no setting prot for a file",
+            "\(path):3: log-level is no line of the form name = value",
+            "\(path):5: host is set already, in line 4", "\(path):6: there is no setting config for a file",
+            "\(path):1: port is x, but must be a number from 0 to 65535",
+            "--workers is 0, but must be a number from 1 to 256",
+          ])
+      }
+    }
+    do {
+      _ = try Settings(flags: ["config": path + "x"], environment: [:])
+      Issue.record("accepted")
+    } catch {
+      #expect(error.problems == ["\(path)x cannot be read"])
+    }
+    try "".write(toFile: path, atomically: true, encoding: .utf8)
+    #expect(try Settings(flags: ["config": path], environment: [:]).port == 8080)
+    try String(repeating: "#\n", count: SettingsFile.limit).write(toFile: path, atomically: true, encoding: .utf8)
+    #expect(throws: Settings.Invalid.self) { _ = try Settings(flags: ["config": path], environment: [:]) }
+  }
+
+  @Test("docs/settings.md is what `zooport settings` prints")
+  func page() throws {
+    let root = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+    let text = try String(contentsOfFile: root.appending("docs/settings.md").string, encoding: .utf8)
+    #expect(text == SettingsPage.markdown, "write it again: zooport settings > docs/settings.md")
+  }
+
   @Test("A variable that is no setting is told apart")
   func unknown() throws {
     let settings = try Settings(flags: [:], environment: ["ZOOPORT_PROT": "80", "ZOOPORT_PORT": "81", "PROT": "1"])
@@ -47,10 +102,11 @@ struct SettingsTests {
 
   @Test("Every setting is a flag of serve")
   func flags() throws {
-    let arguments = Settings.table.flatMap { ["--\($0.name)", "x"] }
+    let arguments = Settings.table.flatMap { $0.isSwitch ? ["--\($0.name)"] : ["--\($0.name)", "x"] }
     let command = try ServeCommand.parse(arguments)
     #expect(Set(command.flags.keys) == Set(Settings.table.map(\.name)))
     #expect(try ServeCommand.parse([]).flags.isEmpty)
+    #expect(try ServeCommand.parse(["--no-require-tokens"]).flags == ["require-tokens": "false"])
   }
 
   /// `deploy/env.example` lists every variable, commented out, with its default.
@@ -90,6 +146,15 @@ struct SettingsTests {
     #expect(given.retry.delay == implied.retry.delay)
     #expect(given.lease == implied.lease)
     #expect(given.shutdown == implied.shutdown)
+    #expect(given.smallJob == implied.smallJob)
+    #expect(given.totalMemory == implied.totalMemory)
+    #expect(given.limits.queue == implied.limits.queue)
+    #expect(given.limits.queuePerToken == implied.limits.queuePerToken)
+    #expect(given.limits.runningPerToken == implied.limits.runningPerToken)
+    #expect(given.limits.storagePerToken == implied.limits.storagePerToken)
+    #expect(given.requiresTokens == implied.requiresTokens)
+    #expect(given.allowsAnonymous == implied.allowsAnonymous)
+    #expect(given.visibility == implied.visibility)
     #expect(given.logLevel == implied.logLevel)
   }
 }

@@ -13,13 +13,16 @@ struct CollectCommand: ParsableCommand {
       and pinned jobs stay. The ids of what went, or would go, are printed one a line.
       """)
 
+  @Option(help: ServeCommand.help("config")) var config: String?
   @Option(help: ServeCommand.help("data-dir")) var dataDir: String?
   @Option(help: ServeCommand.help("keep-inputs")) var keepInputs: String?
   @Option(help: ServeCommand.help("keep-outputs")) var keepOutputs: String?
   @Flag(help: "Print what would go, and remove nothing.") var dryRun = false
 
   func run() throws {
-    let flags = ["data-dir": dataDir, "keep-inputs": keepInputs, "keep-outputs": keepOutputs].compactMapValues { $0 }
+    let flags = [
+      "config": config, "data-dir": dataDir, "keep-inputs": keepInputs, "keep-outputs": keepOutputs,
+    ].compactMapValues { $0 }
     let settings: Settings
     do {
       settings = try Settings(flags: flags, environment: ProcessInfo.processInfo.environment)

@@ -1,8 +1,8 @@
 import Foundation
 import HTTPTypes
 
-/// A JSON document of a request as a tree, so that every wrong field can be named at once.
-enum JSONTree: Decodable, Sendable {
+/// A JSON document as a tree: a request, so that every wrong field can be named at once, or a schema.
+enum JSONTree: Codable, Sendable {
   case null
   case bool(Bool)
   case number(Double)
@@ -37,5 +37,29 @@ enum JSONTree: Decodable, Sendable {
       // A number that no double holds, such as 1e999; inside an inline config it is the converter's business.
       self = .number(.infinity)
     }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .null: try container.encodeNil()
+    case .bool(let value): try container.encode(value)
+    case .number(let value): try container.encode(value)
+    case .string(let value): try container.encode(value)
+    case .array(let value): try container.encode(value)
+    case .object(let value): try container.encode(value)
+    }
+  }
+}
+
+extension JSONTree: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
+  ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+  init(stringLiteral value: String) { self = .string(value) }
+  init(integerLiteral value: Int) { self = .number(Double(value)) }
+  init(booleanLiteral value: Bool) { self = .bool(value) }
+  init(arrayLiteral elements: JSONTree...) { self = .array(elements) }
+  init(dictionaryLiteral elements: (String, JSONTree)...) {
+    self = .object(Dictionary(elements) { _, last in last })
   }
 }

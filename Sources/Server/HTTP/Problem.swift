@@ -15,6 +15,8 @@ struct Problem: HTTPResponseError, Sendable {
     let detail: String
     let code: ProblemCode
     let diagnostics: [Finding]
+    /// The limit of the operator that stands in the way, if one does.
+    var limit: LimitDocument?
   }
 
   /// One entry of `diagnostics`.
@@ -35,6 +37,7 @@ struct Problem: HTTPResponseError, Sendable {
   let detail: String
   var findings: [Finding] = []
   var headers = HTTPFields()
+  var limit: LimitDocument?
   var cause: String?
 
   /// A problem of the request or the service.
@@ -61,7 +64,7 @@ struct Problem: HTTPResponseError, Sendable {
   var document: Document {
     Document(
       type: "urn:zooport:problem:\(code.rawValue)", title: title, status: status.code, detail: detail, code: code,
-      diagnostics: findings)
+      diagnostics: findings, limit: limit)
   }
 
   func response(from request: Request, context: some RequestContext) throws -> Response {

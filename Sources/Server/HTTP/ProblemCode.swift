@@ -22,6 +22,10 @@ struct ProblemCode: Hashable, Sendable, Codable {
   static let malformedRequest = ProblemCode("malformed_request")
   /// The request is well formed, but a field is missing, unknown or has a wrong value.
   static let invalidRequest = ProblemCode("invalid_request")
+  /// The request has no valid access token.
+  static let unauthorized = ProblemCode("unauthorized")
+  /// The access token lacks a scope, or the resource belongs to somebody else.
+  static let forbidden = ProblemCode("forbidden")
   /// No such path, job, upload, model or output.
   static let notFound = ProblemCode("not_found")
   /// The path exists, the method does not.
@@ -30,6 +34,8 @@ struct ProblemCode: Hashable, Sendable, Codable {
   static let conflict = ProblemCode("conflict")
   /// The body is larger than the service takes.
   static let tooLarge = ProblemCode("too_large")
+  /// A limit of the operator is reached; `limit` names it.
+  static let limitReached = ProblemCode("limit_reached")
   /// The body is of a media type that the resource does not read.
   static let unsupportedMediaType = ProblemCode("unsupported_media_type")
   /// The range lies outside the file.
@@ -40,6 +46,11 @@ struct ProblemCode: Hashable, Sendable, Codable {
   static let `internal` = ProblemCode(.internal)
 }
 
+extension HTTPResponse.Status {
+  /// RFC 4918, section 11.5.
+  static let insufficientStorage = HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage")
+}
+
 extension ErrorKind {
   /// The HTTP status that carries this kind, in an answer and in the `error` of a job.
   var status: HTTPResponse.Status {
@@ -48,7 +59,7 @@ extension ErrorKind {
       .unreadableInput, .hostileInput:
       .unprocessableContent
     case .fetchFailed: .badGateway
-    case .diskFull: .init(code: 507, reasonPhrase: "Insufficient Storage")
+    case .diskFull: .insufficientStorage
     case .cancelled: .conflict
     case .outputFailed, .internal: .internalServerError
     }

@@ -3,21 +3,22 @@ import Hummingbird
 import Logging
 import NIOCore
 
-/// Finds the handler, turns every thrown error into problem+json, puts the request id on every answer, counts it and
-/// writes one log line for it.
+/// Finds the handler and who calls it, turns every thrown error into problem+json, puts the request id on every answer,
+/// counts it and writes one log line for it.
 ///
 /// An error that is no `Problem` becomes a 500 whose detail says nothing; the log has the cause.
 struct ProblemResponder: HTTPResponder {
-  typealias Context = BasicRequestContext
+  typealias Context = ServiceContext
 
   let routes: RouteTable
+  let access: AccessControl
   let metrics: Metrics
   /// Of the service's own lines; the library that calls this one is kept quieter.
   let logLevel: Logger.Level
 
-  func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+  func respond(to request: Request, context: ServiceContext) async throws -> Response {
     let start = ContinuousClock.now
-    let id = context.logger[metadataKey: "hb.request.id"]?.description ?? Identifier.generate().description
+    let id = RequestID.read(request.headers)
     var context = context
     context.logger[metadataKey: "hb.request.id"] = nil
     context.logger.logLevel = logLevel
@@ -28,6 +29,12 @@ struct ProblemResponder: HTTPResponder {
     do {
       let match = try routes.match(request)
       route = match.route.path
+      context.principal = try await access.principal(
+        for: request, at: match.route.access, logger: context.logger)
+      if let token = context.principal.token {
+        metadata["token"] = "\(token.name)"
+        context.logger[metadataKey: "token"] = "\(token.name)"
+      }
       response = try await match.respond(to: request, context: context)
     } catch {
       let problem = Self.problem(for: error)
@@ -44,7 +51,14 @@ struct ProblemResponder: HTTPResponder {
     let method = route == "none" ? "other" : request.method.rawValue
     metrics.add(.requests, [method, route, "\(response.status.code / 100)xx"])
     metrics.observe(.requestSeconds, [route], time)
-    context.logger.log(level: response.status.code < 500 ? .debug : .error, "request answered", metadata: metadata)
+    let level: Logger.Level =
+      switch response.status.code {
+      case 500...: .error
+      // Somebody knocks: worth a line, though every client may cause it.
+      case 401, 403: .notice
+      default: .debug
+      }
+    context.logger.log(level: level, "request answered", metadata: metadata)
     return response
   }
 

@@ -8,18 +8,27 @@ import HummingbirdCore
 /// never sees an encoded parameter. A known path with another method answers 405 with `Allow`.
 /// Complexity: O(routes) for each request; the table has a few dozen rows.
 struct RouteTable: Sendable {
-  typealias Handler = @Sendable (Request, BasicRequestContext) async throws -> Response
+  typealias Handler = @Sendable (Request, ServiceContext) async throws -> Response
 
   /// One row.
   struct Route: Sendable {
     let method: HTTPRequest.Method
     /// Segments; `{name}` captures one into `context.parameters`.
     let path: String
-    let handler: Handler
+    /// Who may call it.
+    let access: RouteAccess
+    /// What it does, for the reference.
+    let operation: Operation
+    let handler: @Sendable (Controllers) -> Handler
 
-    init(_ method: HTTPRequest.Method, _ path: String, _ handler: @escaping Handler) {
+    init(
+      _ method: HTTPRequest.Method, _ path: String, _ access: RouteAccess, _ operation: Operation,
+      _ handler: @escaping @Sendable (Controllers) -> Handler
+    ) {
       self.method = method
       self.path = path
+      self.access = access
+      self.operation = operation
       self.handler = handler
     }
 
@@ -39,19 +48,23 @@ struct RouteTable: Sendable {
     }
   }
 
-  let routes: [Route]
+  let routes = RouteTable.all
+  let controllers: Controllers
+
+  init(_ controllers: Controllers) { self.controllers = controllers }
 
   /// A row and what it captured.
   struct Match: Sendable {
     let route: Route
+    fileprivate let controllers: Controllers
     let captures: [(name: Substring, value: String)]
 
     /// Runs the handler.
-    func respond(to request: Request, context: BasicRequestContext) async throws -> Response {
+    func respond(to request: Request, context: ServiceContext) async throws -> Response {
       var context = context
       context.coreContext.endpointPath.value = route.path
       for capture in captures { context.coreContext.parameters[capture.name] = capture.value[...] }
-      return try await route.handler(request, context)
+      return try await route.handler(controllers)(request, context)
     }
   }
 
@@ -71,7 +84,7 @@ struct RouteTable: Sendable {
         allowed.append(route.method)
         continue
       }
-      return Match(route: route, captures: captures)
+      return Match(route: route, controllers: controllers, captures: captures)
     }
     guard !allowed.isEmpty else { throw Problem.notFound("nothing is at \(request.uri.path)") }
     let methods = allowed.map(\.rawValue).joined(separator: ", ")

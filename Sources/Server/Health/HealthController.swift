@@ -19,12 +19,12 @@ struct HealthController: Sendable {
 
   /// `GET /healthz`: the process lives and answers. It says nothing about disk or database, so that a full disk does not
   /// make an orchestrator restart the service for ever.
-  @Sendable func health(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func health(_ request: Request, context: ServiceContext) async throws -> Response {
     try JSONBody.response(["status": "ok"])
   }
 
   /// `GET /readyz`: 200 when jobs can be taken and run, else 503; either way with every check.
-  @Sendable func ready(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func ready(_ request: Request, context: ServiceContext) async throws -> Response {
     let checks = await readiness.checks()
     let isReady = checks.allSatisfy(\.ok)
     return try JSONBody.response(
@@ -33,7 +33,7 @@ struct HealthController: Sendable {
   }
 
   /// `GET /metrics`.
-  @Sendable func exposition(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func exposition(_ request: Request, context: ServiceContext) async throws -> Response {
     let load = try await store.load()
     var jobs: [[String]: Int] = [:]
     for status in [JobStatus.queued, .running] { jobs[[status.rawValue, "all"]] = 0 }

@@ -26,6 +26,10 @@ struct Job: Sendable, Hashable {
   /// What the client chose; budget and threads are the operator's.
   let options: ConversionOptions
   let createdAt: Timestamp
+  /// Who submitted it.
+  var ownership = Ownership.nobody
+  /// Bytes of all inputs; nil when one is a download.
+  var inputBytes: Int?
   /// Equal for jobs that must give equal outputs; nil when an input is a download, which may change.
   var fingerprint: String?
   /// The outputs are those of an equal job; this one never ran.

@@ -16,7 +16,7 @@ struct JobController: Sendable {
   let signal: WorkSignal
   /// Bytes of one file of a multipart submission.
   let fileLimit: Int
-  let space: FreeSpace
+  let admission: Admission
   let reporter: JobReporter
 
   /// Bytes of a JSON submission, and of the fields of a multipart one: an inline config and some room.
@@ -24,17 +24,25 @@ struct JobController: Sendable {
   private static let pageLimit = 200
 
   /// `POST /v1/jobs`.
-  @Sendable func submit(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func submit(_ request: Request, context: ServiceContext) async throws -> Response {
     let contentType = request.headers[.contentType] ?? ""
-    try await space.check(request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
     let key = try IdempotencyKey.read(request.headers)
+    // A submission that comes again needs no room, and its uploads may be gone: only its digest counts.
+    var known: (job: Job, digest: String)?
+    if let key { known = try await store.job(ofKey: key, owner: context.principal.ownership.owner) }
     var received: [Upload] = []
     var submission: JobSubmission
     if let boundary = MultipartParser.boundary(inContentType: contentType) {
-      let form = MultipartSubmission(folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit)
+      if known == nil {
+        try await admission.space.check(
+          request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
+      }
+      let form = MultipartSubmission(
+        folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit, keepsFiles: known == nil)
       let result = try await form.read(request, boundary: boundary)
       submission = result.submission
       received = result.uploads
+      for index in received.indices { received[index].ownership = context.principal.ownership }
       reporter.moved(received.reduce(0) { $0 + $1.size }, .uploaded)
     } else if HeaderParameters(contentType).value.lowercased() == "application/json" {
       var body = BodyReader(request)
@@ -45,22 +53,26 @@ struct JobController: Sendable {
         "submit a job as application/json or as multipart/form-data with a boundary",
         headers: [.accept: "application/json, multipart/form-data"])
     }
+    if let known {
+      guard known.digest == submission.digest else { throw Self.keyTaken }
+      return try answer(.repeated(known.job), context)
+    }
     let insertion: Insertion
     do {
-      let job = try await submission.job(models: models, uploads: uploads)
-      // The outputs are about as large as the inputs; those of a download are not known yet.
-      try await space.check(submission.uploadBytes, for: "the job")
+      let job = try await submission.job(models: models, uploads: uploads, for: context.principal)
+      let bytes = Self.expectedOutput(of: job)
       insertion = try await store.insert(
         job, bringing: received, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },
-        reuse: submission.reuses ? { @Sendable in data.shareOutputs(of: $0, with: job.id) } : nil)
+        reuse: submission.reuses
+          ? JobReuse(reach: context.principal.reach) { data.shareOutputs(of: $0, with: job.id) } : nil,
+        admit: { [admission] load in try admission.admit(job, needing: bytes, load) })
     } catch {
       await discard(received)
       switch error {
       case JobStoreError.unknownUpload(let id):
         throw Problem.invalid(field: "checkpoint", "no upload has the id \(id)")
       case JobStoreError.keyTaken:
-        throw Problem.invalid(
-          field: "Idempotency-Key", "Idempotency-Key belongs to a job with another content; choose another key")
+        throw Self.keyTaken
       default:
         throw error
       }
@@ -69,8 +81,18 @@ struct JobController: Sendable {
     return try answer(insertion, context)
   }
 
+  private static let keyTaken = Problem.invalid(
+    field: "Idempotency-Key", "Idempotency-Key belongs to a job with another content; choose another key")
+
+  /// Bytes that the outputs will take about: as many as the inputs, or twice as many where halves become floats; the
+  /// plan knows better, but only once the inputs are read. 0 for downloads, of which nothing is known yet.
+  private static func expectedOutput(of job: Job) -> Int {
+    let bytes = job.inputBytes ?? 0
+    return job.options.dtype == .float32 ? 2 * bytes : bytes
+  }
+
   /// 202 for a job that waits, 200 for one that was submitted before or has succeeded at once.
-  private func answer(_ insertion: Insertion, _ context: BasicRequestContext) throws -> Response {
+  private func answer(_ insertion: Insertion, _ context: ServiceContext) throws -> Response {
     let job: Job
     var status = HTTPResponse.Status.ok
     switch insertion {
@@ -78,6 +100,7 @@ struct JobController: Sendable {
       job = known
     case .added(let new):
       job = new
+      context.audit(.jobSubmit, "jobs/\(job.id)")
       if job.isReused {
         reporter.ended(job, as: job.status, after: nil)
         context.logger.info("job reused", metadata: ["job": "\(job.id)", "model": "\(job.model)"])
@@ -99,8 +122,8 @@ struct JobController: Sendable {
   }
 
   /// `GET /v1/jobs?status=&model=&limit=&cursor=`, newest first.
-  @Sendable func list(_ request: Request, context: BasicRequestContext) async throws -> Response {
-    var filter = JobFilter()
+  @Sendable func list(_ request: Request, context: ServiceContext) async throws -> Response {
+    var filter = JobFilter(reach: context.principal.reach)
     var cursor: Identifier?
     var limit = 50
     var findings: [Problem.Finding] = []
@@ -138,14 +161,17 @@ struct JobController: Sendable {
   ///
   /// `Prefer: wait=SECONDS` holds the answer back until the job differs from `If-None-Match` or, without that header,
   /// until it has ended; at most `JobFollower.longestWait`.
-  @Sendable func get(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func get(_ request: Request, context: ServiceContext) async throws -> Response {
     let id = try identifier(context)
+    let principal = context.principal
     let known = request.headers[.ifNoneMatch]
     let preference = Preference(request.headers[.prefer], limit: JobFollower.longestWait)
     let found = try await follower.wait(for: id, atMost: .seconds(preference?.wait ?? 0)) { snapshot in
-      known == nil ? snapshot.job.status.isEnded : !snapshot.tag.matchesAny(of: known)
+      // Nobody waits for what is not there for them.
+      guard principal.sees(snapshot.job.ownership) else { return true }
+      return known == nil ? snapshot.job.status.isEnded : !snapshot.tag.matchesAny(of: known)
     }
-    guard let snapshot = found else { throw Self.notFound(id.description) }
+    guard let snapshot = found, principal.sees(snapshot.job.ownership) else { throw Self.notFound(id.description) }
     var headers: HTTPFields = [
       .contentType: "application/json", .cacheControl: "private, no-cache", .eTag: snapshot.tag.value,
     ]
@@ -161,9 +187,11 @@ struct JobController: Sendable {
   }
 
   /// `GET /v1/jobs/{job}/events`: Server-Sent Events. 204, which ends reconnecting, when the client has seen the end.
-  @Sendable func events(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func events(_ request: Request, context: ServiceContext) async throws -> Response {
     let id = try identifier(context)
-    guard let snapshot = try await follower.snapshot(id) else { throw Self.notFound(id.description) }
+    guard let snapshot = try await follower.snapshot(id), context.principal.sees(snapshot.job.ownership) else {
+      throw Self.notFound(id.description)
+    }
     let last = request.headers[.lastEventID]
     if snapshot.job.status.isEnded, last == snapshot.tag.eventID { return Response(status: .noContent) }
     return Response(
@@ -177,12 +205,13 @@ struct JobController: Sendable {
   }
 
   /// `DELETE /v1/jobs/{job}`: 200 with the cancelled job, or 204 when an ended job was removed with its files.
-  @Sendable func delete(_ request: Request, context: BasicRequestContext) async throws -> Response {
-    let id = try await find(context).id
+  @Sendable func delete(_ request: Request, context: ServiceContext) async throws -> Response {
+    let id = try await findOwn(context)
     switch try await store.cancel(id, at: .now) {
     case .cancelled(let job):
       running.stop(id, .cancelled)
       reporter.ended(job, as: .cancelled, after: nil)
+      context.audit(.jobCancel, "jobs/\(id)")
       context.logger.info("job cancelled", metadata: ["job": "\(id)"])
       return try JSONBody.response(document(job))
     case .ended:
@@ -191,6 +220,7 @@ struct JobController: Sendable {
         data.removeOutputs(of: id)
         for upload in uploads { data.removeUpload(upload) }
       }
+      context.audit(.jobDelete, "jobs/\(id)")
       context.logger.info("job deleted", metadata: ["job": "\(id)"])
       return Response(status: .noContent)
     case .missing:
@@ -199,14 +229,16 @@ struct JobController: Sendable {
   }
 
   /// `PUT` and `DELETE /v1/jobs/{job}/pin`: keeps the job from expiring, or no longer.
-  @Sendable func pin(_ request: Request, context: BasicRequestContext) async throws -> Response {
-    let id = try identifier(context)
-    guard let job = try await store.pin(id, request.method == .put) else { throw Self.notFound(id.description) }
+  @Sendable func pin(_ request: Request, context: ServiceContext) async throws -> Response {
+    let id = try await findOwn(context)
+    let isPinned = request.method == .put
+    guard let job = try await store.pin(id, isPinned) else { throw Self.notFound(id.description) }
+    context.audit(isPinned ? .jobPin : .jobUnpin, "jobs/\(id)")
     return try JSONBody.response(document(job))
   }
 
   /// `GET` and `HEAD /v1/jobs/{job}/outputs/{output}`.
-  @Sendable func download(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func download(_ request: Request, context: ServiceContext) async throws -> Response {
     let job = try await find(context)
     let name = try context.parameters.require("output")
     guard let output = job.outputs.first(where: { $0.name.description == name }) else {
@@ -218,7 +250,7 @@ struct JobController: Sendable {
   }
 
   /// `GET` and `HEAD /v1/jobs/{job}/outputs`: all outputs as one tar archive.
-  @Sendable func downloadAll(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func downloadAll(_ request: Request, context: ServiceContext) async throws -> Response {
     let job = try await find(context)
     guard job.status == .succeeded, let name = FileName("\(job.id).tar") else {
       throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no outputs")
@@ -236,16 +268,27 @@ struct JobController: Sendable {
 
   private var follower: JobFollower { JobFollower(store: store, running: running, signal: signal) }
 
-  private func identifier(_ context: BasicRequestContext) throws -> Identifier {
+  private func identifier(_ context: ServiceContext) throws -> Identifier {
     let text = try context.parameters.require("job")
     guard let id = Identifier(text) else { throw Self.notFound(text) }
     return id
   }
 
-  private func find(_ context: BasicRequestContext) async throws -> Job {
+  /// The job of the path. Throws `Problem` 404 also when it may not be seen: whether it exists is nobody else's business.
+  private func find(_ context: ServiceContext) async throws -> Job {
     let id = try identifier(context)
-    guard let job = try await store.job(id) else { throw Self.notFound(id.description) }
+    guard let job = try await store.job(id), context.principal.sees(job.ownership) else {
+      throw Self.notFound(id.description)
+    }
     return job
+  }
+
+  /// The id of the job of the path. Throws `Problem` 403 when it may be seen and not changed; whom a job belongs to
+  /// never changes, so what is checked here holds later.
+  private func findOwn(_ context: ServiceContext) async throws -> Identifier {
+    let job = try await find(context)
+    try context.principal.requireChange(of: "job \(job.id)", job.ownership)
+    return job.id
   }
 
   private func blocking(_ work: @escaping @Sendable () -> Void) async {

@@ -31,7 +31,7 @@ struct JobDocument: Encodable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case id, status, command, model, srcFmt, tgtFmt, createdAt, startedAt, finishedAt, attempt, progress, warnings
-    case error, outputs, inputs, options, url, reused, notBefore, pinned
+    case error, outputs, inputs, options, url, reused, notBefore, pinned, owner, team
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -58,6 +58,8 @@ struct JobDocument: Encodable, Sendable {
     try container.encode(job.options, forKey: .options)
     try container.encode(job.isReused, forKey: .reused)
     try container.encode(job.isPinned, forKey: .pinned)
+    try container.encode(job.ownership.owner, forKey: .owner)
+    try container.encode(job.ownership.team, forKey: .team)
   }
 
   private var outputs: [Output] {

@@ -11,6 +11,7 @@ struct JobExecution {
   let data: DataFolder
   let fetcher: Fetcher
   let settings: ConversionSettings
+  let space: FreeSpace
   let reporter: JobReporter
 
   /// What the operator decides about every conversion.
@@ -34,9 +35,11 @@ struct JobExecution {
       command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
       config: config, checkpoint: checkpoint, outputDirectory: folder.outputs.string, options: options)
     let result: ConversionResult
+    let watch = SpaceWatch(attempt, space: space)
     do {
-      result = try runner.run(request, monitor: attempt)
+      result = try runner.run(request, monitor: watch)
     } catch {
+      if let shortage = watch.failure { throw JobFailure(shortage) }
       throw JobFailure(withoutPaths(error))
     }
 

@@ -14,6 +14,14 @@ enum JobInput: Sendable, Hashable {
     }
   }
 
+  /// True when the content is with the service before the job runs.
+  var isLocal: Bool {
+    switch self {
+    case .upload, .inline: true
+    default: false
+    }
+  }
+
   /// The upload, if it is one.
   var upload: Identifier? { if case .upload(let id, _) = self { id } else { nil } }
 }

@@ -10,14 +10,21 @@ protocol JobStore: Sendable {
   /// Adds a queued job and the uploads that came with it, all or nothing.
   ///
   /// When a job with the same key and digest exists, nothing is added and that job is the answer.
-  /// `reuse` is called with an ended job of the same fingerprint, if there is one. When it made the outputs of that job
-  /// those of the new one, too, and answers true, the new job has succeeded at once; otherwise it waits for a worker.
+  /// A key belongs to the owner of the job: equal keys of two owners have nothing to do with each other.
+  /// `reuse` is called with an ended job of the same fingerprint, if there is one within its reach. When it made the
+  /// outputs of that job those of the new one, too, and answers true, the new job has succeeded at once; otherwise it
+  /// waits for a worker.
+  /// `admit` is called for a job that will wait, with the load that includes it; what it throws is thrown, and nothing
+  /// is added. A job that is repeated or reused is never refused.
   /// Throws `JobStoreError.unknownUpload` when an input refers to an upload that does not exist, and `.keyTaken` when
   /// the key came with another digest before.
   func insert(
     _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
-    reuse: (@Sendable (_ equal: Identifier) throws -> Bool)?
+    reuse: JobReuse?, admit: (@Sendable (AdmissionLoad) throws -> Void)?
   ) async throws -> Insertion
+
+  /// The job that an owner submitted under a key, and the digest of what was submitted; nil when there is none.
+  func job(ofKey key: String, owner: String?) async throws -> (job: Job, digest: String)?
 
   /// The job, or nil.
   func job(_ id: Identifier) async throws -> Job?
@@ -40,8 +47,10 @@ protocol JobStore: Sendable {
   /// Removes a job as `delete` does, if it is still one that `expired` answers.
   func delete(_ id: Identifier, endedBefore moment: Timestamp) throws -> [Identifier]?
 
-  /// Takes the oldest queued job, if there is one, and counts an attempt. Never the same job twice at a time.
-  func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob?
+  /// Takes a queued job, if one is due within the bounds, and counts an attempt. Never the same job twice at a time.
+  ///
+  /// Owners take turns: the one who was served longest ago comes first, with the oldest of the jobs.
+  func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp, within bounds: ClaimBounds) throws -> ClaimedJob?
 
   /// Extends leases. Answers those that are stale.
   func extend(_ leases: [Lease], until: Timestamp) throws -> [Lease]
@@ -80,12 +89,42 @@ protocol JobStore: Sendable {
 struct JobFilter: Sendable, Hashable {
   var status: JobStatus?
   var model: String?
+  /// Jobs out of reach are passed over as if there were none.
+  var reach = Reach.everything
+}
+
+/// What a worker may take.
+struct ClaimBounds: Sendable, Hashable {
+  /// Bytes of inputs at most; jobs whose inputs are not known yet are larger than any bound. Nil is any job.
+  var largestInput: Int?
+  /// Jobs that one owner may have running, the new one included; nil is any number. Jobs of nobody are not counted.
+  var runningPerOwner: Int?
+}
+
+/// How a new job gets the outputs of an equal one.
+struct JobReuse: Sendable {
+  /// Where to look for an equal job: never among those that the submitter may not see.
+  var reach = Reach.everything
+  /// Makes the outputs of `equal` those of the new job; false when it cannot.
+  let share: @Sendable (_ equal: Identifier) throws -> Bool
 }
 
 extension JobStore {
   /// Adds a job without a key that is always run.
   func insert(_ job: Job, bringing uploads: [Upload]) async throws {
     _ = try await insert(job, bringing: uploads, key: nil, reuse: nil)
+  }
+
+  /// Adds a job whatever the load is.
+  func insert(
+    _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?, reuse: JobReuse?
+  ) async throws -> Insertion {
+    try await insert(job, bringing: uploads, key: key, reuse: reuse, admit: nil)
+  }
+
+  /// Takes any queued job.
+  func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob? {
+    try claim(worker: worker, at: now, leaseUntil: leaseUntil, within: ClaimBounds())
   }
 }
 

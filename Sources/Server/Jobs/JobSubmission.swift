@@ -89,7 +89,11 @@ struct JobSubmission {
   }
 
   /// Checks everything and makes the job. Throws `Problem` 422 with one finding for each fault.
-  mutating func job(models: ModelDirectory, uploads: any UploadStore) async throws -> Job {
+  ///
+  /// An upload that `principal` may not see does not exist for the job either.
+  mutating func job(
+    models: ModelDirectory, uploads: any UploadStore, for principal: Principal
+  ) async throws -> Job {
     let commandText = string("command", default: "convert")
     let command = ConversionRequest.Command(rawValue: commandText)
     if command == nil, !commandText.isEmpty {
@@ -117,12 +121,12 @@ struct JobSubmission {
     }
     var configInput: JobInput?
     for input in config.prefix(1) {
-      configInput = try await resolve(input, field: "config", source: source, uploads: uploads)
+      configInput = try await resolve(input, field: "config", source: source, uploads: uploads, for: principal)
     }
     var checkpointInputs: [JobInput] = []
     for (index, input) in checkpoint.enumerated() {
       let field = checkpoint.count == 1 ? "checkpoint" : "checkpoint[\(index)]"
-      if let input = try await resolve(input, field: field, source: source, uploads: uploads) {
+      if let input = try await resolve(input, field: field, source: source, uploads: uploads, for: principal) {
         checkpointInputs.append(input)
       }
     }
@@ -133,7 +137,11 @@ struct JobSubmission {
     guard findings.isEmpty, let command, let configInput else { throw Problem.invalid(findings) }
     var job = Job(
       id: .generate(), command: command, model: model, sourceFormat: source, targetFormat: target,
-      config: configInput, checkpoint: checkpointInputs, options: reader.options, createdAt: .now)
+      config: configInput, checkpoint: checkpointInputs, options: reader.options, createdAt: .now,
+      ownership: principal.ownership)
+    // A config alone is small whatever it is; limits of the formats see to that.
+    let isKnown = command == .convertConfig || job.inputs.allSatisfy(\.isLocal)
+    if isKnown { job.inputBytes = uploadBytes }
     let digests = inputDigests.compactMap { $0 }
     if digests.count == inputDigests.count {
       var fingerprint = try JobFingerprint(
@@ -171,7 +179,7 @@ struct JobSubmission {
 
   /// Checks one input; nil when a finding was recorded.
   private mutating func resolve(
-    _ input: Input, field: String, source: String, uploads: any UploadStore
+    _ input: Input, field: String, source: String, uploads: any UploadStore, for principal: Principal
   ) async throws -> JobInput? {
     guard case .json(let value, let text) = input else {
       if case .received(let upload) = input { return use(upload) }
@@ -188,7 +196,8 @@ struct JobSubmission {
     }
     switch (form, content) {
     case ("upload", .string(let text)):
-      guard let id = Identifier(text), let upload = try await uploads.upload(id) else {
+      guard let id = Identifier(text), let upload = try await uploads.upload(id), principal.sees(upload.ownership)
+      else {
         return refuse("no upload has the id \(text)")
       }
       return use(upload)

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import Hummingbird
 import NIOCore
@@ -12,6 +13,8 @@ struct MultipartSubmission {
   let fileLimit: Int
   /// Bytes of all fields that are no files.
   let fieldLimit: Int
+  /// False when only the digest of the content is asked for: then files are hashed and not stored.
+  var keepsFiles = true
 
   /// What a body held.
   struct Result {
@@ -46,6 +49,7 @@ struct MultipartSubmission {
     var field = ""
     var text = ByteBuffer()
     var fieldBytes = 0
+    var hashed: HashedFile?
     while let piece = try await body.next() {
       parser.append(piece)
       while let event = try parser.next() {
@@ -53,10 +57,19 @@ struct MultipartSubmission {
         case .begin(let name, let filename):
           field = name
           text = ByteBuffer()
-          if let filename { receiver = try await open(filename, field: name) }
+          if let filename {
+            let file = try fileName(filename, field: name)
+            if keepsFiles {
+              receiver = try await UploadReceiver(name: file, folder: folder, limit: fileLimit)
+            } else {
+              hashed = HashedFile(name: file)
+            }
+          }
         case .body(let bytes):
           if let receiver {
             try await receiver.receive(bytes)
+          } else if hashed != nil {
+            hashed?.hash.update(data: bytes.readableBytesView)
           } else {
             fieldBytes += bytes.readableBytes
             guard fieldBytes <= fieldLimit else { throw Problem.tooLarge("all fields together", limit: fieldLimit) }
@@ -69,6 +82,9 @@ struct MultipartSubmission {
             uploads.append(upload)
             submission.add(upload, to: field)
             submission.record("file", field, upload.name.description, upload.sha256)
+          } else if let file = hashed {
+            hashed = nil
+            submission.record("file", field, file.name.description, file.hash.finalize().hexadecimal)
           } else {
             try add(Data(text.readableBytesView), field: field, to: &submission)
           }
@@ -79,14 +95,20 @@ struct MultipartSubmission {
     return submission
   }
 
-  private func open(_ filename: String, field: String) async throws -> UploadReceiver {
+  /// A file part that is not stored.
+  private struct HashedFile {
+    let name: FileName
+    var hash = SHA256()
+  }
+
+  private func fileName(_ filename: String, field: String) throws -> FileName {
     guard field == "config" || field == "checkpoint" else {
       throw Problem.invalid(field: field, "only config and checkpoint can be files")
     }
     // Some clients send a whole path; the last component is the name.
     let last = filename.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init) ?? filename
     guard let name = FileName(last) else { throw Problem.invalid(field: field, "\(field): \(FileName.rule)") }
-    return try await UploadReceiver(name: name, folder: folder, limit: fileLimit)
+    return name
   }
 
   private func add(_ data: Data, field: String, to submission: inout JobSubmission) throws {

@@ -9,12 +9,13 @@ struct SQLiteJobStore: JobStore {
 
   func insert(
     _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
-    reuse: (@Sendable (_ equal: Identifier) throws -> Bool)?
+    reuse: JobReuse?, admit: (@Sendable (AdmissionLoad) throws -> Void)?
   ) async throws -> Insertion {
     try await database.pool.write { db in
-      if let key, let row = try Row.fetchOne(db, sql: Statements.jobOfKey, arguments: ["key": key.key]) {
-        guard row["key_digest"] as String == key.digest else { throw JobStoreError.keyTaken }
-        return .repeated(try Self.job(row, in: db))
+      let owner = job.ownership.owner ?? ""
+      if let key, let known = try Self.job(ofKey: key.key, owner: owner, in: db) {
+        guard known.digest == key.digest else { throw JobStoreError.keyTaken }
+        return .repeated(known.job)
       }
       for upload in uploads { try SQLiteUploadStore.insert(upload, job: job.id, into: db) }
       try db.execute(
@@ -24,7 +25,8 @@ struct SQLiteJobStore: JobStore {
           "source_format": job.sourceFormat, "target_format": job.targetFormat,
           "config": JSONBody.text(job.config), "checkpoint": JSONBody.text(job.checkpoint),
           "options": JSONBody.text(job.options), "created_at": job.createdAt.milliseconds,
-          "fingerprint": job.fingerprint,
+          "fingerprint": job.fingerprint, "owner": job.ownership.owner, "team": job.ownership.team,
+          "input_bytes": job.inputBytes,
         ])
       for id in job.inputs.compactMap(\.upload) {
         guard try Bool.fetchOne(db, sql: Statements.uploadExists, arguments: ["id": id.description]) == true else {
@@ -36,9 +38,12 @@ struct SQLiteJobStore: JobStore {
       if let key {
         try db.execute(
           sql: Statements.insertKey,
-          arguments: ["key": key.key, "digest": key.digest, "job": job.id.description])
+          arguments: ["owner": owner, "key": key.key, "digest": key.digest, "job": job.id.description])
       }
-      guard let reuse, let equal = try Self.equal(to: job, in: db), try reuse(equal) else { return .added(job) }
+      guard let reuse, let equal = try Self.equal(to: job, within: reuse.reach, in: db), try reuse.share(equal) else {
+        try admit?(try Self.load(for: job.ownership.owner, in: db))
+        return .added(job)
+      }
       let ids: StatementArguments = ["id": job.id.description, "equal": equal.description]
       try db.execute(sql: Statements.reuseOutputs, arguments: ids)
       try db.execute(sql: Statements.reuseJob, arguments: ids + ["now": job.createdAt.milliseconds])
@@ -46,11 +51,38 @@ struct SQLiteJobStore: JobStore {
     }
   }
 
+  func job(ofKey key: String, owner: String?) async throws -> (job: Job, digest: String)? {
+    try await database.pool.read { try Self.job(ofKey: key, owner: owner ?? "", in: $0) }
+  }
+
+  private static func job(
+    ofKey key: String, owner: String, in db: GRDB.Database
+  ) throws -> (job: Job, digest: String)? {
+    try Row.fetchOne(db, sql: Statements.jobOfKey, arguments: ["owner": owner, "key": key]).map {
+      (try job($0, in: db), $0["key_digest"])
+    }
+  }
+
   /// The latest succeeded job with the fingerprint of `job`.
-  private static func equal(to job: Job, in db: GRDB.Database) throws -> Identifier? {
+  private static func equal(to job: Job, within reach: Reach, in db: GRDB.Database) throws -> Identifier? {
     guard let fingerprint = job.fingerprint else { return nil }
-    return try String.fetchOne(db, sql: Statements.equalJob, arguments: ["fingerprint": fingerprint])
-      .flatMap(Identifier.init)
+    return try String.fetchOne(
+      db, sql: Statements.equalJob(within: reach), arguments: ["fingerprint": fingerprint] + arguments(of: reach)
+    ).flatMap(Identifier.init)
+  }
+
+  private static func load(for owner: String?, in db: GRDB.Database) throws -> AdmissionLoad {
+    let row = try Row.fetchOne(db, sql: Statements.admissionLoad, arguments: ["owner": owner])
+    return AdmissionLoad(
+      queued: row?["queued"] ?? 0, ownQueued: row?["own_queued"] ?? 0, ownBytes: row?["own_bytes"] ?? 0)
+  }
+
+  private static func arguments(of reach: Reach) -> StatementArguments {
+    switch reach {
+    case .everything: [:]
+    case .own(let owner): ["owner": owner]
+    case .team(let owner, let team): ["owner": owner, "team": team]
+    }
   }
 
   func job(_ id: Identifier) async throws -> Job? {
@@ -58,8 +90,8 @@ struct SQLiteJobStore: JobStore {
   }
 
   func jobs(matching filter: JobFilter, after cursor: Identifier?, limit: Int) async throws -> [Job] {
-    let sql = Statements.jobs(byStatus: filter.status != nil, byModel: filter.model != nil, afterCursor: cursor != nil)
-    var arguments: StatementArguments = ["limit": limit]
+    let sql = Statements.jobs(matching: filter, afterCursor: cursor != nil)
+    var arguments: StatementArguments = ["limit": limit] + Self.arguments(of: filter.reach)
     if let status = filter.status { arguments += ["status": status.rawValue] }
     if let model = filter.model { arguments += ["model": model] }
     if let cursor { arguments += ["cursor": cursor.description] }
@@ -119,13 +151,20 @@ struct SQLiteJobStore: JobStore {
     return uploads.compactMap(Identifier.init)
   }
 
-  func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob? {
+  func claim(
+    worker: String, at now: Timestamp, leaseUntil: Timestamp, within bounds: ClaimBounds
+  ) throws -> ClaimedJob? {
     try database.pool.write { db in
       let row = try Row.fetchOne(
         db, sql: Statements.claimJob,
-        arguments: ["worker": worker, "now": now.milliseconds, "lease_until": leaseUntil.milliseconds])
+        arguments: [
+          "worker": worker, "now": now.milliseconds, "lease_until": leaseUntil.milliseconds,
+          "largest": bounds.largestInput ?? Int.max, "any": bounds.largestInput == nil,
+          "running": bounds.runningPerOwner ?? Int.max,
+        ])
       guard let row else { return nil }
       let job = try Self.job(row, in: db)
+      try db.execute(sql: Statements.noteTurn, arguments: ["owner": job.ownership.owner ?? ""])
       return ClaimedJob(job: job, lease: Lease(job: job.id, fence: row["fence"]))
     }
   }
@@ -250,6 +289,8 @@ struct SQLiteJobStore: JobStore {
     job.attempt = row["attempt"]
     let due = Timestamp(milliseconds: row["available_at"])
     if status == .queued, due > job.createdAt { job.notBefore = due }
+    job.ownership = Ownership(owner: row["owner"], team: row["team"])
+    job.inputBytes = row["input_bytes"]
     job.fingerprint = row["fingerprint"]
     job.isReused = row["reused"]
     job.isPinned = row["pinned"]

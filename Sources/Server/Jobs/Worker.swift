@@ -13,6 +13,10 @@ struct Worker<Runner: ConversionRunner>: Sendable {
   let running: RunningJobs
   let signal: WorkSignal
   let settings: JobExecution.ConversionSettings
+  let lane: WorkLane
+  /// Jobs that one token may have running.
+  let runningPerToken: Int?
+  let space: FreeSpace
   let lease: Duration
   let retry: RetryPolicy
   let reporter: JobReporter
@@ -23,23 +27,36 @@ struct Worker<Runner: ConversionRunner>: Sendable {
 
   /// The life of the thread.
   func run() {
+    let bounds = ClaimBounds(largestInput: lane.largestInput, runningPerOwner: runningPerToken)
     while !signal.hasStopped {
       let seen = signal.current
+      // Memory comes first: a job that was claimed is run at once, and the queue keeps its order until then.
+      var held = lane.reservation(budget: settings.memoryBudget)
+      guard lane.gate.reserve(held, isStopped: { signal.hasStopped }) else { return }
+      defer { lane.gate.release(held) }
       do {
         let now = Timestamp.now
-        if let claimed = try store.claim(worker: name, at: now, leaseUntil: now.advanced(by: lease)) {
-          run(claimed)
-        } else {
-          signal.wait(after: seen, atMost: Self.idle)
+        if let claimed = try store.claim(
+          worker: name, at: now, leaseUntil: now.advanced(by: lease), within: bounds)
+        {
+          let need = JobMemory.need(inputBytes: claimed.job.inputBytes, budget: settings.memoryBudget)
+          lane.gate.release(held - need)
+          held = need
+          run(claimed, memory: need)
+          // A job of the same token may be waiting for this one.
+          if runningPerToken != nil { signal.notify() }
+          continue
         }
       } catch {
         logger.error("queue not readable", metadata: ["worker": "\(name)", "cause": "\(error)"])
-        signal.wait(after: seen, atMost: Self.idle)
       }
+      lane.gate.release(held)
+      held = 0
+      signal.wait(after: seen, atMost: Self.idle)
     }
   }
 
-  private func run(_ claimed: ClaimedJob) {
+  private func run(_ claimed: ClaimedJob, memory: Int) {
     let job = claimed.job
     let lease = claimed.lease
     var logger = logger
@@ -52,11 +69,13 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     logger.info("job started", metadata: ["model": "\(job.model)", "worker": "\(name)"])
     defer { data.removeAttempt(lease) }
     let start = ContinuousClock.now
+    var settings = settings
+    settings.memoryBudget = memory
     do {
       let folder = try data.makeAttempt(lease)
       let result = try JobExecution(
         job: job, attempt: attempt, folder: folder, data: data, fetcher: fetcher, settings: settings,
-        reporter: reporter
+        space: space, reporter: reporter
       ).run(runner)
       guard attempt.stopReason != .shutdown else { throw ConversionError(.cancelled, "stopped") }
       let isOurs = try store.complete(lease, with: result, at: .now) { try data.publish(lease) }

@@ -6,12 +6,12 @@ struct ModelController: Sendable {
   let directory: ModelDirectory
 
   /// `GET /v1/models`.
-  @Sendable func list(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func list(_ request: Request, context: ServiceContext) async throws -> Response {
     try JSONBody.response(["models": directory.listings.map(ModelDocument.init)])
   }
 
   /// `GET /v1/models/{model}`, by name or alias.
-  @Sendable func get(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func get(_ request: Request, context: ServiceContext) async throws -> Response {
     let name = try context.parameters.require("model")
     guard let listing = directory.listing(named: name) else {
       throw Problem(.notFound, ProblemCode(.unknownModel), "no model is called \(name); GET /v1/models lists them")

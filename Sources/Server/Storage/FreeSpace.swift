@@ -32,7 +32,7 @@ struct FreeSpace: Sendable {
     let available = try available()
     guard available < floor || available - floor < bytes else { return }
     throw Problem(
-      .init(code: 507, reasonPhrase: "Insufficient Storage"), ProblemCode(.diskFull),
+      .insufficientStorage, ProblemCode(.diskFull),
       "\(what) needs \(bytes) bytes; \(max(0, available - floor)) are left above the floor of \(floor); delete jobs or "
         + "uploads, or try again later",
       headers: [.retryAfter: "60"])

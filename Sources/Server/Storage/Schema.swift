@@ -9,6 +9,8 @@ enum Schema {
     migrator.registerMigration("2 readiness") { try $0.execute(sql: version2) }
     migrator.registerMigration("3 idempotency, reuse") { try $0.execute(sql: version3) }
     migrator.registerMigration("4 retention") { try $0.execute(sql: version4) }
+    migrator.registerMigration("5 access") { try $0.execute(sql: version5) }
+    migrator.registerMigration("6 fairness") { try $0.execute(sql: version6) }
     return migrator
   }
 
@@ -90,5 +92,48 @@ enum Schema {
     ALTER TABLE jobs ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1));
     CREATE INDEX jobs_by_end ON jobs (finished_at) WHERE finished_at IS NOT NULL AND pinned = 0;
     CREATE INDEX uploads_by_creation ON uploads (created_at);
+    """
+
+  /// Tokens without their secrets; a name is that of one living token at a time. `owner` is the name of a token. An
+  /// idempotency key belongs to its owner, `''` for those who need no token.
+  private static let version5 = """
+    CREATE TABLE tokens (
+      id TEXT NOT NULL PRIMARY KEY,
+      name TEXT NOT NULL,
+      digest TEXT NOT NULL UNIQUE CHECK (length(digest) = 64),
+      scopes TEXT NOT NULL,
+      team TEXT,
+      created_at INTEGER NOT NULL,
+      expires_at INTEGER,
+      last_used_at INTEGER,
+      revoked_at INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX tokens_by_living_name ON tokens (name) WHERE revoked_at IS NULL;
+    CREATE INDEX tokens_by_lookup ON tokens (substr(digest, 1, 16));
+
+    ALTER TABLE jobs ADD COLUMN owner TEXT;
+    ALTER TABLE jobs ADD COLUMN team TEXT;
+    ALTER TABLE uploads ADD COLUMN owner TEXT;
+    ALTER TABLE uploads ADD COLUMN team TEXT;
+    CREATE INDEX jobs_by_owner ON jobs (owner, id);
+
+    CREATE TABLE keys_of_owners (
+      owner TEXT NOT NULL,
+      key TEXT NOT NULL,
+      digest TEXT NOT NULL,
+      job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+      PRIMARY KEY (owner, key)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO keys_of_owners SELECT '', key, digest, job FROM idempotency_keys;
+    DROP TABLE idempotency_keys;
+    ALTER TABLE keys_of_owners RENAME TO idempotency_keys;
+    CREATE INDEX idempotency_keys_by_job ON idempotency_keys (job);
+    """
+
+  /// `input_bytes` is NULL when an input is a download. Owners with a smaller `turn` are served first.
+  private static let version6 = """
+    ALTER TABLE jobs ADD COLUMN input_bytes INTEGER;
+    CREATE INDEX uploads_by_owner ON uploads (owner);
+    CREATE TABLE turns (owner TEXT NOT NULL PRIMARY KEY, turn INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     """
 }

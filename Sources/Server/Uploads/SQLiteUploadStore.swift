@@ -14,7 +14,8 @@ struct SQLiteUploadStore: UploadStore {
       sql: Statements.insertUpload,
       arguments: [
         "id": upload.id.description, "name": upload.name.description, "size": upload.size, "sha256": upload.sha256,
-        "created_at": upload.createdAt.milliseconds, "job": job?.description,
+        "created_at": upload.createdAt.milliseconds, "job": job?.description, "owner": upload.ownership.owner,
+        "team": upload.ownership.team,
       ])
   }
 
@@ -26,7 +27,14 @@ struct SQLiteUploadStore: UploadStore {
       guard let name = FileName(row["name"]) else { throw CorruptRow(table: "uploads", id: row["id"]) }
       return Upload(
         id: id, name: name, size: row["size"], sha256: row["sha256"],
-        createdAt: Timestamp(milliseconds: row["created_at"]))
+        createdAt: Timestamp(milliseconds: row["created_at"]),
+        ownership: Ownership(owner: row["owner"], team: row["team"]))
+    }
+  }
+
+  func storedBytes(of owner: String) async throws -> Int {
+    try await database.pool.read {
+      try Int.fetchOne($0, sql: Statements.storedBytesOfOwner, arguments: ["owner": owner]) ?? 0
     }
   }
 

@@ -7,6 +7,8 @@ struct Upload: Sendable, Hashable {
   /// Lower-case hexadecimal.
   let sha256: String
   let createdAt: Timestamp
+  /// Who sent it.
+  var ownership = Ownership.nobody
 }
 
 /// An upload as clients see it.

@@ -9,11 +9,11 @@ struct UploadController: Sendable {
   let folder: DataFolder
   /// Bytes of the largest upload.
   let limit: Int
-  let space: FreeSpace
+  let admission: Admission
   let metrics: Metrics
 
   /// `PUT /v1/uploads/{upload}`, where the segment is the file name.
-  @Sendable func put(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func put(_ request: Request, context: ServiceContext) async throws -> Response {
     guard let name = FileName(try context.parameters.require("upload")) else {
       throw Problem.invalid(field: "filename", FileName.rule)
     }
@@ -21,9 +21,11 @@ struct UploadController: Sendable {
       throw Problem.tooLarge("an upload", limit: limit)
     }
     // Without an announced length: whatever fits above the floor, and 507 later if it does not.
-    try await space.check(request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the upload")
+    let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
+    try await requireStorage(announced, context)
+    try await admission.space.check(announced, for: "the upload")
     let receiver = try await UploadReceiver(name: name, folder: folder, limit: limit)
-    let upload: Upload
+    var upload: Upload
     do {
       var body = BodyReader(request)
       while let piece = try await body.next() { try await receiver.receive(piece) }
@@ -32,7 +34,10 @@ struct UploadController: Sendable {
       await receiver.discard()
       throw error
     }
+    upload.ownership = context.principal.ownership
     do {
+      // Again with what came, and with what others have sent meanwhile.
+      try await requireStorage(upload.size, context)
       try await store.insert(upload)
     } catch {
       await remove(upload.id)
@@ -40,6 +45,7 @@ struct UploadController: Sendable {
     }
     metrics.add(.bytes, ["uploaded"], by: upload.size)
     context.logger.info("upload stored", metadata: ["upload": "\(upload.id)", "bytes": "\(upload.size)"])
+    context.audit(.uploadCreate, "uploads/\(upload.id)")
     let document = UploadDocument(upload)
     var response = try JSONBody.response(document, status: .created)
     response.headers[.location] = document.url
@@ -47,18 +53,20 @@ struct UploadController: Sendable {
   }
 
   /// `GET` and `HEAD /v1/uploads/{upload}`.
-  @Sendable func get(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func get(_ request: Request, context: ServiceContext) async throws -> Response {
     let upload = try await find(context)
     let response = try JSONBody.response(UploadDocument(upload))
     return request.method == .head ? response.headOnly : response
   }
 
   /// `DELETE /v1/uploads/{upload}`.
-  @Sendable func delete(_ request: Request, context: BasicRequestContext) async throws -> Response {
+  @Sendable func delete(_ request: Request, context: ServiceContext) async throws -> Response {
     let upload = try await find(context)
+    try context.principal.requireChange(of: "upload \(upload.id)", upload.ownership)
     switch try await store.delete(upload.id) {
     case .deleted:
       await remove(upload.id)
+      context.audit(.uploadDelete, "uploads/\(upload.id)")
       context.logger.info("upload deleted", metadata: ["upload": "\(upload.id)"])
       return Response(status: .noContent)
     case .inUse(let job):
@@ -68,9 +76,16 @@ struct UploadController: Sendable {
     }
   }
 
-  private func find(_ context: BasicRequestContext) async throws -> Upload {
+  private func requireStorage(_ bytes: Int, _ context: ServiceContext) async throws {
+    guard let owner = context.principal.ownership.owner, admission.limits.storagePerToken != nil else { return }
+    try admission.requireStorage(for: owner, stored: try await store.storedBytes(of: owner), adding: bytes)
+  }
+
+  private func find(_ context: ServiceContext) async throws -> Upload {
     let text = try context.parameters.require("upload")
-    guard let id = Identifier(text), let upload = try await store.upload(id) else { throw Self.notFound(text) }
+    guard let id = Identifier(text), let upload = try await store.upload(id),
+      context.principal.sees(upload.ownership)
+    else { throw Self.notFound(text) }
     return upload
   }
 

@@ -6,6 +6,9 @@ protocol UploadStore: Sendable {
   /// The record, or nil.
   func upload(_ id: Identifier) async throws -> Upload?
 
+  /// Bytes of all uploads and outputs of an owner.
+  func storedBytes(of owner: String) async throws -> Int
+
   /// Removes a record unless a queued or running job needs it.
   func delete(_ id: Identifier) async throws -> UploadDeletion
 

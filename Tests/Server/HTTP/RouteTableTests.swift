@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Routes")
 struct RouteTableTests {
-  private let route = RouteTable.Route(.get, "/v1/jobs/{job}/outputs/{output}") { _, _ in throw Problem.notFound("") }
+  private let route = RouteTable.Route(
+    .get, "/v1/jobs/{job}/outputs/{output}", .read, .downloadOutput
+  ) { _ in { _, _ in throw Problem.notFound("") } }
 
   @Test("Captures by name, once for each braces")
   func captures() {

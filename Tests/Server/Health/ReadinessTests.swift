@@ -40,7 +40,8 @@ struct ReadinessTests {
       #expect(answer.status == .serviceUnavailable)
       #expect(String(buffer: answer.body).contains("the floor is"))
       let upload = try await client.send(.put, "/v1/uploads/x", body: "x")
-      let job = try await client.submit(#"{"model":"quick"}"#)
+      let job = try await client.submit(
+        #"{"command":"convert-config","model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}}}"#)
       for refusal in [upload, job] {
         #expect(refusal.status.code == 507)
         #expect(refusal["code"] == "disk_full")

@@ -48,6 +48,18 @@ struct JobReuseTests {
     }
   }
 
+  @Test("A submission that comes again is answered though its upload is gone")
+  func keyWithoutUpload() async throws {
+    try await ServiceHarness().test { client async throws in
+      let upload = try await client.upload("pytorch_model.bin", "weights")
+      let first = try await submit(client, body(upload), key: "k")
+      try await client.wait(try #require(first["url"]), for: "succeeded")
+      #expect(try await client.send(.delete, "/v1/uploads/\(upload)").status == .noContent)
+      #expect(try await submit(client, body(upload), key: "k")["id"] == first["id"])
+      #expect(try await submit(client, body(upload), key: "other").status == .unprocessableContent)
+    }
+  }
+
   @Test("Of eight equal submissions at once, one is the job")
   func atOnce() async throws {
     try await ServiceHarness().test { client async throws in

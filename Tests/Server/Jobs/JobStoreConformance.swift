@@ -26,7 +26,8 @@ struct JobStoreConformance {
     /// Adds a queued job; each is a millisecond younger than the one before.
     @discardableResult
     func add(
-      _ index: Int = 0, model: String = "gpt2", checkpoint: [JobInput] = [], bringing: [Upload] = []
+      _ index: Int = 0, model: String = "gpt2", checkpoint: [JobInput] = [], bringing: [Upload] = [],
+      owner: String? = nil, inputBytes: Int? = nil
     ) async throws -> Job {
       let time = Timestamp(milliseconds: 1_000_000 + index)
       var options = ConversionOptions()
@@ -35,14 +36,17 @@ struct JobStoreConformance {
       let job = Job(
         id: .generate(at: time), command: .convert, model: model, sourceFormat: "hf", targetFormat: "cs-1.8",
         config: .inline("{\"a\": 1.0}", FileName("config.json")!), checkpoint: checkpoint,
-        options: options, createdAt: time)
+        options: options, createdAt: time, ownership: Ownership(owner: owner), inputBytes: inputBytes)
       try await jobs.insert(job, bringing: bringing)
       return job
     }
 
-    func claim(at now: Int = 2_000_000, lease: Int = 1000) throws -> ClaimedJob? {
+    func claim(
+      at now: Int = 2_000_000, lease: Int = 1000, within bounds: ClaimBounds = ClaimBounds()
+    ) throws -> ClaimedJob? {
       try jobs.claim(
-        worker: "test", at: Timestamp(milliseconds: now), leaseUntil: Timestamp(milliseconds: now + lease))
+        worker: "test", at: Timestamp(milliseconds: now), leaseUntil: Timestamp(milliseconds: now + lease),
+        within: bounds)
     }
   }
 
@@ -86,6 +90,86 @@ struct JobStoreConformance {
     #expect(again.job.id == first.id)
     #expect(again.job.attempt == 2)
     #expect(again.lease.fence > claim.lease.fence)
+  }
+
+  @Test("Owners take turns, each with the oldest of the jobs; a new owner does not wait for the queue of another")
+  func turns() async throws {
+    let subject = try Subject()
+    let owners = ["ann", "ann", "ann", nil, "ben", nil, "ann", "ben"]
+    for (index, owner) in owners.enumerated() { try await subject.add(index, owner: owner) }
+    func next() throws -> String { try subject.claim().map { "\($0.job.ownership.owner ?? "-")" } ?? "none" }
+    #expect(try (0..<4).map { _ in try next() } == ["ann", "-", "ben", "ann"])
+    try await subject.add(8, owner: "cem")
+    #expect(try (0..<6).map { _ in try next() } == ["cem", "-", "ben", "ann", "ann", "none"])
+  }
+
+  @Test("Bounds: the size of the inputs, where an unknown one is large, and the running jobs of an owner")
+  func bounds() async throws {
+    let subject = try Subject()
+    let unknown = try await subject.add(0, owner: "ann")
+    let large = try await subject.add(1, owner: "ann", inputBytes: 101)
+    let small = try await subject.add(2, owner: "ann", inputBytes: 100)
+    let other = try await subject.add(3, owner: "ben", inputBytes: 7)
+    let nobody = [try await subject.add(4), try await subject.add(5)].map(\.id)
+    #expect(try subject.claim(within: ClaimBounds(largestInput: 100))?.job.id == small.id)
+    #expect(try subject.claim(within: ClaimBounds(largestInput: 100))?.job.id == other.id)
+    #expect(try subject.claim(within: ClaimBounds(largestInput: 100)) == nil)
+    let one = ClaimBounds(runningPerOwner: 1)
+    #expect(try subject.claim(within: one)?.job.id == nobody[0])
+    #expect(try subject.claim(within: one)?.job.id == nobody[1], "nobody is not one owner")
+    #expect(try subject.claim(within: one) == nil, "ann has one running")
+    let two = ClaimBounds(runningPerOwner: 2)
+    let claim = try #require(try subject.claim(within: two))
+    #expect(claim.job.id == unknown.id)
+    #expect(try subject.claim(within: two) == nil)
+    #expect(try subject.jobs.release(claim.lease, isCounted: true))
+    _ = try await subject.jobs.cancel(unknown.id, at: Self.now)
+    #expect(try subject.claim(within: two)?.job.id == large.id)
+  }
+
+  @Test("Admission sees the load with the new job in it, and what it refuses is not added; the rest is not asked")
+  func admission() async throws {
+    struct Full: Error {}
+    let subject = try Subject()
+    try await subject.uploads.insert(
+      Upload(
+        id: .generate(), name: FileName("x")!, size: 40, sha256: "ab", createdAt: Self.now,
+        ownership: Ownership(owner: "ann")))
+    try await subject.add(0, owner: "ben")
+    try await subject.add(1, owner: "ann")
+    func insert(_ index: Int, key: String? = nil, isAdmitted: Bool, reuses: Bool = false) async throws -> AdmissionLoad?
+    {
+      let time = Timestamp(milliseconds: 1_000_000 + index)
+      var file = upload()
+      file.ownership.owner = "ann"
+      var job = Job(
+        id: .generate(at: time), command: .convert, model: "gpt2", sourceFormat: "hf", targetFormat: "cs-1.8",
+        config: .inline("{}", FileName("config.json")!), checkpoint: [.upload(file.id, file.name)],
+        options: ConversionOptions(), createdAt: time, ownership: Ownership(owner: "ann"))
+      job.fingerprint = "f"
+      let seen = Mutex<AdmissionLoad?>(nil)
+      let reuse = reuses ? JobReuse { _ in true } : nil
+      _ = try await subject.jobs.insert(
+        job, bringing: [file], key: key.map { IdempotencyKey(key: $0, digest: "d") }, reuse: reuse
+      ) { load in
+        seen.withLock { $0 = load }
+        guard isAdmitted else { throw Full() }
+      }
+      return seen.withLock { $0 }
+    }
+    await #expect(throws: Full.self) { _ = try await insert(2, isAdmitted: false) }
+    #expect(try await subject.jobs.load().active.map(\.count) == [2])
+    #expect(try subject.uploads.uploads().count == 1)
+    #expect(try await subject.uploads.storedBytes(of: "ann") == 40)
+    #expect(try await insert(3, key: "k", isAdmitted: true) == AdmissionLoad(queued: 3, ownQueued: 2, ownBytes: 47))
+    #expect(try await insert(4, key: "k", isAdmitted: false) == nil, "it is there already")
+    while let claim = try subject.claim() {
+      _ = try subject.jobs.complete(claim.lease, with: Self.result, at: Self.now) {}
+    }
+    #expect(try await insert(5, isAdmitted: false, reuses: true) == nil, "it does not wait")
+    let outputs = Self.result.outputs.reduce(0) { $0 + $1.size }
+    #expect(try await subject.uploads.storedBytes(of: "ann") == 40 + 7 + 7 + 3 * outputs)
+    #expect(try await subject.uploads.storedBytes(of: "nobody") == 0)
   }
 
   @Test("A job that was given back on shutdown does not count as attempted")
@@ -325,7 +409,7 @@ struct JobStoreConformance {
       job.fingerprint = fingerprint
       guard
         case .added(let added) = try await subject.jobs.insert(
-          job, bringing: [], key: nil, reuse: { _ in isShared })
+          job, bringing: [], key: nil, reuse: JobReuse { _ in isShared })
       else { throw JobStoreError.keyTaken }
       #expect(added.id == job.id)
       return added
@@ -346,6 +430,50 @@ struct JobStoreConformance {
     #expect(try await insert(3, "f", sharing: false).status == .queued)
     #expect(try await insert(4, "g", sharing: true).status == .queued)
     #expect(try await insert(5, nil, sharing: true).status == .queued)
+  }
+
+  @Test("A key is that of its owner, and an equal job is looked for within reach only")
+  func owners() async throws {
+    let subject = try Subject()
+    func insert(_ index: Int, _ owner: String?, team: String? = nil, reach: Reach, key: String) async throws
+      -> Insertion
+    {
+      let time = Timestamp(milliseconds: 1_000_000 + index)
+      var job = Job(
+        id: .generate(at: time), command: .convert, model: "gpt2", sourceFormat: "hf", targetFormat: "cs-1.8",
+        config: .inline("{}", FileName("config.json")!), checkpoint: [], options: ConversionOptions(), createdAt: time,
+        ownership: Ownership(owner: owner, team: team))
+      job.fingerprint = "f"
+      return try await subject.jobs.insert(
+        job, bringing: [], key: IdempotencyKey(key: key, digest: "d"), reuse: JobReuse(reach: reach) { _ in true })
+    }
+    guard case .added(let first) = try await insert(0, "ann", team: "red", reach: .own("ann"), key: "k") else {
+      Issue.record("repeated")
+      return
+    }
+    #expect(first.ownership == Ownership(owner: "ann", team: "red"))
+    #expect(try await subject.jobs.job(first.id) == first)
+    let lease = try #require(try subject.claim()).lease
+    #expect(try subject.jobs.complete(lease, with: Self.result, at: Self.now) {})
+
+    for (index, owner, reach, isReused) in [
+      (1, "ben", Reach.own("ben"), false), (2, "cem", .team(owner: "cem", team: "blue"), false),
+      (3, "dan", .team(owner: "dan", team: "red"), true), (4, nil, .everything, true), (5, "ann", .own("ann"), nil),
+    ] as [(Int, String?, Reach, Bool?)] {
+      switch try await insert(index, owner, reach: reach, key: "k") {
+      case .added(let job): #expect(job.isReused == isReused, "\(owner ?? "")")
+      case .repeated(let job):
+        #expect(isReused == nil, "\(owner ?? "")")
+        #expect(job.id == first.id)
+      }
+    }
+    func seen(_ reach: Reach) async throws -> [String?] {
+      try await subject.jobs.jobs(matching: JobFilter(reach: reach), after: nil, limit: 9).map(\.ownership.owner)
+    }
+    #expect(try await seen(.everything) == [nil, "dan", "cem", "ben", "ann"])
+    #expect(try await seen(.own("cem")) == ["cem"])
+    #expect(try await seen(.team(owner: "dan", team: "red")) == ["dan", "ann"])
+    #expect(try await seen(.own("")) == [])
   }
 
   @Test("Only jobs that ended before the moment and are not pinned expire")

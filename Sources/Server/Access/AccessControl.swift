@@ -1,0 +1,78 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+import Synchronization
+
+/// Decides who may call a route: off as long as no token exists, unless the operator requires them.
+final class AccessControl: Sendable {
+  private let tokens: any TokenStore
+  private let visibility: Visibility
+  /// Set for good once tokens are required or one was seen.
+  private let isOn: Mutex<Bool>
+
+  /// How old a noted use may be before it is noted again, in milliseconds.
+  private static let useInterval = 60_000
+
+  init(tokens: any TokenStore, requiresTokens: Bool, visibility: Visibility) {
+    self.tokens = tokens
+    self.visibility = visibility
+    isOn = Mutex(requiresTokens)
+  }
+
+  /// True when requests need a token. Complexity: a query until it is true, none after.
+  func isRequired() async throws -> Bool {
+    if isOn.withLock({ $0 }) { return true }
+    guard try await tokens.hasTokens() else { return false }
+    isOn.withLock { $0 = true }
+    return true
+  }
+
+  /// Who makes a request. Throws `Problem` 401 without a valid token and 403 for one without the scope, both with
+  /// `WWW-Authenticate` after RFC 6750, section 3.
+  func principal(for request: Request, at access: RouteAccess, logger: Logger) async throws -> Principal {
+    guard case .anyOf(let scopes) = access else { return .nobody }
+    guard try await isRequired() else { return .anybody }
+    let token = try await authenticate(request)
+    let names = scopes.map(\.rawValue).sorted()
+    guard token.has(anyOf: scopes) else {
+      throw Problem(
+        .forbidden, .forbidden, "the token \(token.name) lacks the scope \(names.joined(separator: " or "))",
+        headers: [.wwwAuthenticate: Self.challenge("insufficient_scope", scope: names.joined(separator: " "))])
+    }
+    await noteUse(of: token, logger)
+    return Principal(token, visibility: visibility)
+  }
+
+  private func authenticate(_ request: Request) async throws -> AccessToken {
+    guard let header = request.headers[.authorization] else {
+      throw Problem(
+        .unauthorized, .unauthorized, "send an access token: Authorization: Bearer zpt_...",
+        headers: [.wwwAuthenticate: Self.challenge()])
+    }
+    let parts = header.split(separator: " ", omittingEmptySubsequences: true)
+    guard parts.count == 2, parts[0].lowercased() == "bearer", let secret = TokenSecret(parts[1]),
+      let token = try await tokens.token(for: secret.digest)
+    else { throw Self.refused("the Authorization header has no token of this service") }
+    if let refusal = token.refusal(at: .now) { throw Self.refused(refusal) }
+    return token
+  }
+
+  /// Writes at most once a minute for each token. A disk that takes no writes is no reason to refuse a reader.
+  private func noteUse(of token: AccessToken, _ logger: Logger) async {
+    let now = Timestamp.now
+    guard now.milliseconds - (token.lastUsedAt?.milliseconds ?? 0) >= Self.useInterval else { return }
+    do {
+      try await tokens.noteUse(of: token.id, at: now)
+    } catch {
+      logger.warning("use of a token not noted", metadata: ["token": "\(token.name)", "cause": "\(error)"])
+    }
+  }
+
+  private static func refused(_ detail: String) -> Problem {
+    Problem(.unauthorized, .unauthorized, detail, headers: [.wwwAuthenticate: challenge("invalid_token")])
+  }
+
+  private static func challenge(_ error: String? = nil, scope: String? = nil) -> String {
+    "Bearer realm=\"zooport\"" + (error.map { ", error=\"\($0)\"" } ?? "") + (scope.map { ", scope=\"\($0)\"" } ?? "")
+  }
+}

@@ -1,0 +1,48 @@
+import HTTPTypes
+
+/// Decides whether there is room for one more job or upload, and says which limit stands in the way if not.
+///
+/// Nothing is reserved: limits of the queue are exact, since they are checked in the transaction that adds the job;
+/// bytes are checked against what is there now.
+struct Admission: Sendable {
+  let limits: AdmissionLimits
+  let space: FreeSpace
+
+  /// Seconds after which a refused client may ask again: queues and disks do not empty sooner.
+  private static let pause = "30"
+
+  /// Throws `Problem` 429 or 507 when a job may not be queued. `bytes` is what its outputs are expected to take. Blocks
+  /// for a call into the file system.
+  func admit(_ job: Job, needing bytes: Int, _ load: AdmissionLoad) throws {
+    if let limit = limits.queue, load.queued > limit {
+      throw Self.tooMany("queue-limit", limit, "\(limit) jobs are waiting, which is all that the service queues")
+    }
+    if let owner = job.ownership.owner {
+      if let limit = limits.queuePerToken, load.ownQueued > limit {
+        throw Self.tooMany(
+          "token-queue-limit", limit, "\(limit) jobs of \(owner) are waiting, which is all that a token may queue")
+      }
+      try requireStorage(for: owner, stored: load.ownBytes, adding: bytes)
+    }
+    try space.require(bytes, for: "the job")
+  }
+
+  /// Throws `Problem` 507 when what an owner stores would grow over the limit of a token.
+  func requireStorage(for owner: String, stored: Int, adding bytes: Int) throws {
+    let (sum, isTooMuch) = stored.addingReportingOverflow(bytes)
+    guard let limit = limits.storagePerToken, isTooMuch || sum > limit else { return }
+    var problem = Problem(
+      .insufficientStorage, .limitReached,
+      "\(owner) stores \(stored) bytes and needs \(bytes) more; a token may store \(limit); delete jobs or uploads",
+      headers: [.retryAfter: Self.pause])
+    problem.limit = LimitDocument(name: "token-storage-limit", value: limit)
+    throw problem
+  }
+
+  private static func tooMany(_ name: String, _ value: Int, _ detail: String) -> Problem {
+    var problem = Problem(
+      .tooManyRequests, .limitReached, "\(detail); try again when some have ended", headers: [.retryAfter: pause])
+    problem.limit = LimitDocument(name: name, value: value)
+    return problem
+  }
+}

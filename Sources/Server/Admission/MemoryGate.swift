@@ -1,0 +1,47 @@
+import Foundation
+
+/// A budget of bytes that threads share. First come, first served, so that a large wish is never passed over for ever.
+final class MemoryGate: Sendable {
+  /// Bytes of the whole budget.
+  let bytes: Int
+  /// Guards the rest. `nonisolated(unsafe)`: it is touched with the condition locked only.
+  private let condition = NSCondition()
+  nonisolated(unsafe) private var free: Int
+  nonisolated(unsafe) private var nextTicket = 0
+  nonisolated(unsafe) private var serving = 0
+
+  init(bytes: Int) {
+    self.bytes = bytes
+    free = bytes
+  }
+
+  /// Bytes that nobody holds.
+  var available: Int { condition.withLock { free } }
+
+  /// Waits until `wanted` bytes are free and this caller's turn has come, and takes them. False, with nothing taken,
+  /// when `isStopped` became true; it is asked several times a second. Precondition: `wanted` is at most `bytes`.
+  func reserve(_ wanted: Int, isStopped: () -> Bool) -> Bool {
+    precondition(wanted <= bytes, "no gate lets through more than its budget")
+    return condition.withLock {
+      let ticket = nextTicket
+      nextTicket += 1
+      while serving != ticket || free < wanted, !isStopped() {
+        _ = condition.wait(until: Date(timeIntervalSinceNow: 0.2))
+      }
+      // Once stopped, turns do not matter any more: everybody leaves.
+      let isServed = serving == ticket && free >= wanted && !isStopped()
+      if isServed { free -= wanted }
+      serving = max(serving, ticket + 1)
+      condition.broadcast()
+      return isServed
+    }
+  }
+
+  /// Gives bytes back.
+  func release(_ bytes: Int) {
+    condition.withLock {
+      free += bytes
+      condition.broadcast()
+    }
+  }
+}

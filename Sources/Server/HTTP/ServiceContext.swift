@@ -1,0 +1,10 @@
+import Hummingbird
+
+/// What a handler knows beside the request: its log with the request's id, what the path captured, and who asks.
+struct ServiceContext: RequestContext {
+  var coreContext: CoreRequestContextStorage
+  /// Set before the handler is called, from the token of the request and the access that the route declares.
+  var principal = Principal.nobody
+
+  init(source: ApplicationRequestContextSource) { coreContext = CoreRequestContextStorage(source: source) }
+}

@@ -1,0 +1,119 @@
+import Core
+import HTTPTypes
+
+/// What the routes of jobs do.
+extension Operation {
+  static let submitJob = Operation(
+    id: "submitJob", group: .jobs, summary: "Submit a conversion.",
+    details:
+      "An answer with 202 is on the disk: the job is never lost. 200 is a job that was submitted before under the same "
+      + "key, or one that has the outputs of an equal job.",
+    parameters: [
+      Parameter(
+        name: "Idempotency-Key", place: .header,
+        schema: .string(pattern: "^[!-~]+$", longest: IdempotencyKey.limit),
+        summary: "Makes the submission safe to send again.")
+    ],
+    body: [.json(.jobSubmission), Content(mediaType: "multipart/form-data", schema: .named(.jobForm))],
+    answers: [
+      Answer(
+        status: 200, summary: "The job, which was there.", content: [.json(.job)], headers: ["Location": "The job."]),
+      Answer(status: 202, summary: "The job, which waits.", content: [.json(.job)], headers: ["Location": "The job."]),
+    ],
+    refusals: [
+      Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
+      Refusal(
+        .unprocessableContent, .invalidRequest, ProblemCode(.unknownModel), ProblemCode(.unsupportedPair),
+        .notAvailable), Refusal(.tooManyRequests, .limitReached),
+      Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
+    ])
+
+  static let listJobs = Operation(
+    id: "listJobs", group: .jobs, summary: "List jobs, newest first.",
+    parameters: [
+      Parameter(
+        name: "status", place: .query, schema: .choice(JobStatus.allCases.map(\.rawValue)), summary: "Only such jobs."),
+      Parameter(name: "model", place: .query, schema: .string(), summary: "Only jobs submitted for this name."),
+      Parameter(name: "limit", place: .query, schema: .integer(1...200), summary: "Jobs a page; 50 unless given."),
+      Parameter(
+        name: "cursor", place: .query, schema: SchemaName.id, summary: "The `next_cursor` of the page before."),
+    ],
+    answers: [Answer(status: 200, summary: "A page.", content: [.json(.jobList)])],
+    refusals: [Refusal(.unprocessableContent, .invalidRequest)])
+
+  private static let ifNoneMatch = Parameter(
+    name: "If-None-Match", place: .header, schema: .string(), summary: "An `ETag` that the client has.")
+
+  static let getJob = Operation(
+    id: "getJob", group: .jobs, summary: "A job, at once or when there is news.",
+    parameters: [
+      ifNoneMatch,
+      Parameter(
+        name: "Prefer", place: .header, schema: .string(),
+        summary: "`wait=SECONDS`, 60 at most: answer when the job has ended or, with `If-None-Match`, has changed."),
+    ],
+    answers: [
+      Answer(
+        status: 200, summary: "The job.", content: [.json(.job)],
+        headers: ["ETag": "Changes with the job.", "Preference-Applied": "The wait that held."]),
+      Answer(status: 304, summary: "Nothing changed."),
+    ])
+
+  static let followJob = Operation(
+    id: "followJob", group: .jobs, summary: "The job after each change, as Server-Sent Events, until it ends.",
+    parameters: [
+      Parameter(name: "Last-Event-ID", place: .header, schema: .string(), summary: "The last event that was seen.")
+    ],
+    answers: [
+      Answer(
+        status: 200, summary: "The events, each of this form.",
+        content: [Content(mediaType: "text/event-stream", schema: .named(.jobEvent))]),
+      Answer(status: 204, summary: "The client has seen the end."),
+    ])
+
+  static let deleteJob = Operation(
+    id: "deleteJob", group: .jobs, summary: "Cancel a queued or running job; delete an ended one with its files.",
+    answers: [
+      Answer(status: 200, summary: "The cancelled job.", content: [.json(.job)]),
+      Answer(status: 204, summary: "It is gone."),
+    ])
+
+  static let pinJob = Operation(
+    id: "pinJob", group: .jobs, summary: "Keep a job from expiring.",
+    answers: [Answer(status: 200, summary: "The job.", content: [.json(.job)])])
+
+  static let unpinJob = Operation(
+    id: "unpinJob", group: .jobs, summary: "Let a job expire again.",
+    answers: [Answer(status: 200, summary: "The job.", content: [.json(.job)])])
+
+  static let downloadOutputs = Operation(
+    id: "downloadOutputs", group: .jobs, summary: "All outputs as one uncompressed tar archive.",
+    answers: [
+      Answer(
+        status: 200, summary: "The archive, made while it is sent.",
+        content: [Content(mediaType: "application/x-tar", schema: .bytes)])
+    ])
+
+  static let downloadOutput = Operation(
+    id: "downloadOutput", group: .jobs, summary: "Download an output, whole or in part.",
+    parameters: [
+      ifNoneMatch,
+      Parameter(name: "Range", place: .header, schema: .string(), summary: "One range of bytes."),
+      Parameter(
+        name: "If-Range", place: .header, schema: .string(), summary: "The `ETag` for which the range is meant."),
+    ],
+    answers: [
+      Answer(
+        status: 200, summary: "The file.", content: file,
+        headers: ["ETag": "The sha256.", "Repr-Digest": "The sha256 after RFC 9530."]),
+      Answer(status: 206, summary: "The range.", content: file, headers: ["Content-Range": "Which part it is."]),
+      Answer(status: 304, summary: "The client has it."),
+    ],
+    refusals: [Refusal(.rangeNotSatisfiable, .rangeNotSatisfiable)])
+
+  private static let file = [
+    Content(mediaType: "application/octet-stream", schema: .bytes),
+    Content(mediaType: "application/json", schema: .anything),
+    Content(mediaType: "application/yaml", schema: .anything),
+  ]
+}

@@ -1,0 +1,145 @@
+import Core
+
+/// The documents of the API, declared once: answers are checked against these, and the reference is made of them.
+enum SchemaName: String, CaseIterable, Sendable {
+  case job = "Job"
+  case jobEvent = "JobEvent"
+  case jobList = "JobList"
+  case jobSubmission = "JobSubmission"
+  case jobForm = "JobForm"
+  case input = "Input"
+  case options = "Options"
+  case upload = "Upload"
+  case model = "Model"
+  case modelList = "ModelList"
+  case health = "Health"
+  case readiness = "Readiness"
+  case problem = "Problem"
+  case finding = "Finding"
+
+  var schema: JSONSchema {
+    switch self {
+    case .job: Self.jobSchema
+    case .jobEvent:
+      .object([
+        "id": .string().about("For `Last-Event-ID`."), "event": .choice(["job"]),
+        "data": .embedded(.job).about("The job after the change."),
+      ])
+    case .jobList:
+      .object([
+        "jobs": .array(.named(.job)).about("Newest first."),
+        "next_cursor": Self.id.orNull.about("Pass it as `cursor` for the next page; null on the last one."),
+      ])
+    case .jobSubmission:
+      .object(
+        [
+          "command": Self.command, "model": Self.modelName, "src_fmt": Self.sourceFormat, "tgt_fmt": Self.targetFormat,
+          "config": .named(.input).about("The config."),
+          "checkpoint": .anyOf([.named(.input), .array(.named(.input), atLeast: 1)])
+            .about("One file, or one for each shard; absent for `convert-config`."),
+          "options": .named(.options).orNull, "reuse": Self.reuse,
+        ], optional: ["command", "checkpoint", "options", "reuse"])
+    case .jobForm:
+      .object(
+        [
+          "command": Self.command, "model": Self.modelName, "src_fmt": Self.sourceFormat, "tgt_fmt": Self.targetFormat,
+          "config": .bytes.about("The config, as a file or as an Input in JSON."),
+          "checkpoint": .array(.bytes).about("The checkpoint; as often as there are shards."),
+          "options": .string().about("Options in JSON."),
+          "reuse": .choice(["true", "false"]).about("As in JobSubmission."),
+        ], optional: ["command", "checkpoint", "options", "reuse"])
+    case .input: Self.inputSchema
+    case .options: Self.optionsSchema
+    case .upload:
+      .object([
+        "id": Self.id, "filename": Self.fileName, "size": .count.about("Bytes."), "sha256": Self.sha256,
+        "created_at": Self.time, "url": .string(),
+      ])
+    case .model:
+      .object([
+        "name": .string(), "aliases": .array(.string()),
+        "conversions": .array(
+          .object([
+            "src_fmt": .string(), "tgt_fmt": .string(), "note": .string(),
+            "composed": .boolean.about("Made of others; the Model Zoo tool does not list it."),
+          ])),
+      ])
+    case .modelList: .object(["models": .array(.named(.model))])
+    case .health: .object(["status": .choice(["ok"])])
+    case .readiness:
+      .object([
+        "status": .choice(["ready", "not ready"]),
+        "checks": .array(.object(["name": .string(), "ok": .boolean, "detail": .string()])),
+      ])
+    case .problem:
+      .object(
+        [
+          "type": .string().about("`urn:zooport:problem:` and the code."), "title": .string(),
+          "status": .integer(100...599), "detail": .string(),
+          "code": .string().about("Stable; [the table of codes](rest.md#errors)."),
+          "diagnostics": .array(.named(.finding)).about("One for each fault."),
+          "limit": .object(["name": .string(), "value": .count])
+            .about("The limit that was reached; present with `limit_reached` only."),
+        ], optional: ["limit"])
+    case .finding:
+      .object(
+        [
+          "severity": .choice(["error", "warning"]), "code": .string(),
+          "subject": .string().about("The field, config key, tensor or file; empty for all."), "message": .string(),
+          "rule": .string().about("File and line of the conversion rule."),
+        ], optional: ["rule"])
+    }
+  }
+
+  private static let jobSchema = JSONSchema.object([
+    "id": id, "url": .string(), "status": .choice(JobStatus.allCases.map(\.rawValue)), "command": command,
+    "model": .string(), "src_fmt": .string(), "tgt_fmt": .string(), "created_at": time,
+    "started_at": time.orNull.about("Of the latest attempt."), "finished_at": time.orNull,
+    "not_before": time.orNull.about("Set while it waits for another attempt."),
+    "attempt": .count.about("How often it was started."),
+    "progress": .object([
+      "phase": .choice(["fetching", "planning", "converting", "verifying", "publishing"]).orNull,
+      "bytes_done": .count, "bytes_total": .count, "tensors_done": .count, "tensors_total": .count,
+    ]),
+    "warnings": .array(.string()), "error": JSONSchema.named(.problem).orNull,
+    "outputs": .array(
+      .object(["name": fileName, "size": .count.about("Bytes."), "sha256": sha256, "url": .string()])),
+    "inputs": .object(["config": inputOfJob, "checkpoint": .array(inputOfJob)]),
+    "options": .named(.options), "reused": .boolean.about("The outputs are those of an equal job."),
+    "pinned": .boolean.about("It does not expire."),
+    "owner": JSONSchema.string().orNull.about("The name of the token that submitted it."),
+    "team": JSONSchema.string().orNull,
+  ])
+
+  private static let inputSchema = JSONSchema.anyOf([
+    .object(["upload": id.about("A file that was uploaded.")]),
+    .object(["url": .string().about("An http(s) file that the service downloads.")]),
+    .object(["inline": .anyObject.about("A config, used byte for byte.")]),
+  ])
+
+  private static let inputOfJob = JSONSchema.object(
+    ["filename": fileName, "upload": id, "url": .string().about("Without its query."), "inline": .boolean],
+    optional: ["upload", "url", "inline"])
+
+  private static let optionsSchema = JSONSchema.object(
+    [
+      "drop_unmatched_keys": .boolean,
+      "output_format": JSONSchema.choice(OutputFormat.allCases.map(\.rawValue)).orNull,
+      "max_shard_size": JSONSchema.anyOf([.integer(1...(1 << 53)), .string()]).orNull.about(
+        "Bytes, or a size such as `5GB`."),
+      "dtype": .choice(Precision.allCases.map(\.rawValue)), "verify": .boolean,
+    ], optional: ["drop_unmatched_keys", "output_format", "max_shard_size", "dtype", "verify"])
+
+  private static let command = JSONSchema.choice(ConversionRequest.Command.allCases.map(\.rawValue))
+    .about("`convert` unless given.")
+  private static let modelName = JSONSchema.string(longest: 200).about("A name or alias of the catalogue, or `auto`.")
+  private static let sourceFormat = JSONSchema.string(longest: 200).about("Such as `hf` or `cs-1.8`, or `auto`.")
+  private static let targetFormat = JSONSchema.string(longest: 200).about("Such as `cs-1.8`.")
+  private static let reuse = JSONSchema.boolean.about("False runs the job though an equal one has outputs.")
+
+  /// The id of a job or an upload.
+  static let id = JSONSchema.string(pattern: "^[0-9abcdefghjkmnpqrstvwxyz]{26}$")
+  static let fileName = JSONSchema.string(longest: FileName.limit)
+  private static let sha256 = JSONSchema.string(pattern: "^[0-9a-f]{64}$")
+  private static let time = JSONSchema.string(format: "date-time")
+}

@@ -1,0 +1,31 @@
+import Core
+import HTTPTypes
+
+/// What the routes of uploads do.
+extension Operation {
+  static let putUpload = Operation(
+    id: "putUpload", group: .uploads, summary: "Send a file whole, as `curl -T` does.",
+    details: "The names of the outputs derive from the file name.",
+    parameters: [
+      Parameter(
+        name: "upload", place: .path, schema: SchemaName.fileName, summary: "The file name: one component of a path.")
+    ],
+    body: [Content(mediaType: "application/octet-stream", schema: .bytes)], needsBody: false,
+    answers: [
+      Answer(
+        status: 201, summary: "The file is stored.", content: [.json(.upload)], headers: ["Location": "The upload."])
+    ],
+    refusals: [
+      Refusal(.contentTooLarge, .tooLarge), Refusal(.unprocessableContent, .invalidRequest),
+      Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
+    ])
+
+  static let getUpload = Operation(
+    id: "getUpload", group: .uploads, summary: "What is known of a file.",
+    answers: [Answer(status: 200, summary: "The upload.", content: [.json(.upload)])])
+
+  static let deleteUpload = Operation(
+    id: "deleteUpload", group: .uploads, summary: "Remove a file that no queued or running job needs.",
+    answers: [Answer(status: 204, summary: "It is gone.")],
+    refusals: [Refusal(.conflict, .conflict)])
+}

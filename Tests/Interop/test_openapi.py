@@ -1,0 +1,136 @@
+"""schemathesis asks a running service everything that /openapi.json allows, and much that it does not.
+
+It finds no server error, no answer, media type or document that is not described, no route that forgets its token, and
+no wrong input that is accepted. About a minute.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+BINARY = Path(os.environ.get("ZOOPORT_BINARY", ".build/release/zooport")).resolve()
+CONFIG = Path(__file__).resolve().parent.parent / "Fixtures/gpt2/config.json"
+SECONDS = 50
+
+EXCEPTIONS = """
+# Part of a JSON file is no JSON; what files hold is not the service's to describe.
+[[operations]]
+include-operation-id = "downloadOutput"
+checks.response_schema_conformance.enabled = false
+
+# A job that was just made has no outputs yet.
+[[operations]]
+include-path-regex = "/outputs"
+checks.ensure_resource_availability.enabled = false
+"""
+
+
+@pytest.fixture
+def service(tmp_path):
+    """A service with a token: its address and the value of the Authorization header."""
+    data = tmp_path / "data"
+    token = subprocess.run(
+        [BINARY, "token", "create", "tester", "--scope", "admin", "--data-dir", data],
+        check=True, capture_output=True, text=True, timeout=30,
+    ).stdout.strip()
+    process = subprocess.Popen(
+        [BINARY, "serve", "--port", "0", "--data-dir", data, "--retries", "0", "--log-level", "error"],
+        stdout=subprocess.PIPE, text=True,
+    )
+    try:
+        yield process.stdout.readline().split()[-1], f"Bearer {token}"
+        assert process.poll() is None, "the service died"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def call(service, method, path, body=None, content_type="application/json"):
+    """One request; its answer, parsed."""
+    address, authorization = service
+    request = urllib.request.Request(
+        address + path, method=method, data=body,
+        headers={"Authorization": authorization, "Content-Type": content_type},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def make_jobs(service, count):
+    """Succeeded jobs with outputs; all but the first reuse those of the first."""
+    submission = {
+        "command": "convert-config", "model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8",
+        "config": {"inline": json.loads(CONFIG.read_text())},
+    }
+    jobs = []
+    for _ in range(count):
+        job = call(service, "POST", "/v1/jobs", json.dumps(submission).encode())
+        deadline = time.monotonic() + 30
+        while job["status"] != "succeeded" and time.monotonic() < deadline:
+            time.sleep(0.05)
+            job = call(service, "GET", job["url"])
+        assert job["status"] == "succeeded", job
+        jobs.append(job)
+    return jobs
+
+
+def expected_routes(service):
+    """Every method and path of the description."""
+    return {
+        (method.upper(), path)
+        for path, methods in call(service, "GET", "/openapi.json")["paths"].items()
+        for method in methods
+    }
+
+
+def reached_routes(service):
+    """The methods and paths that have answered 2xx, as the service counts them."""
+    address, authorization = service
+    request = urllib.request.Request(address + "/metrics", headers={"Authorization": authorization})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        text = answer.read().decode()
+    counter = re.compile(r'zooport_http_requests_total\{method="(.*?)",route="(.*?)",status="2xx"\} [1-9]')
+    return set(counter.findall(text))
+
+
+def test_description_is_true(service, tmp_path):
+    jobs = make_jobs(service, 60)
+    uploads = [call(service, "PUT", f"/v1/uploads/{i}.bin", b"x", "application/octet-stream") for i in range(60)]
+    # Random values find nothing; these reach what is behind them, most of the time.
+    values = {
+        "path.job": [job["id"] for job in jobs],
+        "path.output": sorted({output["name"] for job in jobs for output in job["outputs"]}),
+        "path.upload": [upload["id"] for upload in uploads],
+        "path.model": ["gpt2", "bert"],
+        "body.model": ["gpt2"],
+        "body.src_fmt": ["hf"],
+        "body.tgt_fmt": ["cs-1.8"],
+    }
+    config = tmp_path / "schemathesis.toml"
+    config.write_text("".join(
+        f"[dictionaries.{name.replace('.', '-')}]\nvalues = {json.dumps(choices)}\n"
+        f"[parameters.{json.dumps(name)}]\ndictionary = {json.dumps(name.replace('.', '-'))}\nprobability = 0.8\n"
+        for name, choices in values.items()
+    ) + EXCEPTIONS)
+
+    address, authorization = service
+    process = subprocess.run(
+        [
+            Path(sys.executable).parent / "st", "--config-file", config, "run", f"{address}/openapi.json",
+            "--header", f"Authorization: {authorization}", "--max-time", str(SECONDS), "--request-timeout", "15",
+            # A submission may fit its schema and still name a model that does not exist.
+            "--exclude-checks", "positive_data_acceptance", "--no-color",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS * 4,
+    )
+    assert process.returncode == 0, process.stdout[-12000:] + process.stderr[-2000:]
+    # Every route was reached, not only refused.
+    missed = expected_routes(service) - reached_routes(service)
+    assert not missed, f"never answered with success: {sorted(missed)}"
