@@ -40,7 +40,10 @@ protocol JobStore: Sendable {
   /// Removes a job as `delete` does, if it is still one that `expired` answers.
   func delete(_ id: Identifier, endedBefore moment: Timestamp) throws -> [Identifier]?
 
-  /// Takes the oldest queued job, if there is one, and counts an attempt. Never the same job twice at a time.
+  /// Takes the oldest queued job that is due, if there is one, and counts an attempt. Never the same job twice at a time.
+  ///
+  /// A job is due when its time has come, when it never had to wait, or when its time is further away than any pause
+  /// lasts: the wall clock was set back.
   func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob?
 
   /// Extends leases. Answers those that are stale.

@@ -123,7 +123,10 @@ struct SQLiteJobStore: JobStore {
     try database.pool.write { db in
       let row = try Row.fetchOne(
         db, sql: Statements.claimJob,
-        arguments: ["worker": worker, "now": now.milliseconds, "lease_until": leaseUntil.milliseconds])
+        arguments: [
+          "worker": worker, "now": now.milliseconds, "lease_until": leaseUntil.milliseconds,
+          "horizon": now.advanced(by: RetryPolicy.longest).milliseconds,
+        ])
       guard let row else { return nil }
       let job = try Self.job(row, in: db)
       return ClaimedJob(job: job, lease: Lease(job: job.id, fence: row["fence"]))

@@ -64,10 +64,17 @@ enum Statements {
   // Workers
 
   /// The oldest job that is due. One statement, so that two workers cannot choose the same.
+  ///
+  /// A job that was never postponed is always due, and no pause reaches beyond `:horizon`: when the wall clock was set
+  /// back, no job waits until it has caught up.
   static let claimJob = """
     UPDATE jobs SET status = 'running', started_at = :now, attempt = attempt + 1, fence = fence + 1,
       worker = :worker, lease_until = :lease_until, progress = NULL, error = NULL
-    WHERE id = (SELECT id FROM jobs WHERE status = 'queued' AND available_at <= :now ORDER BY id LIMIT 1)
+    WHERE id = (
+      SELECT id FROM jobs
+      WHERE status = 'queued'
+        AND (available_at <= :now OR available_at = created_at OR available_at > :horizon)
+      ORDER BY id LIMIT 1)
     RETURNING *
     """
   static let extendLease = """
