@@ -35,6 +35,9 @@ scripts/fuzz.sh 8
 say "8. Faults: kill -9 at a few random moments, frozen workers (make faults does the rest)"
 "$ZOOPORT_PYTHON" -m pytest -q -s Tests/Faults/test_kill.py Tests/Faults/test_frozen.py
 
+say "8. Security: names, limits, slow clients, smuggling, tokens"
+"$ZOOPORT_PYTHON" -m pytest -q Tests/Security
+
 if [ -f ../shared/tools/check_goldens.py ]; then
   say "9. All recorded conversions of release 1.8"
   "$ZOOPORT_PYTHON" ../shared/tools/check_goldens.py --binary "$ZOOPORT_BINARY" \
