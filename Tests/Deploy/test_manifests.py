@@ -26,6 +26,21 @@ def test_image(deploy):
     assert ".build" in (deploy.parent / ".dockerignore").read_text()
 
 
+def test_image_has_the_libraries_of_the_binary(deploy):
+    """What the binary is linked with, the Swift runtime aside, which the image's is linked with statically."""
+    text = (deploy / "Dockerfile").read_text()
+    # Of every Debian.
+    installed = {"libc6", "libgcc-s1", "libstdc++6", *re.findall(r"[a-z][a-z0-9.+-]+", text[text.rindex("apt-get install"):])}
+    listing = subprocess.run(["readelf", "-d", BINARY], capture_output=True, text=True, check=True).stdout
+    libraries = [name for name in re.findall(r"\(NEEDED\).*\[(.*)\]", listing)
+                 if not re.match(r"lib(swift|_?Foundation|dispatch|BlocksRuntime)|ld-linux", name)]
+    assert "libcurl.so.4" in libraries
+    for name in libraries:
+        owners = subprocess.run(["dpkg", "-S", f"*/{name}"], capture_output=True, text=True, check=True).stdout
+        packages = {line.split(":")[0] for line in owners.splitlines()}
+        assert packages & installed, f"{name} of {packages} is not in the image"
+
+
 def test_compose(deploy, settings):
     compose = yaml.safe_load((deploy / "compose.yaml").read_text())
     zooport = compose["services"]["zooport"]

@@ -1,5 +1,6 @@
 """nginx and Caddy in front of the service, with the configurations that are shipped."""
 
+import base64
 import hashlib
 import http.client
 import json
@@ -130,6 +131,29 @@ def test_upload_streams_to_the_service(proxy, service):
     assert answer.status == 201
     assert document["sha256"] == hashlib.sha256(half + half).hexdigest()
     assert proxy.send("DELETE", document["url"]).status == 204
+
+
+def test_resumable_upload(proxy, service):
+    """tus: a part, a look at how far it is, the rest. The address that is handed out leads through the proxy."""
+    if not service.send("OPTIONS", "/v1/uploads").headers["Tus-Version"]:
+        pytest.skip("this version has no resumable uploads")
+    content = os.urandom(5 * MIB)
+    tus = {"Tus-Resumable": "1.0.0"}
+    made = proxy.send("POST", "/v1/uploads", b"", {
+        **tus, "Upload-Length": str(len(content)), "Upload-Metadata": "filename " + base64.b64encode(b"x.bin").decode()})
+    assert made.status == 201, made.body
+    location = made.headers["Location"]
+    if location.startswith("http"):
+        assert location.startswith(proxy.base + "/"), location
+        location = location.removeprefix(proxy.base)
+    patch = {**tus, "Content-Type": "application/offset+octet-stream"}
+    half = 2 * MIB
+    answer = proxy.send("PATCH", location, content[:half], {**patch, "Upload-Offset": "0"})
+    assert (answer.status, answer.headers["Upload-Offset"]) == (204, str(half))
+    assert proxy.send("HEAD", location, headers=tus).headers["Upload-Offset"] == str(half)
+    assert proxy.send("PATCH", location, content[half:], {**patch, "Upload-Offset": str(half)}).status == 204
+    assert proxy.send("GET", location).json["sha256"] == hashlib.sha256(content).hexdigest()
+    assert proxy.send("DELETE", location, headers=tus).status == 204
 
 
 @pytest.fixture(scope="module")
