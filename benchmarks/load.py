@@ -3,8 +3,8 @@
 
     .venv/bin/python benchmarks/load.py [--binary .build/release/zooport] [--seconds 8] [--runs 5] [--jobs 200]
 
-Prints three tables: 64 clients that poll over kept connections, alone and while 200 jobs are queued at once; the jobs; uploads and
-downloads of 1 GiB. Needs wrk, nginx and curl. Medians; an answer of 5xx anywhere ends the program with 1.
+Prints three tables: 64 clients that poll over kept connections, alone and while 200 jobs are queued at once; the jobs; uploads
+and downloads of 1 GiB. Needs wrk, nginx and curl. Medians; an answer of 5xx anywhere ends the program with 1.
 """
 
 import argparse
@@ -18,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -21,6 +21,14 @@ ok() { echo "ok      $*"; }
 field() { sed -n "s/.*\"$1\" *: *\"\{0,1\}\([^\",}]*\)\"\{0,1\}.*/\1/p" | head -n 1; }
 same() { [ "$(sha256sum <"$1" | cut -d' ' -f1)" = "$2" ] || fail "$1 has another digest than the service says"; }
 
+# Uploads a file of the folder; its id is in `uploaded`.
+upload() {
+  call -T "$folder/$1" "$base/v1/uploads/$1" >"$folder/upload" || fail "upload: $(cat "$folder/upload")"
+  same "$folder/$1" "$(field sha256 <"$folder/upload")"
+  uploaded=$(field id <"$folder/upload")
+  created=("/v1/uploads/$uploaded" "${created[@]}")
+}
+
 cleanup() {
   for path in "${created[@]}"; do call -o /dev/null -X DELETE "$base$path" || true; done
   rm -rf "$folder"
@@ -30,6 +38,7 @@ trap cleanup EXIT
 # Writes a GPT-2 of one layer, two tokens and width two as safetensors: the length of a JSON header in eight bytes, the
 # header, zeros.
 generate() {
+  # shellcheck disable=SC2054  # The commas are those of the shapes.
   local tensors=(wte.weight:2,2 wpe.weight:2,2 h.0.ln_1.weight:2 h.0.ln_1.bias:2 h.0.attn.c_attn.weight:2,6
     h.0.attn.c_attn.bias:6 h.0.attn.c_proj.weight:2,2 h.0.attn.c_proj.bias:2 h.0.ln_2.weight:2 h.0.ln_2.bias:2
     h.0.mlp.c_fc.weight:2,8 h.0.mlp.c_fc.bias:8 h.0.mlp.c_proj.weight:8,2 h.0.mlp.c_proj.bias:2 ln_f.weight:2
@@ -45,7 +54,8 @@ generate() {
   offset=$((offset + 16))
   while [ $((${#header} % 8)) -ne 0 ]; do header+=' '; done
   {
-    printf "\\x$(printf %02x $((${#header} & 255)))\\x$(printf %02x $((${#header} >> 8)))\\0\\0\\0\\0\\0\\0"
+    # shellcheck disable=SC2059  # The format is the bytes.
+    printf "$(printf '\\x%02x\\x%02x' $((${#header} & 255)) $((${#header} >> 8)))\\0\\0\\0\\0\\0\\0"
     printf %s "$header"
     head -c "$offset" /dev/zero
   } >"$folder/model.safetensors"
@@ -64,12 +74,10 @@ call "$base/v1/models/gpt2" >/dev/null || fail "models cannot be read; is ZOOPOR
 ok "access"
 
 generate
-for file in config.json model.safetensors; do
-  call -T "$folder/$file" "$base/v1/uploads/$file" >"$folder/upload" || fail "upload: $(cat "$folder/upload")"
-  same "$folder/$file" "$(field sha256 <"$folder/upload")"
-  declare "${file%%.*}=$(field id <"$folder/upload")"
-  created=("/v1/uploads/$(field id <"$folder/upload")" "${created[@]}")
-done
+upload config.json
+config=$uploaded
+upload model.safetensors
+model=$uploaded
 ok "uploads, digests as here"
 
 call -H 'Content-Type: application/json' "$base/v1/jobs" -o "$folder/job" -d "{\"model\": \"gpt2\", \"src_fmt\": \"hf\",
