@@ -7,7 +7,7 @@ DATA ?= ./zooport-data
 SECONDS_EACH ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve build setup lint format bench fuzz interop-cerebras clean
+.PHONY: help demo test serve build setup lint format bench faults fuzz interop-cerebras clean
 
 help: ## Show this text.
 	@echo "Zooport converts checkpoints between Hugging Face and Cerebras Model Zoo."
@@ -36,9 +36,14 @@ format: ## Format every Swift file in place.
 	swift format --in-place --recursive Package.swift Sources Tests benchmarks
 
 bench: build ## Print the figures that README quotes (makes files of 1.5 GB in a temporary folder).
-	@scripts/setup.sh test
+	@scripts/setup.sh bench
 	.venv/bin/python benchmarks/conversion.py
 	swift run -c release PlanningBenchmark
+	.venv/bin/python benchmarks/load.py
+
+faults: build ## Kill the service at 100 random moments and disturb its disk, database and clock (about five minutes).
+	@scripts/setup.sh test
+	ZOOPORT_KILLS=100 .venv/bin/python -m pytest -q -s Tests/Faults
 
 fuzz: setup ## Fuzz every parser for SECONDS_EACH (600), with libFuzzer; TARGETS names some of them.
 	scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)

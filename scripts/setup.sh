@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # Installs what Zooport needs on Debian, if it is missing. Can be run any number of times.
 #   setup.sh build   what building needs
-#   setup.sh test    also the Python packages that the interop suites compare with, in .venv
+#   setup.sh test    also the programs that tests put beside the service, and the Python packages of the suites, in .venv
+#   setup.sh bench   also what the benchmarks compare with
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 
 packages=(libcurl4-openssl-dev libsqlite3-dev libisal-dev liblz4-dev zlib1g-dev pkg-config curl ca-certificates)
-if [ "${1:-build}" = test ]; then packages+=(python3 python3-venv unzip hdf5-tools); fi
+target=${1:-build}
+if [ "$target" != build ]; then
+  packages+=(python3 python3-venv unzip hdf5-tools libfaketime nginx-light caddy prometheus sqlite3)
+fi
+if [ "$target" = bench ]; then packages+=(wrk); fi
 
 missing=()
 for package in "${packages[@]}"; do
@@ -19,7 +24,8 @@ if [ "${#missing[@]}" -gt 0 ]; then
   sudo=()
   if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
   "${sudo[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  # Run level 1 keeps the packages of servers from starting them.
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 if ! command -v swift >/dev/null; then
@@ -27,7 +33,7 @@ if ! command -v swift >/dev/null; then
   exit 1
 fi
 
-if [ "${1:-build}" = test ]; then
+if [ "$target" != build ]; then
   stamp=.venv/installed-$(cksum <Tests/Interop/requirements.txt | cut -d' ' -f1)
   if [ ! -e "$stamp" ]; then
     say "Installing Python packages into .venv (torch, safetensors, transformers ...: the peers we compare with)"

@@ -32,8 +32,17 @@ say "6. Interop: real transformers models there and back"
 say "7. Fuzzing: every parser for a few seconds from the kept inputs on"
 scripts/fuzz.sh 8
 
+say "8. Faults: kill -9 at a few random moments, frozen workers (make faults does the rest)"
+"$ZOOPORT_PYTHON" -m pytest -q -s Tests/Faults/test_kill.py Tests/Faults/test_frozen.py
+
+say "9. Security: names, limits, slow clients, smuggling, tokens"
+"$ZOOPORT_PYTHON" -m pytest -q Tests/Security
+
+say "10. Deployment: nginx and Caddy in front, metrics and alerts, manifests, smoke test, backup"
+"$ZOOPORT_PYTHON" -m pytest -q Tests/Deploy
+
 if [ -f ../shared/tools/check_goldens.py ]; then
-  say "8. All recorded conversions of release 1.8"
+  say "11. All recorded conversions of release 1.8"
   "$ZOOPORT_PYTHON" ../shared/tools/check_goldens.py --binary "$ZOOPORT_BINARY" \
     --deviations Tests/Fixtures/deviations.json ../shared/goldens/cs-1.8
 fi

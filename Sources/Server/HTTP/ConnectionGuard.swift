@@ -1,6 +1,7 @@
 import HTTPTypes
 import NIOCore
 import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
 
 /// What Hummingbird leaves to its user on a connection: `100 Continue`, early answers, and peers that are too slow.
 ///
@@ -52,6 +53,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     // Without it the kernel takes megabytes at once and then nothing for minutes: a slow reader would look dead.
     _ = context.channel.setOption(
       ChannelOptions.Types.SocketOption(level: .tcp, name: Self.notSentLowWater), value: 128 << 10)
+    let pipeline = context.pipeline.syncOperations
+    if let codec = try? pipeline.handler(type: HTTP1ToHTTPServerCodec.self) {
+      try? pipeline.addHandler(FramingGuard(), position: .before(codec))
+    }
     let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
     watch = context.eventLoop.scheduleRepeatedTask(initialDelay: limits.window, delay: limits.window) { _ in
       let (handler, context) = bound.value

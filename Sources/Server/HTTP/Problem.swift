@@ -109,6 +109,21 @@ extension Problem {
       .unprocessableContent, code, findings.map(\.message).joined(separator: "; "), findings: findings)
   }
 
+  /// The database takes no writes at the moment. Nothing has changed, and the request can be sent again.
+  static func database(_ fault: DatabaseFault, cause: String) -> Problem {
+    switch fault {
+    case .full:
+      Problem(
+        ErrorKind.diskFull.status, ProblemCode(.diskFull), title: ErrorKind.diskFull.title,
+        "no space is left for the database; delete jobs or uploads, or try again later",
+        headers: [.retryAfter: "60"], cause: cause)
+    case .busy:
+      Problem(
+        .serviceUnavailable, .unavailable, "another process holds the database; try again",
+        headers: [.retryAfter: "5"], cause: cause)
+    }
+  }
+
   /// More bytes than the service takes.
   static func tooLarge(_ what: String, limit: Int) -> Problem {
     Problem(.contentTooLarge, .tooLarge, "\(what) may have at most \(limit) bytes")

@@ -42,6 +42,8 @@ struct ProblemCode: Hashable, Sendable, Codable {
   static let rangeNotSatisfiable = ProblemCode("range_not_satisfiable")
   /// The request needs something that this version of the service lacks.
   static let notAvailable = ProblemCode("not_available")
+  /// The service cannot do this at the moment; `Retry-After` says when to try again.
+  static let unavailable = ProblemCode("unavailable")
   /// A fault of the service.
   static let `internal` = ProblemCode(.internal)
 }

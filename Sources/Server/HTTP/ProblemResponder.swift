@@ -70,9 +70,10 @@ struct ProblemResponder: HTTPResponder {
     case is NIOTooManyBytesError:
       Problem(.contentTooLarge, .tooLarge, "the body is too large")
     default:
-      Problem(
-        .internalServerError, .internal, "the service failed; the log has the reason under the request id",
-        cause: String(reflecting: error))
+      DatabaseFault(error).map { .database($0, cause: "\(error)") }
+        ?? Problem(
+          .internalServerError, .internal, "the service failed; the log has the reason under the request id",
+          cause: String(reflecting: error))
     }
   }
 }

@@ -11,6 +11,16 @@ struct JobFailure: Error {
     mayPass = error.kind == .diskFull
   }
 
+  /// The attempt may have been perfect; what could not be done is to say so.
+  init(_ fault: DatabaseFault, cause: String) {
+    error =
+      switch fault {
+      case .full: ConversionError(.diskFull, "no space is left for the database", cause: cause)
+      case .busy: ConversionError(.internal, "another process held the database when the job ended", cause: cause)
+      }
+    mayPass = true
+  }
+
   init(_ failure: TransferFailure) {
     error = failure.error
     mayPass = failure.mayPass || failure.error.kind == .diskFull

@@ -49,7 +49,9 @@ protocol JobStore: Sendable {
 
   /// Takes a queued job, if one is due within the bounds, and counts an attempt. Never the same job twice at a time.
   ///
-  /// Owners take turns: the one who was served longest ago comes first, with the oldest of the jobs.
+  /// Owners take turns: the one who was served longest ago comes first, with the oldest of the jobs. A job is due when its
+  /// time has come, when it never had to wait, or when its time is further away than any pause lasts: the wall clock was
+  /// set back.
   func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp, within bounds: ClaimBounds) throws -> ClaimedJob?
 
   /// Extends leases. Answers those that are stale.

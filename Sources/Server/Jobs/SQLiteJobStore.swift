@@ -161,6 +161,7 @@ struct SQLiteJobStore: JobStore {
           "worker": worker, "now": now.milliseconds, "lease_until": leaseUntil.milliseconds,
           "largest": bounds.largestInput ?? Int.max, "any": bounds.largestInput == nil,
           "running": bounds.runningPerOwner ?? Int.max,
+          "horizon": now.advanced(by: RetryPolicy.longest).milliseconds,
         ])
       guard let row else { return nil }
       let job = try Self.job(row, in: db)
@@ -270,7 +271,9 @@ struct SQLiteJobStore: JobStore {
   }
 
   private static func job(_ id: Identifier, in db: GRDB.Database) throws -> Job? {
-    try Row.fetchOne(db, sql: Statements.job, arguments: ["id": id.description]).map { try job($0, in: db) }
+    // Polling asks for this all the time; compiling the statement would be half of its cost.
+    try Row.fetchOne(try db.cachedStatement(sql: Statements.job), arguments: ["id": id.description])
+      .map { try job($0, in: db) }
   }
 
   /// Reads a row. Throws `CorruptRow` when the database was edited by hand.
@@ -298,7 +301,8 @@ struct SQLiteJobStore: JobStore {
     job.warnings = try JSONBody.decode([String].self, from: row["warnings"])
     job.error = try (row["error"] as String?).map { try JSONBody.decode(Problem.Document.self, from: $0) }
     if status == .succeeded {
-      job.outputs = try Row.fetchAll(db, sql: Statements.outputs, arguments: ["job": id.description]).map { row in
+      let outputs = try db.cachedStatement(sql: Statements.outputs)
+      job.outputs = try Row.fetchAll(outputs, arguments: ["job": id.description]).map { row in
         guard let name = FileName(row["name"]) else { throw CorruptRow(table: "outputs", id: row["job"]) }
         return JobOutput(name: name, size: row["size"], sha256: row["sha256"])
       }

@@ -85,6 +85,8 @@ struct Worker<Runner: ConversionRunner>: Sendable {
       }
       logger.info(isOurs ? "job succeeded" : "job taken away", metadata: ["outputs": "\(result.outputs.count)"])
     } catch {
+      // First, because on a full disk the database needs the room to say what happened.
+      data.removeAttempt(lease)
       end(job, attempt, error, after: .now - start, logger)
     }
   }
@@ -94,12 +96,19 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     case let failure as JobFailure: failure
     case let error as ConversionError: JobFailure(error)
     case let error as Errno where error == .noSpace || error == .diskQuotaExceeded:
-      JobFailure(ConversionError(.diskFull, "no space is left for the job", cause: "\(error)"))
+      noSpace(error)
+    case let error as CocoaError where error.code == .fileWriteOutOfSpace:
+      noSpace(error)
     default:
-      JobFailure(
-        ConversionError(
-          .internal, "the service failed; the log has the reason under the job id", cause: String(reflecting: error)))
+      DatabaseFault(error).map { JobFailure($0, cause: "\(error)") }
+        ?? JobFailure(
+          ConversionError(
+            .internal, "the service failed; the log has the reason under the job id", cause: String(reflecting: error)))
     }
+  }
+
+  private static func noSpace(_ error: any Error) -> JobFailure {
+    JobFailure(ConversionError(.diskFull, "no space is left for the job", cause: "\(error)"))
   }
 
   private func end(_ job: Job, _ attempt: Attempt, _ error: any Error, after time: Duration, _ logger: Logger) {

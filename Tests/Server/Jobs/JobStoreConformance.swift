@@ -265,6 +265,18 @@ struct JobStoreConformance {
     #expect(again.lease.fence > claim.lease.fence)
   }
 
+  @Test("A wall clock that was set back keeps no job waiting until it has caught up")
+  func clockSetBack() async throws {
+    let subject = try Subject()
+    try await subject.add()
+    let claim = try #require(try subject.claim(at: 10))
+    let due = Timestamp(milliseconds: 2_500_000)
+    #expect(try subject.jobs.postpone(claim.lease, until: due, because: Self.problem))
+    // The longest pause is 900 s: what lies beyond it is no pause.
+    #expect(try subject.claim(at: 1_600_000) == nil)
+    #expect(try subject.claim(at: 1_599_999) != nil)
+  }
+
   @Test("A failed job keeps its problem")
   func fail() async throws {
     let subject = try Subject()
