@@ -309,7 +309,6 @@ struct JobStoreConformance {
   func leases() async throws {
     let subject = try Subject()
     try await subject.add()
-    #expect(try subject.claim(at: 999_999) == nil, "a job is due when it was created, not before")
     let lease = try #require(try subject.claim(at: 1_000_000, lease: 100)).lease
     func abandoned(at time: Int) throws -> Int {
       let time = Timestamp(milliseconds: time)
