@@ -33,13 +33,15 @@ struct App<Runner: ConversionRunner> {
     let database = try Database(path: data.database.string)
     let store = SQLiteJobStore(database: database)
     let uploads = SQLiteUploadStore(database: database)
+    let partials = SQLitePartialUploadStore(database: database)
     jobs = store
     let tokens = SQLiteTokenStore(database: database)
     self.tokens = tokens
     try Exposure.check(settings, hasTokens: !tokens.tokens().isEmpty, logger: logger)
     access = AccessControl(tokens: tokens, requiresTokens: settings.requiresTokens, visibility: settings.visibility)
 
-    let swept = try data.sweep(uploads: uploads.uploads(), succeeded: store.succeededJobs())
+    let swept = try data.sweep(
+      uploads: uploads.uploads(), partials: partials.partials(), succeeded: store.succeededJobs())
     if swept > 0 { logger.info("leftovers removed", metadata: ["folders": "\(swept)"]) }
     let requeued = try store.requeueAbandoned(
       before: nil, maximumAttempts: settings.maximumAttempts, at: .now)
@@ -71,13 +73,18 @@ struct App<Runner: ConversionRunner> {
       },
       store: store, running: running, signal: signal, lease: settings.lease,
       maximumAttempts: settings.maximumAttempts, vitals: vitals, reporter: reporter, logger: logger)
-    janitor = Janitor(jobs: store, uploads: uploads, data: data, retention: settings.retention, logger: logger)
+    janitor = Janitor(
+      jobs: store, uploads: uploads, partials: partials, data: data, retention: settings.retention, logger: logger)
+    let tus = TusController(
+      uploads: uploads, partials: partials, folder: data, sessions: UploadSessions(), limit: settings.maximumUpload,
+      admission: admission, lifetime: settings.retention.partials, metrics: metrics)
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
         fileLimit: settings.maximumUpload, admission: admission, reporter: reporter),
       uploads: UploadController(
-        store: uploads, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
+        store: uploads, tus: tus, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
+      tus: tus,
       models: ModelController(directory: models),
       health: HealthController(
         readiness: Readiness(

@@ -4,6 +4,7 @@ import Hummingbird
 struct Controllers: Sendable {
   let jobs: JobController
   let uploads: UploadController
+  let tus: TusController
   let models: ModelController
   let health: HealthController
   let reference = ReferenceController()
@@ -15,10 +16,14 @@ extension RouteTable {
     Route(.get, "/v1/models", .read, .listModels) { $0.models.list },
     Route(.get, "/v1/models/{model}", .read, .getModel) { $0.models.get },
 
+    Route(.options, "/v1/uploads", .open, .describeUploads) { $0.tus.options },
+    Route(.post, "/v1/uploads", .submit, .createUpload) { $0.tus.create },
+    Route(.head, "/v1/uploads/{upload}", .submitOrRead, .uploadOffset) { $0.tus.head },
+    Route(.patch, "/v1/uploads/{upload}", .submit, .appendUpload) { $0.tus.append },
+    Route(.post, "/v1/uploads/{upload}", .submit, .overrideUpload) { $0.tus.override },
     // The segment is a file name for PUT and an id for the others.
     Route(.put, "/v1/uploads/{upload}", .submit, .putUpload) { $0.uploads.put },
     Route(.get, "/v1/uploads/{upload}", .submitOrRead, .getUpload) { $0.uploads.get },
-    Route(.head, "/v1/uploads/{upload}", .submitOrRead, .getUpload) { $0.uploads.get },
     Route(.delete, "/v1/uploads/{upload}", .submit, .deleteUpload) { $0.uploads.delete },
 
     Route(.post, "/v1/jobs", .submit, .submitJob) { $0.jobs.submit },
@@ -26,6 +31,7 @@ extension RouteTable {
     Route(.get, "/v1/jobs/{job}", .read, .getJob) { $0.jobs.get },
     Route(.head, "/v1/jobs/{job}", .read, .getJob) { $0.jobs.get },
     Route(.delete, "/v1/jobs/{job}", .submit, .deleteJob) { $0.jobs.delete },
+    Route(.post, "/v1/jobs/{job}/cancel", .submit, .cancelJob) { $0.jobs.cancel },
     Route(.get, "/v1/jobs/{job}/events", .read, .followJob) { $0.jobs.events },
     Route(.put, "/v1/jobs/{job}/pin", .submit, .pinJob) { $0.jobs.pin },
     Route(.delete, "/v1/jobs/{job}/pin", .submit, .unpinJob) { $0.jobs.pin },

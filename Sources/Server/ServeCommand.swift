@@ -34,6 +34,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("fetch-attempts")) var fetchAttempts: String?
   @Option(help: help("allow-private-fetch")) var allowPrivateFetch: String?
   @Option(help: help("keep-inputs")) var keepInputs: String?
+  @Option(help: help("keep-partial")) var keepPartial: String?
   @Option(help: help("keep-outputs")) var keepOutputs: String?
   @Option(help: help("max-attempts")) var maxAttempts: String?
   @Option(help: help("retries")) var retries: String?
@@ -52,6 +53,7 @@ struct ServeCommand: AsyncParsableCommand {
       "memory-budget": memoryBudget, "max-upload": maxUpload, "disk-floor": diskFloor, "max-fetch": maxFetch,
       "fetch-stall": fetchStall,
       "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "keep-inputs": keepInputs,
+      "keep-partial": keepPartial,
       "keep-outputs": keepOutputs, "max-attempts": maxAttempts,
       "retries": retries, "retry-delay": retryDelay, "lease": lease, "shutdown": shutdown, "log-level": logLevel,
       "require-tokens": requireTokens.map(String.init), "allow-anonymous": allowAnonymous.map(String.init),

@@ -87,6 +87,9 @@ struct Settings: Sendable {
       name: "keep-inputs", standard: "24",
       help: "Hours that an upload is kept after its last use; 0 keeps all."),
     .init(
+      name: "keep-partial", standard: "24",
+      help: "Hours that an unfinished upload is kept after its last bytes; 0 keeps all."),
+    .init(
       name: "keep-outputs", standard: "168",
       help: "Hours that an ended job is kept with its outputs, unless it is pinned; 0 keeps all."),
     .init(
@@ -160,6 +163,7 @@ struct Settings: Sendable {
       }
     }
     retention.inputs = reader.hours("keep-inputs", default: retention.inputs)
+    retention.partials = reader.hours("keep-partial", default: retention.partials)
     retention.outputs = reader.hours("keep-outputs", default: retention.outputs)
     maximumAttempts = reader.number("max-attempts", in: 1...1000) ?? maximumAttempts
     retry.retries = reader.number("retries", in: 0...100) ?? retry.retries
@@ -171,7 +175,8 @@ struct Settings: Sendable {
     visibility = reader.choice("visibility") ?? visibility
     logLevel = reader.choice("log-level") ?? logLevel
     unknownVariables = environment.keys.sorted().filter { variable in
-      variable.hasPrefix("ZOOPORT_") && !Self.table.contains { $0.variable == variable }
+      variable.hasPrefix("ZOOPORT_") && !ClientOptions.variables.contains(variable)
+        && !Self.table.contains { $0.variable == variable }
     }
     guard reader.problems.isEmpty else { throw Invalid(problems: reader.problems) }
   }

@@ -11,11 +11,11 @@ final class ServiceProcess {
   private let process = Process()
   private(set) var base = URL(filePath: "/")
 
-  /// Starts a server and waits until it listens.
-  init(folder: URL, arguments: [String] = []) throws {
+  /// Starts a server, on a free port unless one is named, and waits until it listens.
+  init(folder: URL, port: Int = 0, arguments: [String] = []) throws {
     self.folder = folder
     process.executableURL = URL(filePath: try #require(Self.binary))
-    process.arguments = ["serve", "--port", "0", "--data-dir", folder.path] + arguments
+    process.arguments = ["serve", "--port", String(port), "--data-dir", folder.path] + arguments
     let output = Pipe()
     process.standardOutput = output
     process.standardError = FileHandle.nullDevice

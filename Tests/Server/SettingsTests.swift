@@ -141,6 +141,7 @@ struct SettingsTests {
     #expect(given.fetchLimits.attempts == implied.fetchLimits.attempts)
     #expect(given.maximumAttempts == implied.maximumAttempts)
     #expect(given.retention.inputs == implied.retention.inputs)
+    #expect(given.retention.partials == implied.retention.partials)
     #expect(given.retention.outputs == implied.retention.outputs)
     #expect(given.retry.retries == implied.retry.retries)
     #expect(given.retry.delay == implied.retry.delay)

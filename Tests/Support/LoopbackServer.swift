@@ -26,13 +26,45 @@ public final class LoopbackServer: Sendable {
     }
   }
 
+  /// A request that arrived whole.
+  public struct Request: Sendable {
+    /// `GET`, `POST` ...
+    public let method: String
+    /// Such as `/file?x=1`.
+    public let target: String
+    /// Request line and header fields, up to the empty line.
+    public let head: String
+    /// As many bytes as `Content-Length` announced.
+    public let body: Data
+
+    /// The value of a header field; names are compared without regard to case.
+    public func header(_ name: String) -> String? {
+      for line in head.split(separator: "\r\n") {
+        guard let colon = line.firstIndex(of: ":"), line[..<colon].lowercased() == name.lowercased() else { continue }
+        return line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
+      }
+      return nil
+    }
+  }
+
   /// The port it listens on.
   public let port: Int
   private let listener: Int32
   private let log = Mutex<[String]>([])
 
   /// `answer` gets the request target, such as `/file?x=1`, and a function to send raw bytes with.
-  public init(_ answer: @escaping @Sendable (_ target: String, _ send: Send) -> Void) throws {
+  public convenience init(_ answer: @escaping @Sendable (_ target: String, _ send: Send) -> Void) throws {
+    try self.init(handler: { request, send in answer(request.target, send) })
+  }
+
+  /// A server whose `answer` gets the whole request, and a function to send raw bytes with.
+  public static func answering(
+    _ answer: @escaping @Sendable (_ request: Request, _ send: Send) -> Void
+  ) throws -> LoopbackServer {
+    try LoopbackServer(handler: answer)
+  }
+
+  private init(handler answer: @escaping @Sendable (_ request: Request, _ send: Send) -> Void) throws {
     listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -51,9 +83,9 @@ public final class LoopbackServer: Sendable {
         let connection = accept(listener, nil, nil)
         guard connection >= 0 else { return }
         Thread { [self] in
-          if let target = Self.readTarget(connection) {
-            log.withLock { $0.append(target) }
-            answer(target, Send(connection: connection))
+          if let request = Self.readRequest(connection) {
+            log.withLock { $0.append(request.target) }
+            answer(request, Send(connection: connection))
           }
           close(connection)
         }.start()
@@ -72,7 +104,7 @@ public final class LoopbackServer: Sendable {
     "HTTP/1.1 \(status)\r\nContent-Length: \(body.utf8.count)\r\nConnection: close\r\n\(headers)\r\n\(body)"
   }
 
-  private static func readTarget(_ connection: Int32) -> String? {
+  private static func readRequest(_ connection: Int32) -> Request? {
     var head = ""
     var byte: UInt8 = 0
     while !head.hasSuffix("\r\n\r\n"), head.utf8.count < 65536 {
@@ -80,6 +112,11 @@ public final class LoopbackServer: Sendable {
       head.unicodeScalars.append(Unicode.Scalar(byte))
     }
     let parts = head.split(separator: " ")
-    return parts.count > 1 ? String(parts[1]) : nil
+    guard parts.count > 1 else { return nil }
+    let bare = Request(method: String(parts[0]), target: String(parts[1]), head: head, body: Data())
+    var body = Data()
+    let length = bare.header("Content-Length").flatMap { Int($0) } ?? 0
+    while body.count < length, recv(connection, &byte, 1, 0) == 1 { body.append(byte) }
+    return Request(method: bare.method, target: bare.target, head: head, body: body)
   }
 }

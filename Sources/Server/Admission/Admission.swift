@@ -39,6 +39,12 @@ struct Admission: Sendable {
     throw problem
   }
 
+  /// The same for the caller of a request, off the cooperative pool.
+  func requireStorage(_ bytes: Int, of principal: Principal, in uploads: any UploadStore) async throws {
+    guard let owner = principal.ownership.owner, limits.storagePerToken != nil else { return }
+    try requireStorage(for: owner, stored: try await uploads.storedBytes(of: owner), adding: bytes)
+  }
+
   private static func tooMany(_ name: String, _ value: Int, _ detail: String) -> Problem {
     var problem = Problem(
       .tooManyRequests, .limitReached, "\(detail); try again when some have ended", headers: [.retryAfter: pause])

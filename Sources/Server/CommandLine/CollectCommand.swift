@@ -16,12 +16,14 @@ struct CollectCommand: ParsableCommand {
   @Option(help: ServeCommand.help("config")) var config: String?
   @Option(help: ServeCommand.help("data-dir")) var dataDir: String?
   @Option(help: ServeCommand.help("keep-inputs")) var keepInputs: String?
+  @Option(help: ServeCommand.help("keep-partial")) var keepPartial: String?
   @Option(help: ServeCommand.help("keep-outputs")) var keepOutputs: String?
   @Flag(help: "Print what would go, and remove nothing.") var dryRun = false
 
   func run() throws {
     let flags = [
-      "config": config, "data-dir": dataDir, "keep-inputs": keepInputs, "keep-outputs": keepOutputs,
+      "config": config, "data-dir": dataDir, "keep-inputs": keepInputs, "keep-partial": keepPartial,
+      "keep-outputs": keepOutputs,
     ].compactMapValues { $0 }
     let settings: Settings
     do {
@@ -36,10 +38,12 @@ struct CollectCommand: ParsableCommand {
     let data = try DataFolder(root: settings.dataFolder)
     let database = try Database(path: path, migrates: false)
     let round = try Janitor(
-      jobs: SQLiteJobStore(database: database), uploads: SQLiteUploadStore(database: database), data: data,
+      jobs: SQLiteJobStore(database: database), uploads: SQLiteUploadStore(database: database),
+      partials: SQLitePartialUploadStore(database: database), data: data,
       retention: settings.retention, logger: Logger(label: "zooport") { _ in SwiftLogNoOpLogHandler() }
     ).collect(at: .now, isDryRun: dryRun)
     for id in round.jobs { print("job \(id)") }
     for id in round.uploads { print("upload \(id)") }
+    for id in round.partials { print("unfinished upload \(id)") }
   }
 }

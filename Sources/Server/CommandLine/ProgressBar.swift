@@ -30,6 +30,21 @@ final class ProgressBar: Sendable {
     StandardError.write("\r\u{1B}[2K" + Self.line(progress, elapsed: elapsed, width: Self.terminalWidth))
   }
 
+  /// Shows how far a file is on its way. Each file begins anew.
+  func show(transfer what: String, done: Int, total: Int) {
+    let now = ContinuousClock.now
+    let elapsed: Duration? = state.withLock { state in
+      if state.startedAt == nil { state.startedAt = now }
+      if let drawn = state.drawnAt, now - drawn < .milliseconds(100), done < total { return nil }
+      state.drawnAt = now
+      defer { if done >= total { state.startedAt = nil } }
+      return now - (state.startedAt ?? now)
+    }
+    guard let elapsed, total > 0 else { return }
+    let text = Self.text(what, done: done, total: total, elapsed: elapsed, suffix: "")
+    StandardError.write("\r\u{1B}[2K" + Self.bar(done: done, total: total, text: text, width: Self.terminalWidth))
+  }
+
   /// Removes the line.
   func clear() {
     if state.withLock({ $0.drawnAt != nil }) { StandardError.write("\r\u{1B}[2K") }
@@ -38,19 +53,29 @@ final class ProgressBar: Sendable {
   /// The line for a moment.
   static func line(_ progress: ConversionProgress, elapsed: Duration, width: Int) -> String {
     guard progress.phase == .converting, progress.bytesTotal > 0 else { return "\(progress.phase.rawValue) ..." }
-    let share = Double(progress.bytesDone) / Double(progress.bytesTotal)
+    let text = text(
+      "", done: progress.bytesDone, total: progress.bytesTotal, elapsed: elapsed,
+      suffix: ", \(progress.tensorsDone)/\(progress.tensorsTotal) tensors")
+    return bar(done: progress.bytesDone, total: progress.bytesTotal, text: text, width: width)
+  }
+
+  private static func text(_ what: String, done: Int, total: Int, elapsed: Duration, suffix: String) -> String {
     let seconds = elapsed / .seconds(1)
-    let rate = seconds > 0 ? Double(progress.bytesDone) / seconds : 0
-    var text = " \(Int(share * 100))% \(amount(Double(progress.bytesDone)))/\(amount(Double(progress.bytesTotal)))"
+    let rate = seconds > 0 ? Double(done) / seconds : 0
+    var text = what.isEmpty ? "" : " \(what)"
+    text += " \(Int(Double(done) / Double(total) * 100))% \(amount(Double(done)))/\(amount(Double(total)))"
     if rate > 0 {
       text += " \(amount(rate))/s"
-      let left = Int((Double(progress.bytesTotal - progress.bytesDone) / rate).rounded(.up))
+      let left = Int((Double(total - done) / rate).rounded(.up))
       text += " \(left / 60):\(left % 60 < 10 ? "0" : "")\(left % 60) left"
     }
-    text += ", \(progress.tensorsDone)/\(progress.tensorsTotal) tensors"
+    return text + suffix
+  }
+
+  private static func bar(done: Int, total: Int, text: String, width: Int) -> String {
     let cells = min(30, width - text.count - 3)
     guard cells >= 5 else { return String(text.dropFirst().prefix(width - 1)) }
-    let filled = Int(share * Double(cells))
+    let filled = Int(Double(done) / Double(total) * Double(cells))
     return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: cells - filled) + "]" + text
   }
 

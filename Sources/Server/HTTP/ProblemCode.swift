@@ -32,6 +32,14 @@ struct ProblemCode: Hashable, Sendable, Codable {
   static let methodNotAllowed = ProblemCode("method_not_allowed")
   /// The state of the resource does not allow the request.
   static let conflict = ProblemCode("conflict")
+  /// Another request is busy with the resource; the same request can be sent again soon.
+  static let locked = ProblemCode("locked")
+  /// The resource is gone for good.
+  static let gone = ProblemCode("gone")
+  /// The client speaks another version of the upload protocol.
+  static let unsupportedProtocol = ProblemCode("unsupported_protocol")
+  /// The bytes do not hash to what the client announced.
+  static let checksumMismatch = ProblemCode("checksum_mismatch")
   /// The body is larger than the service takes.
   static let tooLarge = ProblemCode("too_large")
   /// A limit of the operator is reached; `limit` names it.

@@ -209,11 +209,7 @@ struct JobController: Sendable {
     let id = try await findOwn(context)
     switch try await store.cancel(id, at: .now) {
     case .cancelled(let job):
-      running.stop(id, .cancelled)
-      reporter.ended(job, as: .cancelled, after: nil)
-      context.audit(.jobCancel, "jobs/\(id)")
-      context.logger.info("job cancelled", metadata: ["job": "\(id)"])
-      return try JSONBody.response(document(job))
+      return try cancelled(job, context)
     case .ended:
       guard let uploads = try await store.delete(id) else { throw Self.notFound(id.description) }
       await blocking {
@@ -226,6 +222,31 @@ struct JobController: Sendable {
     case .missing:
       throw Self.notFound(id.description)
     }
+  }
+
+  /// `POST /v1/jobs/{job}/cancel`: 200 with the cancelled job; 409 when it ended otherwise. Never deletes, so that a client
+  /// which cancels a job in the moment of its success does not lose the outputs.
+  @Sendable func cancel(_ request: Request, context: ServiceContext) async throws -> Response {
+    let id = try await findOwn(context)
+    switch try await store.cancel(id, at: .now) {
+    case .cancelled(let job):
+      return try cancelled(job, context)
+    case .ended(let job):
+      guard job.status == .cancelled else {
+        throw Problem(.conflict, .conflict, "job \(id) has \(job.status.rawValue) and cannot be cancelled")
+      }
+      return try JSONBody.response(document(job))
+    case .missing:
+      throw Self.notFound(id.description)
+    }
+  }
+
+  private func cancelled(_ job: Job, _ context: ServiceContext) throws -> Response {
+    running.stop(job.id, .cancelled)
+    reporter.ended(job, as: .cancelled, after: nil)
+    context.audit(.jobCancel, "jobs/\(job.id)")
+    context.logger.info("job cancelled", metadata: ["job": "\(job.id)"])
+    return try JSONBody.response(document(job))
   }
 
   /// `PUT` and `DELETE /v1/jobs/{job}/pin`: keeps the job from expiring, or no longer.

@@ -71,6 +71,11 @@ extension Operation {
       Answer(status: 204, summary: "The client has seen the end."),
     ])
 
+  static let cancelJob = Operation(
+    id: "cancelJob", group: .jobs, summary: "Cancel a queued or running job; never deletes one.",
+    answers: [Answer(status: 200, summary: "The cancelled job.", content: [.json(.job)])],
+    refusals: [Refusal(.conflict, .conflict)])
+
   static let deleteJob = Operation(
     id: "deleteJob", group: .jobs, summary: "Cancel a queued or running job; delete an ended one with its files.",
     answers: [

@@ -52,8 +52,12 @@ enum SchemaName: String, CaseIterable, Sendable {
     case .options: Self.optionsSchema
     case .upload:
       .object([
-        "id": Self.id, "filename": Self.fileName, "size": .count.about("Bytes."), "sha256": Self.sha256,
-        "created_at": Self.time, "url": .string(),
+        "id": Self.id, "filename": Self.fileName,
+        "size": JSONSchema.count.orNull.about("Bytes; null until the client has said it."),
+        "offset": .count.about("Bytes that have arrived."),
+        "sha256": Self.sha256.orNull.about("Null until all bytes have arrived."), "created_at": Self.time,
+        "expires_at": Self.time.orNull.about("When an unfinished upload is removed unless more arrives."),
+        "url": .string(),
       ])
     case .model:
       .object([

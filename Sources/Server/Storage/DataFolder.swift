@@ -8,16 +8,17 @@ import SystemPackage
 ///     uploads/<id>/<name>   complete uploads
 ///     outputs/<job>/<name>  outputs of succeeded jobs, a folder each
 ///     incoming/<id>/<name>  uploads being received
+///     partial/<id>/<name>   uploads that are sent in several requests
 ///     work/<job>.<fence>/   one attempt of a job: inputs, and outputs until they are published
 ///
-/// A folder moves from `incoming` or `work` to its place by one rename. All calls block.
+/// A folder moves from `incoming`, `partial` or `work` to its place by one rename. All calls block.
 struct DataFolder: Sendable {
   let root: FilePath
 
   /// Creates the folders that are missing. Throws `Errno` or a Foundation error.
   init(root: FilePath) throws {
     self.root = root
-    for folder in [uploads, outputs, incoming, work] { try Self.create(folder) }
+    for folder in [uploads, outputs, incoming, partial, work] { try Self.create(folder) }
   }
 
   var database: FilePath { root.appending("zooport.sqlite") }
@@ -25,6 +26,7 @@ struct DataFolder: Sendable {
   private var uploads: FilePath { root.appending("uploads") }
   private var outputs: FilePath { root.appending("outputs") }
   private var incoming: FilePath { root.appending("incoming") }
+  private var partial: FilePath { root.appending("partial") }
   private var work: FilePath { root.appending("work") }
 
   /// The file of an upload.
@@ -51,6 +53,28 @@ struct DataFolder: Sendable {
 
   /// Removes what was received of an upload.
   func discardIncoming(_ id: Identifier) { Self.remove(incoming.appending(id.description)) }
+
+  /// The file of an unfinished upload.
+  func partial(_ id: Identifier, _ name: FileName) -> FilePath {
+    partial.appending(id.description).appending(name.description)
+  }
+
+  /// Makes the folder and the empty file of an unfinished upload.
+  func makePartial(_ id: Identifier, _ name: FileName) throws {
+    let path = self.partial(id, name)
+    try Self.create(path.removingLastComponent())
+    _ = try UploadFile(creating: path).close()
+    try Self.synchronize(path.removingLastComponent())
+    try Self.synchronize(partial)
+  }
+
+  /// Moves a finished upload to its place. The content must be synced.
+  func acceptPartial(_ id: Identifier) throws {
+    try Self.move(partial.appending(id.description), to: uploads.appending(id.description))
+  }
+
+  /// Removes what was received of an unfinished upload.
+  func removePartial(_ id: Identifier) { Self.remove(partial.appending(id.description)) }
 
   /// Removes an upload that has no record any more.
   func removeUpload(_ id: Identifier) { Self.remove(uploads.appending(id.description)) }
@@ -100,10 +124,16 @@ struct DataFolder: Sendable {
 
   /// Removes leftovers of a process that was killed: everything half done, and folders without a record.
   /// Answers how many folders went. Only before workers and listener start.
-  func sweep(uploads known: Set<Identifier>, succeeded: Set<Identifier>) throws -> Int {
+  func sweep(uploads known: Set<Identifier>, partials: Set<Identifier>, succeeded: Set<Identifier>) throws -> Int {
     var count = 0
+    // A crash between the move of a finished upload and the commit of its record: it is unfinished still.
+    for id in partials.subtracting(known) {
+      let (place, origin) = (uploads.appending(id.description), partial.appending(id.description))
+      if access(place.string, F_OK) == 0, access(origin.string, F_OK) != 0 { try Self.move(place, to: origin) }
+    }
     for (folder, isKept) in [
       (incoming, { _ in false }), (work, { _ in false }),
+      (partial, { Identifier($0).map(partials.contains) ?? false }),
       (uploads, { Identifier($0).map(known.contains) ?? false }),
       (outputs, { Identifier($0).map(succeeded.contains) ?? false }),
     ] as [(FilePath, (String) -> Bool)] {

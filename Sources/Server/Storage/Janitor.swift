@@ -8,9 +8,11 @@ struct Retention: Sendable {
   var inputs: Duration? = .seconds(24 * 3600)
   /// Of an ended job with its outputs, counted from its end; nil for ever.
   var outputs: Duration? = .seconds(7 * 24 * 3600)
+  /// Of an unfinished upload, counted from its last bytes; nil for ever.
+  var partials: Duration? = .seconds(24 * 3600)
 }
 
-/// Removes jobs and uploads whose time is over. It has no other duty.
+/// Removes jobs and uploads, finished and unfinished, whose time is over. It has no other duty.
 ///
 /// What a queued or running job uses, and jobs that are pinned, stay. Every record is checked again in the transaction
 /// that removes it, and files go after their record: a crash in between leaves a folder without a record, which the next
@@ -18,6 +20,7 @@ struct Retention: Sendable {
 struct Janitor: Service {
   let jobs: any JobStore
   let uploads: any UploadStore
+  let partials: any PartialUploadStore
   let data: DataFolder
   let retention: Retention
   let logger: Logger
@@ -29,6 +32,8 @@ struct Janitor: Service {
   struct Round: Sendable, Hashable {
     var jobs: [Identifier] = []
     var uploads: [Identifier] = []
+    /// Unfinished uploads.
+    var partials: [Identifier] = []
   }
 
   func run() async throws {
@@ -68,6 +73,17 @@ struct Janitor: Service {
           logger.info("upload expired", metadata: ["upload": "\(id)"])
         }
         round.uploads.append(id)
+      }
+    }
+    if let time = retention.partials {
+      let moment = now.advanced(by: .zero - time)
+      for id in try partials.stale(since: moment) {
+        if !isDryRun {
+          guard try partials.delete(id, staleSince: moment) else { continue }
+          data.removePartial(id)
+          logger.info("unfinished upload expired", metadata: ["upload": "\(id)"])
+        }
+        round.partials.append(id)
       }
     }
     return round

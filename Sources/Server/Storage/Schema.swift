@@ -11,6 +11,7 @@ enum Schema {
     migrator.registerMigration("4 retention") { try $0.execute(sql: version4) }
     migrator.registerMigration("5 access") { try $0.execute(sql: version5) }
     migrator.registerMigration("6 fairness") { try $0.execute(sql: version6) }
+    migrator.registerMigration("7 unfinished uploads") { try $0.execute(sql: version7) }
     return migrator
   }
 
@@ -135,5 +136,23 @@ enum Schema {
     ALTER TABLE jobs ADD COLUMN input_bytes INTEGER;
     CREATE INDEX uploads_by_owner ON uploads (owner);
     CREATE TABLE turns (owner TEXT NOT NULL PRIMARY KEY, turn INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    """
+
+  /// Uploads that are sent in several requests. `length` is null until the client says it, `received` counts bytes that are
+  /// on the disk for good, `updated_at` is when the last of them arrived.
+  private static let version7 = """
+    CREATE TABLE partial_uploads (
+      id TEXT NOT NULL PRIMARY KEY,
+      name TEXT NOT NULL,
+      length INTEGER,
+      received INTEGER NOT NULL,
+      metadata TEXT NOT NULL,
+      created_at INTEGER NOT NULL,
+      updated_at INTEGER NOT NULL,
+      owner TEXT,
+      team TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX partial_uploads_by_update ON partial_uploads (updated_at);
+    CREATE INDEX partial_uploads_by_owner ON partial_uploads (owner);
     """
 }

@@ -85,9 +85,10 @@ enum Statements {
       (SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND owner IS :owner) AS own_queued,
       \(storedBytes) AS own_bytes
     """
-  /// Bytes of uploads and outputs of an owner.
+  /// Bytes of uploads and outputs of an owner; an unfinished upload counts with all that it was announced to have.
   private static let storedBytes = """
     ((SELECT IFNULL(SUM(size), 0) FROM uploads WHERE owner IS :owner)
+      + (SELECT IFNULL(SUM(MAX(received, IFNULL(length, 0))), 0) FROM partial_uploads WHERE owner IS :owner)
       + (SELECT IFNULL(SUM(outputs.size), 0) FROM jobs JOIN outputs ON outputs.job = jobs.id WHERE jobs.owner IS :owner))
     """
   /// A job that is due, of the owner whose turn it is. One statement, so that two workers cannot choose the same.
@@ -203,4 +204,21 @@ enum Statements {
     UPDATE tokens SET last_used_at = :now
     WHERE id = :id AND (last_used_at IS NULL OR last_used_at <= :now - 60000)
     """
+
+  // Unfinished uploads
+
+  static let insertPartial = """
+    INSERT INTO partial_uploads (id, name, length, received, metadata, created_at, updated_at,
+      owner, team)
+    VALUES (:id, :name, :length, :received, :metadata, :created_at, :updated_at,
+      :owner, :team)
+    """
+  static let partial = "SELECT * FROM partial_uploads WHERE id = :id"
+  static let advancePartial = """
+    UPDATE partial_uploads SET received = :received, length = :length, updated_at = :now WHERE id = :id
+    """
+  static let deletePartial = "DELETE FROM partial_uploads WHERE id = :id"
+  static let stalePartials = "SELECT id FROM partial_uploads WHERE updated_at < :before"
+  static let deleteStalePartial = "DELETE FROM partial_uploads WHERE id = :id AND updated_at < :before"
+  static let partials = "SELECT id FROM partial_uploads"
 }

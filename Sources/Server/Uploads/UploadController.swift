@@ -6,6 +6,8 @@ import NIOPosix
 /// `/v1/uploads`: files that jobs refer to.
 struct UploadController: Sendable {
   let store: any UploadStore
+  /// Knows the unfinished ones.
+  let tus: TusController
   let folder: DataFolder
   /// Bytes of the largest upload.
   let limit: Int
@@ -22,7 +24,7 @@ struct UploadController: Sendable {
     }
     // Without an announced length: whatever fits above the floor, and 507 later if it does not.
     let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
-    try await requireStorage(announced, context)
+    try await admission.requireStorage(announced, of: context.principal, in: store)
     try await admission.space.check(announced, for: "the upload")
     let receiver = try await UploadReceiver(name: name, folder: folder, limit: limit)
     var upload: Upload
@@ -37,7 +39,7 @@ struct UploadController: Sendable {
     upload.ownership = context.principal.ownership
     do {
       // Again with what came, and with what others have sent meanwhile.
-      try await requireStorage(upload.size, context)
+      try await admission.requireStorage(upload.size, of: context.principal, in: store)
       try await store.insert(upload)
     } catch {
       await remove(upload.id)
@@ -52,23 +54,23 @@ struct UploadController: Sendable {
     return response
   }
 
-  /// `GET` and `HEAD /v1/uploads/{upload}`.
+  /// `GET /v1/uploads/{upload}`, finished or not.
   @Sendable func get(_ request: Request, context: ServiceContext) async throws -> Response {
-    let upload = try await find(context)
-    let response = try JSONBody.response(UploadDocument(upload))
-    return request.method == .head ? response.headOnly : response
+    if let upload = try await find(context) { return try JSONBody.response(UploadDocument(upload)) }
+    let upload = try await tus.find(context)
+    return try JSONBody.response(UploadDocument(upload, expiresAt: tus.expiry(of: upload)))
   }
 
-  /// `DELETE /v1/uploads/{upload}`.
+  /// `DELETE /v1/uploads/{upload}`, finished or not.
   @Sendable func delete(_ request: Request, context: ServiceContext) async throws -> Response {
-    let upload = try await find(context)
+    guard let upload = try await find(context) else { return try await tus.delete(request, context: context) }
     try context.principal.requireChange(of: "upload \(upload.id)", upload.ownership)
     switch try await store.delete(upload.id) {
     case .deleted:
       await remove(upload.id)
       context.audit(.uploadDelete, "uploads/\(upload.id)")
       context.logger.info("upload deleted", metadata: ["upload": "\(upload.id)"])
-      return Response(status: .noContent)
+      return Response(status: .noContent, headers: [.tusResumable: TusHeaders.version])
     case .inUse(let job):
       throw Problem(.conflict, .conflict, "job \(job) needs this upload; cancel the job or wait for its end")
     case .missing:
@@ -76,16 +78,11 @@ struct UploadController: Sendable {
     }
   }
 
-  private func requireStorage(_ bytes: Int, _ context: ServiceContext) async throws {
-    guard let owner = context.principal.ownership.owner, admission.limits.storagePerToken != nil else { return }
-    try admission.requireStorage(for: owner, stored: try await store.storedBytes(of: owner), adding: bytes)
-  }
-
-  private func find(_ context: ServiceContext) async throws -> Upload {
-    let text = try context.parameters.require("upload")
-    guard let id = Identifier(text), let upload = try await store.upload(id),
+  /// The finished upload; nil when there is none that the caller may see.
+  private func find(_ context: ServiceContext) async throws -> Upload? {
+    guard let id = Identifier(try context.parameters.require("upload")), let upload = try await store.upload(id),
       context.principal.sees(upload.ownership)
-    else { throw Self.notFound(text) }
+    else { return nil }
     return upload
   }
 

@@ -22,7 +22,8 @@ extension Operation {
 
   static let getUpload = Operation(
     id: "getUpload", group: .uploads, summary: "What is known of a file.",
-    answers: [Answer(status: 200, summary: "The upload.", content: [.json(.upload)])])
+    answers: [Answer(status: 200, summary: "The upload, finished or not.", content: [.json(.upload)])],
+    refusals: [Refusal(.gone, .gone)])
 
   static let deleteUpload = Operation(
     id: "deleteUpload", group: .uploads, summary: "Remove a file that no queued or running job needs.",

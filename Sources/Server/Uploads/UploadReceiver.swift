@@ -1,7 +1,4 @@
 import Core
-import Crypto
-import Foundation
-import Hummingbird
 import NIOCore
 import NIOPosix
 import SystemPackage
@@ -28,7 +25,7 @@ final class UploadReceiver {
     self.id = id
     self.name = name
     self.limit = limit
-    file = try await Self.blocking { try UploadFile(folder.makeIncoming(id, name)) }
+    file = try await Self.blocking { try UploadFile(creating: folder.makeIncoming(id, name)) }
   }
 
   /// Takes the next bytes. Throws `Problem` 413 over the limit and 507 when the disk is full.
@@ -62,51 +59,12 @@ final class UploadReceiver {
     try await Self.blocking { [file] in try file.append(batch) }
   }
 
-  private static func blocking<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
+  /// Runs work on the blocking pool. A full disk becomes `Problem` 507.
+  static func blocking<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
     do {
       return try await NIOThreadPool.singleton.runIfActive(work)
     } catch let error as Errno where error == .noSpace || error == .diskQuotaExceeded {
       throw Problem(ConversionError(.diskFull, "no space is left for the upload; delete jobs or uploads and try again"))
     }
-  }
-}
-
-/// The file of an upload and the digest so far.
-///
-/// `@unchecked Sendable`: `UploadReceiver` awaits each call before it makes the next, so no two run at a time.
-private final class UploadFile: @unchecked Sendable {
-  private let descriptor: SystemPackage.FileDescriptor
-  private var hash = SHA256()
-  private var isOpen = true
-
-  init(_ path: FilePath) throws {
-    descriptor = try SystemPackage.FileDescriptor.open(
-      path, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerReadWrite, .groupRead])
-  }
-
-  deinit { if isOpen { try? descriptor.close() } }
-
-  func append(_ buffer: ByteBuffer) throws {
-    try buffer.withUnsafeReadableBytes { bytes in
-      hash.update(bufferPointer: bytes)
-      _ = try descriptor.writeAll(bytes)
-    }
-  }
-
-  /// Syncs and closes; answers the digest in hexadecimal.
-  func close() throws -> String {
-    guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
-    isOpen = false
-    try descriptor.close()
-    return hash.finalize().hexadecimal
-  }
-}
-
-extension Sequence<UInt8> {
-  /// Two lower-case digits for each byte.
-  var hexadecimal: String {
-    var text = ""
-    for byte in self { text += (byte < 16 ? "0" : "") + String(byte, radix: 16) }
-    return text
   }
 }

@@ -60,8 +60,8 @@ struct DatabaseTests {
     }
     _ = try data.makeIncoming(incoming, name)
     _ = try data.makeAttempt(Lease(job: kept, fence: 2))
-    #expect(try data.sweep(uploads: [kept], succeeded: [kept]) == 6)
-    #expect(try data.sweep(uploads: [kept], succeeded: [kept]) == 0)
+    #expect(try data.sweep(uploads: [kept], partials: [], succeeded: [kept]) == 6)
+    #expect(try data.sweep(uploads: [kept], partials: [], succeeded: [kept]) == 0)
     try SystemPackage.FileDescriptor.open(data.upload(kept, name), .readOnly).close()
     #expect(throws: Errno.noSuchFileOrDirectory) {
       try SystemPackage.FileDescriptor.open(data.upload(lost, name), .readOnly).close()

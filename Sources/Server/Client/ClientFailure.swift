@@ -1,0 +1,24 @@
+import Core
+
+/// Why a client command fails: what it says, and the status it exits with.
+struct ClientFailure: Error {
+  let message: String
+  /// Further lines: findings of the server.
+  var details: [String] = []
+  var exitStatus: Int32 = 1
+
+  init(_ message: String, exitStatus: Int32 = 1) {
+    self.message = message
+    self.exitStatus = exitStatus
+  }
+
+  /// What a server refused, or why a job failed. The status is that of `convert` for the same fault.
+  init(_ problem: Problem.Document) {
+    message = problem.detail
+    details = problem.diagnostics.map { finding in
+      finding.rule.map { "\(finding.message) (\($0))" } ?? finding.message
+    }
+    if details == [problem.detail] { details = [] }
+    exitStatus = ErrorKind(rawValue: problem.code.rawValue)?.exitStatus ?? 1
+  }
+}

@@ -1,0 +1,135 @@
+import Core
+import Foundation
+import HTTPTypes
+
+/// The REST API of one server, for the client commands. Blocks.
+///
+/// A request that the server can take twice is sent again when there is no answer, or one that asks for patience, with
+/// growing pauses, until `patience` has gone by without any success.
+struct ServiceClient {
+  /// Without a slash at the end.
+  let base: String
+  /// Sent as a bearer; never shown.
+  let token: String?
+  /// How long a server may be out of reach.
+  var patience: Duration = .seconds(300)
+
+  /// The pause before the first repetition, and the longest.
+  private static let pauses: (first: Duration, longest: Duration) = (.milliseconds(250), .seconds(15))
+
+  /// One answer.
+  typealias Answer = CurlRequest.Answer
+
+  /// Sends a request once. `path` begins with a slash, or is a whole URL of this server.
+  ///
+  /// Throws `TransferFailure` without an answer, and `ClientFailure` for a URL that cannot be one.
+  func once(
+    _ method: HTTPRequest.Method, _ path: String, headers: [(name: String, value: String)] = [],
+    body: CurlRequest.Body = .none, limits: CurlRequest.Limits = .init(), sink: CurlRequest.Sink? = nil
+  ) throws -> Answer {
+    var headers = headers
+    if let token { headers.append(("Authorization", "Bearer \(token)")) }
+    return try CurlRequest(method, try url(path), headers: headers, body: body, limits: limits, sink: sink).perform()
+  }
+
+  /// Sends a request until there is an answer that is neither a passing fault of the network nor one of the server.
+  /// Throws `ClientFailure` with the problem of an answer that is no success.
+  @discardableResult
+  func send(
+    _ method: HTTPRequest.Method, _ path: String, headers: [(name: String, value: String)] = [], json: Data? = nil,
+    accepting: Set<Int> = []
+  ) throws -> Answer {
+    let headers = headers + (json == nil ? [] : [("Content-Type", "application/json")])
+    return try insisting {
+      try check(
+        try once(method, path, headers: headers, body: json.map { .data($0) } ?? .none), accepting: accepting)
+    }
+  }
+
+  /// Sends a request and reads the JSON of its answer.
+  func json<Value: Decodable>(
+    _ type: Value.Type, _ method: HTTPRequest.Method = .get, _ path: String,
+    headers: [(name: String, value: String)] = [], body: Data? = nil
+  ) throws -> Value {
+    try decode(type, send(method, path, headers: headers, json: body))
+  }
+
+  /// Reads the JSON of an answer. Throws `ClientFailure` when the server is no zooport, or one of another age.
+  func decode<Value: Decodable>(_ type: Value.Type, _ answer: Answer) throws -> Value {
+    do {
+      return try JSONBody.decode(type, from: String(decoding: answer.body, as: UTF8.self))
+    } catch {
+      throw ClientFailure("\(base) answered what this version of zooport does not understand")
+    }
+  }
+
+  /// The answer when it is a success. Throws `Transient` for one that may be better later, `ClientFailure` for others.
+  func check(_ answer: Answer, accepting: Set<Int> = []) throws -> Answer {
+    let status = answer.head.status
+    if (200..<300).contains(status) || accepting.contains(status) { return answer }
+    let problem = try? JSONBody.decode(Problem.Document.self, from: String(decoding: answer.body, as: UTF8.self))
+    let failure = problem.map { ClientFailure($0) } ?? ClientFailure("\(base) answered \(status)")
+    guard [408, 423, 425, 429, 502, 503, 504, 507].contains(status) else { throw failure }
+    throw Transient(failure: failure, pause: answer.head.headers[.retryAfter].flatMap { Int($0) }.map { .seconds($0) })
+  }
+
+  /// An answer after which another try may succeed.
+  struct Transient: Error {
+    let failure: ClientFailure
+    var pause: Duration?
+  }
+
+  /// Runs `body` until it succeeds or fails for good. `body` may tell through `Attempts.progressed` that it got further, which
+  /// starts the patience anew.
+  func insisting<Value>(_ body: (Attempts) throws -> Value) throws -> Value {
+    let attempts = Attempts()
+    var pause = Self.pauses.first
+    while true {
+      let failure: ClientFailure
+      var wanted: Duration?
+      do {
+        return try body(attempts)
+      } catch let transient as Transient {
+        (failure, wanted) = (transient.failure, transient.pause)
+      } catch let error as TransferFailure where error.mayPass {
+        failure = ClientFailure(error.error.message)
+      } catch let error as TransferFailure {
+        throw ClientFailure(error.error.message)
+      }
+      if attempts.takeProgress() { pause = Self.pauses.first }
+      let rest = patience - (.now - attempts.lastProgress)
+      guard rest > .zero else { throw failure }
+      StandardError.write("\r\u{1B}[2KWARNING: \(failure.message); trying again\n")
+      Thread.sleep(forTimeInterval: min(max(pause, wanted ?? .zero), rest).seconds)
+      pause = min(pause * 2, Self.pauses.longest)
+    }
+  }
+
+  /// The same for what makes no progress of its own.
+  func insisting<Value>(_ body: () throws -> Value) throws -> Value { try insisting { _ in try body() } }
+
+  private func url(_ path: String) throws -> SourceURL {
+    do {
+      return try SourceURL(path.hasPrefix("/") ? base + path : path)
+    } catch {
+      throw ClientFailure("\(base) is no address of a server: \(error.reason)", exitStatus: 2)
+    }
+  }
+}
+
+/// What a request that is repeated has reached.
+final class Attempts {
+  private(set) var lastProgress = ContinuousClock.now
+  private var hasProgressed = false
+
+  /// Something was achieved that a repetition need not do again.
+  func progressed() {
+    lastProgress = .now
+    hasProgressed = true
+  }
+
+  fileprivate func takeProgress() -> Bool {
+    defer { hasProgressed = false }
+    return hasProgressed
+  }
+}

@@ -1,0 +1,96 @@
+import Core
+import Foundation
+import HTTPTypes
+
+/// Sends the inputs of a conversion to a server and submits the job.
+struct Submission {
+  let command: ConversionRequest.Command
+  let formats: FormatOptions
+  let config: String
+  let checkpoint: [String]
+  let options: ConversionOptions
+  let choices: SubmissionOptions
+
+  /// An input of a job, as the server takes it.
+  private struct Input: Encodable {
+    var upload: Identifier?
+    var url: String?
+  }
+
+  /// What the server takes of the options; budget, threads and the report are its own business.
+  private struct Options: Encodable {
+    var dropUnmatchedKeys: Bool?
+    var outputFormat: String?
+    var maxShardSize: Int?
+    var dtype: String?
+    var verify: Bool?
+  }
+
+  private struct Body: Encodable {
+    let command: String
+    let model: String
+    let srcFmt: String
+    let tgtFmt: String
+    let config: Input
+    let checkpoint: [Input]?
+    let options: Options?
+    let reuse: Bool?
+  }
+
+  /// Uploads, submits and prints the id; then waits and downloads as far as that was asked for.
+  func run(_ client: ServiceClient) throws {
+    let watcher = JobWatcher(client: client, showsProgress: !choices.noProgressBar)
+    let files = try files()
+    let body = Body(
+      command: command.rawValue, model: formats.model, srcFmt: formats.srcFmt, tgtFmt: formats.tgtFmt,
+      config: try send(config, client, watcher.bar),
+      checkpoint: command == .convert ? try files.map { try send($0, client, watcher.bar) } : nil,
+      options: command == .convert ? chosen : nil, reuse: choices.noReuse ? false : nil)
+    watcher.bar?.clear()
+    // A submission whose answer is lost is sent again; the key makes it the same one.
+    let job = try client.json(
+      RemoteJob.self, .post, "/v1/jobs", headers: [("Idempotency-Key", UUID().uuidString)],
+      body: JSONBody.encode(body))
+    print(job.id)
+    // Whoever reads the id from a pipe gets it now, and not when the job is over.
+    fflush(nil)
+    let folder = formats.outputDir ?? choices.download
+    guard choices.wait || folder != nil else { return }
+    let ended = try watcher.follow(job.url)
+    try watcher.report(ended)
+    if let folder { try watcher.download(ended, into: folder) }
+  }
+
+  private var chosen: Options {
+    let standard = ConversionOptions()
+    return Options(
+      dropUnmatchedKeys: options.dropUnmatchedKeys ? true : nil, outputFormat: options.outputFormat?.rawValue,
+      maxShardSize: options.maxShardSize, dtype: options.dtype == standard.dtype ? nil : options.dtype.rawValue,
+      verify: options.verify ? true : nil)
+  }
+
+  /// The files of the checkpoint. Those of local ones are opened and their headers read: what cannot be converted for being
+  /// no checkpoint is found before 100 GB are on their way.
+  private func files() throws -> [String] {
+    let local = checkpoint.filter { !Self.isAddress($0) }
+    guard !local.isEmpty else { return checkpoint }
+    guard local.count == checkpoint.count else {
+      throw ClientFailure("name addresses or local files for the checkpoint, but not both", exitStatus: 2)
+    }
+    let result = Result { () throws(ConversionError) in try Conversion.files(ofCheckpoint: local) }
+    switch result {
+    case .success(let files): return files
+    case .failure(let error): throw ClientFailure(error.message, exitStatus: error.kind.exitStatus)
+    }
+  }
+
+  private func send(_ path: String, _ client: ServiceClient, _ bar: ProgressBar?) throws -> Input {
+    if Self.isAddress(path) { return Input(url: path) }
+    let upload = try ResumableUpload(path, client: client) { done, total in
+      bar?.show(transfer: "Sending \(path)", done: done, total: total)
+    }
+    return Input(upload: try upload.run())
+  }
+
+  private static func isAddress(_ text: String) -> Bool { text.hasPrefix("http://") || text.hasPrefix("https://") }
+}

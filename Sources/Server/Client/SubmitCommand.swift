@@ -1,0 +1,97 @@
+import ArgumentParser
+import Core
+import Foundation
+import HTTPTypes
+
+/// `zooport submit`: a conversion on a server.
+struct SubmitCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "submit",
+    abstract: "Convert on a server: send the files, submit a job.",
+    discussion: """
+      Takes the arguments of `convert` (or, as `submit convert-config`, of `convert-config`). Local files are uploaded; an \
+      interrupted upload goes on when the command is run again. http(s) addresses are handed on for the server to fetch. \
+      Prints the id of the job; --wait follows it to its end, --output-dir also downloads its outputs.
+
+      Example:
+        zooport submit --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 pytorch_model.bin --config config.json --output-dir out
+      """,
+    subcommands: [SubmitConvertCommand.self, SubmitConvertConfigCommand.self],
+    defaultSubcommand: SubmitConvertCommand.self)
+}
+
+/// What both kinds of submission share.
+struct SubmissionOptions: ParsableArguments {
+  @Flag(help: "Follow the job to its end; the exit status is that of `convert`.")
+  var wait = false
+
+  @Option(help: "The same as --output-dir.")
+  var download: String?
+
+  @Flag(help: "Run the job though an equal one has outputs.")
+  var noReuse = false
+
+  @Flag(help: "Show no progress bar. There is none unless standard error is a terminal.")
+  var noProgressBar = false
+}
+
+/// `zooport submit convert`.
+struct SubmitConvertCommand: ClientCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "convert", abstract: "Convert a checkpoint and its config.")
+
+  @Argument(
+    help: ArgumentHelp(
+      "The checkpoint: a file, a shard index, a folder that holds one, all shards, or addresses.",
+      valueName: "checkpoint"))
+  var checkpoint: [String]
+
+  @Option(help: "The config that belongs to the checkpoint: a file or an address.")
+  var config: String
+
+  @OptionGroup var formats: FormatOptions
+
+  @Flag(help: "Leave out keys that no rule matches, instead of failing.")
+  var dropUnmatchedKeys = false
+
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var submission: SubmissionOptions
+  @OptionGroup var server: ClientOptions
+
+  func validate() throws {
+    guard !checkpoint.isEmpty else { throw ValidationError("Name the checkpoint to convert.") }
+  }
+
+  func run(_ client: ServiceClient) throws {
+    var options = output.options(target: Format(formats.tgtFmt))
+    options.dropUnmatchedKeys = dropUnmatchedKeys
+    try Submission(
+      command: .convert, formats: formats, config: config, checkpoint: checkpoint, options: options,
+      choices: submission
+    ).run(client)
+  }
+}
+
+/// `zooport submit convert-config`.
+struct SubmitConvertConfigCommand: ClientCommand {
+  static let configuration = CommandConfiguration(commandName: "convert-config", abstract: "Convert a config alone.")
+
+  @Argument(help: ArgumentHelp("The config to convert: a file or an address.", valueName: "config"))
+  var config: String
+
+  @OptionGroup var formats: FormatOptions
+
+  @Flag(
+    help: "Accepted for the vendor tool's sake; keys of a config without a rule are always left out, with a warning.")
+  var dropUnmatchedKeys = false
+
+  @OptionGroup var submission: SubmissionOptions
+  @OptionGroup var server: ClientOptions
+
+  func run(_ client: ServiceClient) throws {
+    try Submission(
+      command: .convertConfig, formats: formats, config: config, checkpoint: [], options: ConversionOptions(),
+      choices: submission
+    ).run(client)
+  }
+}

@@ -1,0 +1,251 @@
+import CCurl
+import Core
+import Foundation
+import HTTPTypes
+import SystemPackage
+
+/// One HTTP request over libcurl with everything in hand: method, header fields, a body from memory or a file, and an answer
+/// that is kept or passed on as it comes. Blocks; used once, on one thread. Redirects are not followed.
+///
+/// `CurlTransfer` is for files that strangers name; this is for the requests of the client commands and of webhooks.
+final class CurlRequest {
+  /// What is sent.
+  enum Body {
+    case none
+    case data(Data)
+    /// Bytes of an open file. `sent` sees them as they go.
+    case file(FileDescriptor, Range<Int>, sent: (UnsafeRawBufferPointer) -> Void)
+  }
+
+  /// The head of an answer.
+  struct Head {
+    var status = 0
+    var headers = HTTPFields()
+  }
+
+  /// An answer; the body is empty when a sink took it.
+  struct Answer {
+    let head: Head
+    let body: Data
+  }
+
+  /// Takes pieces of a body; throws to end the request.
+  typealias Sink = (Head, UnsafeRawBufferPointer) throws -> Void
+
+  private let method: String
+  private let url: SourceURL
+  private let headers: [(name: String, value: String)]
+  private let body: Body
+  /// Where the request may go; nil for anywhere, as for a client that its user runs.
+  private let policy: EgressPolicy?
+  private let limits: Limits
+  private var sink: Sink?
+  private let isCancelled: () -> Bool
+
+  private var head = Head()
+  private var received = Data()
+  private var sentBytes = 0
+  private var failure: (any Error)?
+  private var refused: (address: IPAddress, kind: String)?
+
+  /// What bounds a request.
+  struct Limits {
+    var connectSeconds = 20
+    /// Seconds without a byte in either direction.
+    var silentSeconds = 60
+    /// Bytes of an answer that is kept in memory.
+    var answerBytes = 16 << 20
+    /// Seconds for everything; nil for as long as bytes flow.
+    var totalSeconds: Int?
+  }
+
+  init(
+    _ method: HTTPRequest.Method, _ url: SourceURL, headers: [(name: String, value: String)] = [], body: Body = .none,
+    policy: EgressPolicy? = nil, limits: Limits = Limits(), isCancelled: @escaping () -> Bool = { false },
+    sink: Sink? = nil
+  ) {
+    self.method = method.rawValue
+    self.url = url
+    self.headers = headers
+    self.body = body
+    self.policy = policy
+    self.limits = limits
+    self.isCancelled = isCancelled
+    self.sink = sink
+  }
+
+  /// Runs the request and answers whatever the server says, errors of HTTP included.
+  ///
+  /// Throws `TransferFailure` when there is no answer or it breaks off, and what the sink throws.
+  func perform() throws -> Answer {
+    guard let handle = curl_easy_init() else {
+      throw TransferFailure(ConversionError(.internal, "libcurl cannot be started"))
+    }
+    defer { curl_easy_cleanup(handle) }
+    var list: UnsafeMutablePointer<curl_slist>?
+    defer { curl_slist_free_all(list) }
+    for header in headers { list = curl_slist_append(list, "\(header.name): \(header.value)") }
+    configure(handle)
+    zooport_curl_set_list(handle, CURLOPT_HTTPHEADER, list)
+
+    let code = withExtendedLifetime(self) { curl_easy_perform(handle) }
+    if let failure { throw failure }
+    guard code == CURLE_OK else { throw self.failure(for: code) }
+    return Answer(head: head, body: received)
+  }
+
+  private func configure(_ handle: UnsafeMutableRawPointer) {
+    let context = Unmanaged.passUnretained(self).toOpaque()
+    zooport_curl_set_string(handle, CURLOPT_URL, url.text)
+    zooport_curl_set_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
+    zooport_curl_set_long(handle, CURLOPT_FOLLOWLOCATION, 0)
+    zooport_curl_set_string(handle, CURLOPT_USERAGENT, "zooport/\(Core.Zooport.version)")
+    zooport_curl_set_long(handle, CURLOPT_NETRC, 0)
+    zooport_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
+    zooport_curl_set_long(handle, CURLOPT_CONNECTTIMEOUT, limits.connectSeconds)
+    zooport_curl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1)
+    zooport_curl_set_long(handle, CURLOPT_LOW_SPEED_TIME, limits.silentSeconds)
+    zooport_curl_set_long(handle, CURLOPT_BUFFERSIZE, 256 << 10)
+    if let seconds = limits.totalSeconds { zooport_curl_set_long(handle, CURLOPT_TIMEOUT, seconds) }
+    zooport_curl_set_string(handle, CURLOPT_CUSTOMREQUEST, method)
+    configureBody(handle, context)
+
+    zooport_curl_set_pointer(handle, CURLOPT_HEADERDATA, context)
+    zooport_curl_set_write(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+      guard let bytes, let context else { return 0 }
+      CurlRequest.from(context).receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
+      return size * count
+    }
+    zooport_curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
+    zooport_curl_set_write(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
+      guard let bytes, let context else { return 0 }
+      return CurlRequest.from(context).receive(UnsafeRawBufferPointer(start: bytes, count: size * count))
+    }
+    zooport_curl_set_long(handle, CURLOPT_NOPROGRESS, 0)
+    zooport_curl_set_pointer(handle, CURLOPT_XFERINFODATA, context)
+    zooport_curl_set_progress(handle) { context, _, _, _, _ in
+      guard let context else { return 1 }
+      return CurlRequest.from(context).isStopped ? 1 : 0
+    }
+    guard policy != nil else { return }
+    // No proxy from the environment: the vetted address must be the server's own.
+    zooport_curl_set_string(handle, CURLOPT_PROXY, "")
+    zooport_curl_set_pointer(handle, CURLOPT_OPENSOCKETDATA, context)
+    zooport_curl_set_open_socket(handle) { context, _, address in
+      guard let context, let address else { return -1 }
+      return CurlRequest.from(context).openSocket(address)
+    }
+  }
+
+  private func configureBody(_ handle: UnsafeMutableRawPointer, _ context: UnsafeMutableRawPointer) {
+    let size: Int
+    switch body {
+    case .none:
+      if method == "HEAD" { zooport_curl_set_long(handle, CURLOPT_NOBODY, 1) }
+      // A POST without a body has a length all the same.
+      guard method == "POST" || method == "PATCH" else { return }
+      size = 0
+    case .data(let data): size = data.count
+    case .file(_, let range, _): size = range.count
+    }
+    zooport_curl_set_long(handle, CURLOPT_UPLOAD, 1)
+    zooport_curl_set_offset(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(size))
+    zooport_curl_set_pointer(handle, CURLOPT_READDATA, context)
+    zooport_curl_set_write(handle, CURLOPT_READFUNCTION) { space, size, count, context in
+      guard let space, let context else { return Int(CURL_READFUNC_ABORT) }
+      return CurlRequest.from(context).fill(UnsafeMutableRawBufferPointer(start: space, count: size * count))
+    }
+  }
+
+  private static func from(_ context: UnsafeMutableRawPointer) -> CurlRequest {
+    Unmanaged<CurlRequest>.fromOpaque(context).takeUnretainedValue()
+  }
+
+  private var isStopped: Bool {
+    guard isCancelled() else { return false }
+    failure = TransferFailure(ConversionError(.cancelled, "cancelled"))
+    return true
+  }
+
+  private func receiveHeader(_ bytes: UnsafeRawBufferPointer) {
+    let line = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .newlines)
+    if line.hasPrefix("HTTP/") {
+      // The head of another answer: that of a proxy or `100 Continue` came before.
+      head = Head(status: line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0)
+    } else if let colon = line.firstIndex(of: ":"), let name = HTTPField.Name(String(line[..<colon])) {
+      head.headers[name] = String(line[line.index(after: colon)...].trimmingSpaces)
+    }
+  }
+
+  private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
+    do {
+      // The text of an error is for people, not for the file that the sink writes.
+      if let sink, (200..<300).contains(head.status) {
+        try sink(head, bytes)
+      } else {
+        guard received.count + bytes.count <= limits.answerBytes else {
+          throw TransferFailure("\(url.host) answered more than \(limits.answerBytes) bytes")
+        }
+        received.append(contentsOf: bytes)
+      }
+      return bytes.count
+    } catch {
+      failure = error
+      return 0
+    }
+  }
+
+  private func fill(_ space: UnsafeMutableRawBufferPointer) -> Int {
+    switch body {
+    case .none: return 0
+    case .data(let data):
+      let count = min(space.count, data.count - sentBytes)
+      data.copyBytes(to: space, from: data.startIndex + sentBytes..<data.startIndex + sentBytes + count)
+      sentBytes += count
+      return count
+    case .file(let file, let range, let sent):
+      let count = min(space.count, range.count - sentBytes)
+      guard count > 0 else { return 0 }
+      do {
+        let part = UnsafeMutableRawBufferPointer(rebasing: space[..<count])
+        let done = try file.read(fromAbsoluteOffset: Int64(range.lowerBound + sentBytes), into: part)
+        guard done > 0 else { throw Errno.ioError }
+        sent(UnsafeRawBufferPointer(rebasing: part[..<done]))
+        sentBytes += done
+        return done
+      } catch {
+        failure = error
+        return Int(CURL_READFUNC_ABORT)
+      }
+    }
+  }
+
+  /// Opens a socket unless the policy refuses its address.
+  private func openSocket(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
+    let length = Int(address.pointee.addrlen)
+    guard let ip = withUnsafePointer(to: &address.pointee.addr, { IPAddress($0, length: length) }) else { return -1 }
+    if let kind = policy?.refusal(of: ip, host: url.host) {
+      refused = (ip, kind)
+      return -1
+    }
+    refused = nil
+    return socket(
+      address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
+  }
+
+  private func failure(for code: CURLcode) -> TransferFailure {
+    if code == CURLE_COULDNT_CONNECT, let refused {
+      return TransferFailure(
+        "\(url.host) is at \(refused.address), a \(refused.kind) address, which this service sends nothing to; an "
+          + "operator can allow it")
+    }
+    let reason = String(cString: curl_easy_strerror(code))
+    switch code {
+    case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_OPERATION_TIMEDOUT, CURLE_GOT_NOTHING,
+      CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_SSL_CONNECT_ERROR:
+      return TransferFailure("the request to \(url.host) failed: \(reason)", mayPass: true)
+    default:
+      return TransferFailure("the request to \(url.host) failed: \(reason)")
+    }
+  }
+}

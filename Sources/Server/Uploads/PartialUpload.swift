@@ -1,0 +1,46 @@
+/// An upload that a client sends in several requests, until all of its bytes are there; then it is an `Upload`.
+struct PartialUpload: Sendable, Hashable {
+  let id: Identifier
+  let name: FileName
+  /// Bytes of the whole; nil until the client says it.
+  var length: Int?
+  /// Bytes that are on the disk for good. The file may be longer: what follows is cut off when the upload goes on.
+  var offset = 0
+  /// `Upload-Metadata` as it came, to be told again.
+  let metadata: String
+  let createdAt: Timestamp
+  /// When the last bytes arrived.
+  var updatedAt: Timestamp
+  /// Who sends it.
+  var ownership = Ownership.nobody
+}
+
+/// Where the records of unfinished uploads live; the files are in the `DataFolder`.
+///
+/// Functions marked `async` are for request handlers, the others block. Each call is one transaction.
+protocol PartialUploadStore: Sendable {
+  /// Adds a record.
+  func insert(_ upload: PartialUpload) async throws
+
+  /// The record, or nil.
+  func partial(_ id: Identifier) async throws -> PartialUpload?
+
+  /// Notes that `offset` bytes are on the disk, and the length if it is known now. False when the record is gone.
+  func advance(_ id: Identifier, to offset: Int, length: Int?, at now: Timestamp) async throws -> Bool
+
+  /// Makes an upload of an unfinished one. `place` moves the file; it runs inside the transaction, and when it throws
+  /// nothing has changed. False when the record is gone.
+  func complete(_ upload: Upload, place: @escaping @Sendable () throws -> Void) async throws -> Bool
+
+  /// Removes a record. False when there was none.
+  func delete(_ id: Identifier) async throws -> Bool
+
+  /// Uploads that nothing was added to since a moment.
+  func stale(since moment: Timestamp) throws -> [Identifier]
+
+  /// Removes a record if it is still one that `stale` answers.
+  func delete(_ id: Identifier, staleSince moment: Timestamp) throws -> Bool
+
+  /// The ids of all unfinished uploads. For the sweep at start.
+  func partials() throws -> Set<Identifier>
+}

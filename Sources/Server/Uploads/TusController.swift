@@ -1,0 +1,300 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOPosix
+import SystemPackage
+
+/// `/v1/uploads` as tus 1.0.0 has it: uploads that survive a lost connection and a restart of the service.
+///
+/// Core protocol, creation (with upload, with deferred length), checksum, expiration, termination. A finished upload is one
+/// like any other.
+struct TusController: Sendable {
+  let uploads: any UploadStore
+  let partials: any PartialUploadStore
+  let folder: DataFolder
+  let sessions: UploadSessions
+  /// Bytes of the largest upload.
+  let limit: Int
+  let admission: Admission
+  /// How long an unfinished upload is kept after its last bytes.
+  let lifetime: Duration?
+  let metrics: Metrics
+
+  /// `OPTIONS /v1/uploads` and `/v1/uploads/{upload}`: what the service can do.
+  @Sendable func options(_ request: Request, context: ServiceContext) async throws -> Response {
+    Response(
+      status: .noContent,
+      headers: [
+        .tusResumable: TusHeaders.version, .tusVersion: TusHeaders.version, .tusExtension: TusHeaders.extensions,
+        .tusMaxSize: String(limit), .tusChecksumAlgorithm: UploadChecksum.algorithms.joined(separator: ","),
+      ])
+  }
+
+  /// `POST /v1/uploads`: 201 with `Location`, having taken the body if there is one.
+  @Sendable func create(_ request: Request, context: ServiceContext) async throws -> Response {
+    try await answer(request) {
+      let length = try TusHeaders.bytes(.uploadLength, in: request.headers)
+      let isDeferred = try self.isDeferred(request)
+      guard (length != nil) != isDeferred else {
+        throw Problem.malformed("give either Upload-Length or Upload-Defer-Length: 1")
+      }
+      if let length, length > limit { throw Problem.tooLarge("an upload", limit: limit) }
+      try await admission.requireStorage(length ?? 0, of: context.principal, in: uploads)
+      try await admission.space.check(length ?? 0, for: "the upload")
+      let metadata = request.headers[.uploadMetadata] ?? ""
+      let now = Timestamp.now
+      let upload = PartialUpload(
+        id: .generate(at: now), name: try TusHeaders.fileName(metadata), length: length, metadata: metadata,
+        createdAt: now, updatedAt: now, ownership: context.principal.ownership)
+      let hasBody = try self.hasBody(request)
+      guard let turn = sessions.begin(upload.id) else { throw Self.locked }
+      try await UploadReceiver.blocking { [folder] in try folder.makePartial(upload.id, upload.name) }
+      do {
+        try await partials.insert(upload)
+        let offset = try await hasBody || length == 0 ? take(request, for: upload, turn, context) : 0
+        context.audit(.uploadCreate, "uploads/\(upload.id)")
+        context.logger.info("upload created", metadata: ["upload": "\(upload.id)"])
+        var response = progress(.created, upload, offset: offset)
+        response.headers[.location] = "/v1/uploads/\(upload.id)"
+        return response
+      } catch {
+        // The client never learns the address, so what it sent is of no use.
+        _ = try? await partials.delete(upload.id)
+        await remove(upload.id)
+        throw error
+      }
+    }
+  }
+
+  /// `PATCH /v1/uploads/{upload}`: 204 with the new `Upload-Offset`.
+  @Sendable func append(_ request: Request, context: ServiceContext) async throws -> Response {
+    try await answer(request) {
+      guard HeaderParameters(request.headers[.contentType] ?? "").value.lowercased() == TusHeaders.contentType else {
+        throw Problem(
+          .unsupportedMediaType, .unsupportedMediaType, "the bytes of an upload are \(TusHeaders.contentType)")
+      }
+      guard let offset = try TusHeaders.bytes(.uploadOffset, in: request.headers) else {
+        throw Problem.malformed("Upload-Offset is missing")
+      }
+      let id = try identifier(context)
+      if let finished = try await finished(id, context) {
+        // The answer to the last bytes may have been lost.
+        guard offset == finished.size else { throw Self.conflict(at: finished.size) }
+        return Self.offset(finished.size)
+      }
+      try await requireChange(of: find(context), context)
+      guard let turn = sessions.begin(id) else { throw Self.locked }
+      // As it is now that nobody else sends to it.
+      var upload = try await find(context)
+      guard offset == upload.offset else { throw Self.conflict(at: upload.offset) }
+      if let length = try TusHeaders.bytes(.uploadLength, in: request.headers) {
+        guard upload.length == nil || upload.length == length else {
+          throw Problem.malformed("Upload-Length is \(length), but was \(upload.length ?? 0) before")
+        }
+        guard length >= offset else { throw Problem.malformed("Upload-Length is \(length); \(offset) bytes are here") }
+        guard length <= limit else { throw Problem.tooLarge("an upload", limit: limit) }
+        upload.length = length
+      }
+      let taken = try await take(request, for: upload, turn, context)
+      upload.updatedAt = .now
+      return progress(.noContent, upload, offset: taken)
+    }
+  }
+
+  /// `POST /v1/uploads/{upload}`: the method that `X-HTTP-Method-Override` names, for clients behind filters.
+  @Sendable func override(_ request: Request, context: ServiceContext) async throws -> Response {
+    switch request.headers[.methodOverride] {
+    case "PATCH": return try await append(request, context: context)
+    case "DELETE": return try await delete(request, context: context)
+    default:
+      throw Problem(
+        .methodNotAllowed, .methodNotAllowed,
+        "POST needs X-HTTP-Method-Override: PATCH or DELETE here; a new upload is POST /v1/uploads")
+    }
+  }
+
+  /// `HEAD /v1/uploads/{upload}`: how many bytes are on the disk.
+  @Sendable func head(_ request: Request, context: ServiceContext) async throws -> Response {
+    if let upload = try await finished(identifier(context), context) {
+      var response = try JSONBody.response(UploadDocument(upload)).headOnly
+      response.headers[.tusResumable] = TusHeaders.version
+      response.headers[.uploadOffset] = String(upload.size)
+      response.headers[.uploadLength] = String(upload.size)
+      return response
+    }
+    return try await answer(request, requiresVersion: request.headers[.tusResumable] != nil) {
+      let upload = try await find(context)
+      var response = progress(.ok, upload, offset: upload.offset)
+      if let length = upload.length {
+        response.headers[.uploadLength] = String(length)
+      } else {
+        response.headers[.uploadDeferLength] = "1"
+      }
+      if !upload.metadata.isEmpty { response.headers[.uploadMetadata] = upload.metadata }
+      return response
+    }
+  }
+
+  /// `DELETE /v1/uploads/{upload}` of an unfinished upload: 204. A request that still sends to it is answered 410.
+  @Sendable func delete(_ request: Request, context: ServiceContext) async throws -> Response {
+    let id = try identifier(context)
+    guard let upload = try await partials.partial(id), context.principal.sees(upload.ownership) else {
+      throw Self.notFound(id.description)
+    }
+    try requireChange(of: upload, context)
+    guard try await partials.delete(id) else { throw Self.notFound(id.description) }
+    await remove(id)
+    context.audit(.uploadDelete, "uploads/\(id)")
+    context.logger.info("upload deleted", metadata: ["upload": "\(id)"])
+    return Response(status: .noContent, headers: [.tusResumable: TusHeaders.version])
+  }
+
+  /// The unfinished upload with the offset that its file has, which never is more than the record says.
+  ///
+  /// Throws `Problem` 404 when there is none that the caller may see, and 410 when its time is over and the janitor has not
+  /// come yet.
+  func find(_ context: ServiceContext) async throws -> PartialUpload {
+    let id = try identifier(context)
+    guard var upload = try await partials.partial(id), context.principal.sees(upload.ownership) else {
+      throw Self.notFound(id.description)
+    }
+    if let expiry = expiry(of: upload), expiry < .now { throw PartialUploadReceiver.gone }
+    let path = folder.partial(id, upload.name)
+    do {
+      let size = try await NIOThreadPool.singleton.runIfActive { try OpenFile(path).size }
+      upload.offset = min(upload.offset, size)
+    } catch Errno.noSuchFileOrDirectory {
+      // Deleted or finished between the two looks.
+      throw Self.notFound(id.description)
+    }
+    return upload
+  }
+
+  private func finished(_ id: Identifier, _ context: ServiceContext) async throws -> Upload? {
+    guard let upload = try await uploads.upload(id), context.principal.sees(upload.ownership) else { return nil }
+    return upload
+  }
+
+  private func requireChange(of upload: PartialUpload, _ context: ServiceContext) throws {
+    try context.principal.requireChange(of: "upload \(upload.id)", upload.ownership)
+  }
+
+  /// When an unfinished upload is removed.
+  func expiry(of upload: PartialUpload) -> Timestamp? { lifetime.map { upload.updatedAt.advanced(by: $0) } }
+
+  /// Takes the body. Answers the new offset.
+  private func take(
+    _ request: Request, for upload: PartialUpload, _ turn: UploadSessions.Turn, _ context: ServiceContext
+  ) async throws -> Int {
+    let announced = request.headers[.contentLength].flatMap { Int($0) }
+    if let announced {
+      let most = (upload.length ?? limit) - upload.offset
+      guard announced <= most else { throw Problem.tooLarge("the rest of this upload", limit: most) }
+    }
+    // A known length was counted when it was announced.
+    if upload.length == nil {
+      try await admission.requireStorage(announced ?? 0, of: context.principal, in: uploads)
+    }
+    try await admission.space.check(announced ?? 0, for: "the upload")
+    let checksum = try request.headers[.uploadChecksum].map { try UploadChecksum($0) }
+    let receiver = try await PartialUploadReceiver(
+      upload, turn: turn, store: partials, folder: folder, space: admission.space, limit: limit, checksum: checksum)
+    do {
+      var body = BodyReader(request)
+      while let piece = try await body.next() { try await receiver.receive(piece) }
+      let finished = try await receiver.end()
+      metrics.add(.bytes, ["uploaded"], by: receiver.received)
+      if let finished {
+        context.logger.info("upload stored", metadata: ["upload": "\(finished.id)", "bytes": "\(finished.size)"])
+      }
+      return upload.offset + receiver.received
+    } catch {
+      await receiver.interrupt()
+      throw error
+    }
+  }
+
+  /// Checks the version and puts it on the answer, errors included, as the protocol wants it.
+  private func answer(
+    _ request: Request, requiresVersion: Bool = true, _ body: () async throws -> Response
+  ) async throws -> Response {
+    do {
+      if requiresVersion { try TusHeaders.requireVersion(request.headers) }
+      return try await body()
+    } catch var problem as Problem {
+      problem.headers[.tusResumable] = TusHeaders.version
+      throw problem
+    }
+  }
+
+  private func progress(_ status: HTTPResponse.Status, _ upload: PartialUpload, offset: Int) -> Response {
+    var response = Self.offset(offset, status)
+    if offset != upload.length, let expiry = expiry(of: upload) {
+      response.headers[.uploadExpires] = expiry.httpText
+    }
+    return response
+  }
+
+  private static func offset(_ offset: Int, _ status: HTTPResponse.Status = .noContent) -> Response {
+    Response(
+      status: status,
+      headers: [
+        .tusResumable: TusHeaders.version, .uploadOffset: String(offset), .cacheControl: "no-store",
+      ])
+  }
+
+  private func isDeferred(_ request: Request) throws -> Bool {
+    switch request.headers[.uploadDeferLength] {
+    case nil: return false
+    case "1": return true
+    case let value?: throw Problem.malformed("Upload-Defer-Length must be 1, not \(value)")
+    }
+  }
+
+  /// Whether the request of a creation carries bytes. A body without a type counts as none, since clients send an empty one
+  /// in chunks. Throws `Problem` 415 for bytes of another media type.
+  private func hasBody(_ request: Request) throws -> Bool {
+    let type = request.headers[.contentType].map { HeaderParameters($0).value.lowercased() }
+    if type == TusHeaders.contentType { return true }
+    let isEmpty = request.headers[.contentLength].map { $0 == "0" } ?? (type == nil)
+    guard isEmpty else {
+      throw Problem(
+        .unsupportedMediaType, .unsupportedMediaType, "the bytes of an upload are \(TusHeaders.contentType)")
+    }
+    return false
+  }
+
+  private func identifier(_ context: ServiceContext) throws -> Identifier {
+    let text = try context.parameters.require("upload")
+    guard let id = Identifier(text) else { throw Self.notFound(text) }
+    return id
+  }
+
+  private func remove(_ id: Identifier) async {
+    _ = try? await NIOThreadPool.singleton.runIfActive { [folder] in folder.removePartial(id) }
+  }
+
+  private static func notFound(_ id: String) -> Problem { .notFound("no upload has the id \(id)") }
+
+  private static func conflict(at offset: Int) -> Problem {
+    Problem(.conflict, .conflict, "the upload goes on at \(offset); ask for Upload-Offset with HEAD")
+  }
+
+  private static let locked = Problem(
+    .locked, .locked,
+    "another request is sending to this upload; ask for Upload-Offset with HEAD and try again",
+    headers: [.retryAfter: "1"])
+}
+
+extension Timestamp {
+  /// `Sun, 06 Nov 1994 08:49:37 GMT`, as RFC 9110, section 5.6.7, has it.
+  var httpText: String { Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(Self.httpStyle) }
+
+  private static let httpStyle = Date.VerbatimFormatStyle(
+    format: """
+      \(weekday: .abbreviated), \(day: .twoDigits) \(month: .abbreviated) \(year: .padded(4)) \
+      \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits):\(second: .twoDigits) GMT
+      """,
+    locale: Locale(identifier: "en_US_POSIX"), timeZone: .gmt, calendar: Calendar(identifier: .gregorian))
+}

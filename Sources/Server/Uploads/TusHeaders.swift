@@ -1,0 +1,78 @@
+import Foundation
+import HTTPTypes
+
+/// The header fields of tus 1.0.0 (https://tus.io/protocols/resumable-upload) and how their values are read.
+enum TusHeaders {
+  /// The one version that the service speaks.
+  static let version = "1.0.0"
+  /// What the service has beyond the core protocol.
+  static let extensions =
+    "creation,creation-with-upload,creation-defer-length,checksum,expiration,termination"
+  /// The media type of the bytes of an upload.
+  static let contentType = "application/offset+octet-stream"
+
+  /// Throws `Problem` 412 unless the request names the version.
+  static func requireVersion(_ headers: HTTPFields) throws {
+    guard headers[.tusResumable] == version else {
+      throw Problem(
+        .preconditionFailed, .unsupportedProtocol, "Tus-Resumable must be \(version)", headers: [.tusVersion: version])
+    }
+  }
+
+  /// A number of bytes; nil when the field is absent. Throws `Problem` 400 for anything but decimal digits.
+  static func bytes(_ name: HTTPField.Name, in headers: HTTPFields) throws -> Int? {
+    guard let text = headers[name] else { return nil }
+    guard text.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }), let number = Int(text) else {
+      throw Problem.malformed("\(name.rawName) must be a number of bytes, not \(text)")
+    }
+    return number
+  }
+
+  /// The pairs of `Upload-Metadata`: `name BASE64, other BASE64, flag`.
+  ///
+  /// Throws `Problem` 400 when a name is empty or comes twice, or a value is no base64.
+  static func metadata(_ header: String?) throws -> [String: Data] {
+    var pairs: [String: Data] = [:]
+    guard let header, !header.trimmingSpaces.isEmpty else { return pairs }
+    for entry in header.split(separator: ",", omittingEmptySubsequences: false) {
+      let parts = entry.trimmingSpaces.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
+      guard let name = parts.first, !name.isEmpty,
+        let value = Data(base64Encoded: parts.count > 1 ? String(parts[1].trimmingSpaces) : ""),
+        pairs.updateValue(value, forKey: String(name)) == nil
+      else {
+        throw Problem.malformed(
+          "Upload-Metadata must be pairs of a name and base64, separated by commas, each name once")
+      }
+    }
+    return pairs
+  }
+
+  /// The file name in `Upload-Metadata`; clients that give none get a neutral one. Throws `Problem` 400 or 422.
+  static func fileName(_ header: String?) throws -> FileName {
+    let pairs = try metadata(header)
+    guard let value = pairs["filename"] else {
+      guard let name = FileName("upload") else { throw Problem.invalid(field: "filename", FileName.rule) }
+      return name
+    }
+    guard let text = String(validating: value, as: UTF8.self), let name = FileName(text) else {
+      throw Problem.invalid(field: "filename", FileName.rule)
+    }
+    return name
+  }
+}
+
+/// The literals are valid field names.
+extension HTTPField.Name {
+  static let tusResumable = HTTPField.Name("Tus-Resumable")!
+  static let tusVersion = HTTPField.Name("Tus-Version")!
+  static let tusExtension = HTTPField.Name("Tus-Extension")!
+  static let tusMaxSize = HTTPField.Name("Tus-Max-Size")!
+  static let tusChecksumAlgorithm = HTTPField.Name("Tus-Checksum-Algorithm")!
+  static let uploadOffset = HTTPField.Name("Upload-Offset")!
+  static let uploadLength = HTTPField.Name("Upload-Length")!
+  static let uploadDeferLength = HTTPField.Name("Upload-Defer-Length")!
+  static let uploadMetadata = HTTPField.Name("Upload-Metadata")!
+  static let uploadChecksum = HTTPField.Name("Upload-Checksum")!
+  static let uploadExpires = HTTPField.Name("Upload-Expires")!
+  static let methodOverride = HTTPField.Name("X-HTTP-Method-Override")!
+}

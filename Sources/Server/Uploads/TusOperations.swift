@@ -1,0 +1,99 @@
+import Core
+import HTTPTypes
+
+/// What the routes of tus do; https://tus.io/protocols/resumable-upload has the whole protocol.
+extension Operation {
+  private static let version = Parameter(
+    name: "Tus-Resumable", place: .header, schema: .choice([TusHeaders.version]), summary: "The version; needed.")
+  private static let offset = Parameter(
+    name: "Upload-Offset", place: .header, schema: .count, summary: "Where the bytes belong; needed.")
+  private static let length = Parameter(
+    name: "Upload-Length", place: .header, schema: .count, summary: "Bytes of the whole.")
+  private static let checksum = Parameter(
+    name: "Upload-Checksum", place: .header, schema: .string(),
+    summary: "`sha1` or `sha256`, a space, the digest of the body in base64.")
+
+  private static let bytes = Content(mediaType: TusHeaders.contentType, schema: .bytes)
+  private static let received = Answer(
+    status: 204, summary: "The bytes are on the disk.",
+    headers: [
+      "Upload-Offset": "Where the upload goes on.", "Upload-Expires": "When it is removed unless more arrives.",
+    ])
+  private static let refusalsOfBytes = [
+    Refusal(.conflict, .conflict), Refusal(.gone, .gone), Refusal(.preconditionFailed, .unsupportedProtocol),
+    Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
+    Refusal(.locked, .locked), Refusal(.checksumMismatch, .checksumMismatch),
+    Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
+  ]
+
+  static let describeUploads = Operation(
+    id: "describeUploads", group: .uploads,
+    summary: "What the service can do of tus, a protocol for resumable uploads.",
+    answers: [
+      Answer(
+        status: 204, summary: "In the headers.",
+        headers: [
+          "Tus-Version": "Versions.", "Tus-Extension": "Extensions.", "Tus-Max-Size": "Bytes of the largest upload.",
+          "Tus-Checksum-Algorithm": "Algorithms for `Upload-Checksum`.",
+        ])
+    ])
+
+  static let createUpload = Operation(
+    id: "createUpload", group: .uploads, summary: "Begin an upload that can be interrupted (tus).",
+    details: "With a body its first bytes are taken at once.",
+    parameters: [
+      version, length,
+      Parameter(
+        name: "Upload-Defer-Length", place: .header, schema: .choice(["1"]), summary: "The length is said later."),
+      Parameter(
+        name: "Upload-Metadata", place: .header, schema: .string(),
+        summary: "Names, each with a value in base64, separated by commas; `filename` is used."), checksum,
+    ],
+    body: [bytes], needsBody: false,
+    answers: [
+      Answer(
+        status: 201, summary: "The upload is created.",
+        headers: [
+          "Location": "The upload.", "Upload-Offset": "Where it goes on.",
+          "Upload-Expires": "When it is removed unless more arrives.",
+        ])
+    ],
+    refusals: refusalsOfBytes + [Refusal(.unprocessableContent, .invalidRequest)])
+
+  static let uploadOffset = Operation(
+    id: "uploadOffset", group: .uploads, summary: "How many bytes of an upload are on the disk.",
+    parameters: [version],
+    answers: [
+      Answer(
+        status: 200, summary: "In the headers.",
+        headers: [
+          "Upload-Offset": "Where the upload goes on.", "Upload-Length": "Bytes of the whole.",
+          "Upload-Defer-Length": "1 while the length is not known.", "Upload-Metadata": "As it was given.",
+          "Upload-Expires": "When it is removed unless more arrives.",
+        ])
+    ],
+    refusals: [Refusal(.gone, .gone), Refusal(.preconditionFailed, .unsupportedProtocol)])
+
+  static let appendUpload = Operation(
+    id: "appendUpload", group: .uploads, summary: "Send bytes to an upload (tus).",
+    details: "What arrived counts even if the connection breaks; with a checksum all bytes count or none.",
+    parameters: [version, offset, length, checksum], body: [bytes], needsBody: false, answers: [received],
+    refusals: refusalsOfBytes)
+
+  static let overrideUpload = Operation(
+    id: "overrideUpload", group: .uploads, summary: "PATCH or DELETE for clients that can send neither.",
+    parameters: [
+      Parameter(
+        name: "X-HTTP-Method-Override", place: .header, schema: .choice(["PATCH", "DELETE"]),
+        summary: "The method; needed."), version, offset, length, checksum,
+    ],
+    body: [bytes], needsBody: false, answers: [received],
+    refusals: refusalsOfBytes + [Refusal(.methodNotAllowed, .methodNotAllowed)])
+}
+
+extension HTTPResponse.Status {
+  /// RFC 4918, section 11.3.
+  static let locked = HTTPResponse.Status(code: 423, reasonPhrase: "Locked")
+  /// Of the tus protocol.
+  static let checksumMismatch = HTTPResponse.Status(code: 460, reasonPhrase: "Checksum Mismatch")
+}

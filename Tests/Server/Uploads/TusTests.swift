@@ -1,0 +1,386 @@
+import Crypto
+import Foundation
+import HTTPTypes
+import HummingbirdTesting
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import Server
+
+/// Uploads in several requests, as tus 1.0.0 has them.
+@Suite("tus uploads")
+struct TusTests {
+  private static let version: HTTPFields = [.tusResumable: "1.0.0"]
+
+  /// Creates an upload and answers its URL.
+  private func create(_ client: Client, _ headers: HTTPFields, body: String? = nil) async throws -> String {
+    let answer = try await client.send(.post, "/v1/uploads", headers: Self.version + headers, body: body)
+    #expect(answer.status == .created)
+    #expect(answer.headers[.tusResumable] == "1.0.0")
+    return try #require(answer.headers[.location])
+  }
+
+  private func patch(
+    _ client: Client, _ url: String, at offset: Int, _ body: String, _ more: HTTPFields = [:]
+  ) async throws -> Client.Answer {
+    let headers: HTTPFields = [.contentType: TusHeaders.contentType, .uploadOffset: String(offset)]
+    return try await client.send(.patch, url, headers: Self.version + headers + more, body: body)
+  }
+
+  private func head(_ client: Client, _ url: String) async throws -> Client.Answer {
+    try await client.send(.head, url, headers: Self.version)
+  }
+
+  @Test("Create, send in pieces, ask, finish, use in a job", arguments: [TestingSetup.router, .live])
+  func life(_ setup: TestingSetup) async throws {
+    let harness = try ServiceHarness()
+    try await harness.test(setup) { client async throws in
+      // "pytorch_model.bin", and a flag without a value.
+      let metadata = "filename cHl0b3JjaF9tb2RlbC5iaW4=,is_private"
+      let url = try await create(client, [.uploadLength: "7", .uploadMetadata: metadata])
+      let empty = try await head(client, url)
+      #expect(empty.status == .ok)
+      #expect(empty.headers[.uploadOffset] == "0")
+      #expect(empty.headers[.uploadLength] == "7")
+      #expect(empty.headers[.uploadMetadata] == metadata)
+      #expect(empty.headers[.cacheControl] == "no-store")
+      #expect(empty.headers[.uploadExpires]?.hasSuffix(" GMT") == true)
+
+      let first = try await patch(client, url, at: 0, "wei")
+      #expect(first.status == .noContent)
+      #expect(first.headers[.uploadOffset] == "3")
+      #expect(first.headers[.uploadExpires] != nil)
+      #expect(try await head(client, url).headers[.uploadOffset] == "3")
+      let unfinished = try await client.send(.get, url)
+      #expect(unfinished["filename"] == "pytorch_model.bin")
+      #expect(unfinished.json["sha256"] is NSNull)
+      #expect(unfinished.json["offset"] as? Int == 3)
+      #expect(unfinished["expires_at"] != nil)
+
+      let last = try await patch(client, url, at: 3, "ghts")
+      #expect(last.status == .noContent)
+      #expect(last.headers[.uploadOffset] == "7")
+      #expect(last.headers[.uploadExpires] == nil)
+      let whole = try await client.send(.get, url)
+      #expect(whole["sha256"] == "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c")
+      #expect(try await head(client, url).headers[.uploadOffset] == "7")
+      // The answer to the last bytes was lost, and the client asks again.
+      #expect(try await patch(client, url, at: 7, "").status == .noContent)
+      #expect(try await patch(client, url, at: 3, "ghts").status == .conflict)
+      #expect(try harness.files("partial").isEmpty)
+
+      let id = try #require(whole["id"])
+      let job = try await client.submit(
+        #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"checkpoint":{"upload":"\#(id)"}}"#)
+      let done = try await client.wait(try #require(job["url"]), for: "succeeded")
+      let outputs = try #require(done.json["outputs"] as? [[String: Any]])
+      #expect(try await client.send(.get, try #require(outputs[1]["url"] as? String)).body == "weights")
+    }
+  }
+
+  @Test("OPTIONS tells what the service can do")
+  func options() async throws {
+    try await ServiceHarness { $0.maximumUpload = 12 }.test { client async throws in
+      let answer = try await client.send(.options, "/v1/uploads")
+      #expect(answer.status == .noContent)
+      #expect(answer.headers[.tusVersion] == "1.0.0")
+      #expect(answer.headers[.tusMaxSize] == "12")
+      #expect(answer.headers[.tusChecksumAlgorithm] == "sha1,sha256")
+      #expect(
+        answer.headers[.tusExtension]
+          == "creation,creation-with-upload,creation-defer-length,checksum,expiration,termination")
+    }
+  }
+
+  @Test("Creation takes bytes at once, none at all, or the length later", arguments: [TestingSetup.router, .live])
+  func creations(_ setup: TestingSetup) async throws {
+    try await ServiceHarness().test(setup) { client async throws in
+      let whole = try await create(
+        client, [.uploadLength: "3", .contentType: TusHeaders.contentType], body: "abc")
+      #expect(
+        try await client.send(.get, whole)["sha256"]
+          == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+      let part = try await create(client, [.uploadLength: "3", .contentType: TusHeaders.contentType], body: "ab")
+      #expect(try await head(client, part).headers[.uploadOffset] == "2")
+      let none = try await create(client, [.uploadLength: "0"])
+      #expect(
+        try await client.send(.get, none)["sha256"]
+          == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+
+      let later = try await create(client, [.uploadDeferLength: "1"])
+      #expect(try await head(client, later).headers[.uploadDeferLength] == "1")
+      #expect(try await patch(client, later, at: 0, "ab").status == .noContent)
+      #expect(try await patch(client, later, at: 2, "c", [.uploadLength: "1"]).status == .badRequest)
+      #expect(try await patch(client, later, at: 2, "c", [.uploadLength: "4"]).headers[.uploadOffset] == "3")
+      #expect(try await patch(client, later, at: 3, "d", [.uploadLength: "5"]).status == .badRequest)
+      #expect(try await patch(client, later, at: 3, "d").headers[.uploadOffset] == "4")
+      #expect(
+        try await client.send(.get, later)["sha256"]
+          == "88d4266fd4e6338d13b845fcf289579d209c897823b9217da3e161936f031589")
+    }
+  }
+
+  @Test("What the protocol refuses, each with its status and without a change")
+  func refusals() async throws {
+    let harness = try ServiceHarness { $0.maximumUpload = 10 }
+    try await harness.test { client async throws in
+      let creations: [(HTTPFields, HTTPResponse.Status)] = [
+        ([:], .badRequest), ([.uploadLength: "x"], .badRequest), ([.uploadLength: "-1"], .badRequest),
+        ([.uploadLength: "99999999999999999999"], .badRequest), ([.uploadDeferLength: "2"], .badRequest),
+        ([.uploadLength: "1", .uploadDeferLength: "1"], .badRequest), ([.uploadLength: "11"], .contentTooLarge),
+        ([.uploadLength: "1", .uploadMetadata: "filename %%"], .badRequest),
+        ([.uploadLength: "1", .uploadMetadata: "a eA==,a eA=="], .badRequest),
+        // "../x" and ".x".
+        ([.uploadLength: "1", .uploadMetadata: "filename Li4veA=="], .unprocessableContent),
+        ([.uploadLength: "1", .uploadMetadata: "filename Lng="], .unprocessableContent),
+      ]
+      for (headers, status) in creations {
+        let answer = try await client.send(.post, "/v1/uploads", headers: Self.version + headers)
+        #expect(answer.status == status, "\(headers)")
+        #expect(answer.headers[.tusResumable] == "1.0.0")
+      }
+      let old = try await client.send(.post, "/v1/uploads", headers: [.tusResumable: "0.2.2", .uploadLength: "1"])
+      #expect(old.status == .preconditionFailed)
+      #expect(old.headers[.tusVersion] == "1.0.0")
+      #expect(try await client.send(.post, "/v1/uploads", headers: [.uploadLength: "1"]).status == .preconditionFailed)
+      let typed = try await client.send(
+        .post, "/v1/uploads", headers: Self.version + [.uploadLength: "1", .contentLength: "1"], body: "x")
+      #expect(typed.status == .unsupportedMediaType)
+      #expect(try harness.files("partial").isEmpty)
+
+      let url = try await create(client, [.uploadLength: "4"])
+      _ = try await patch(client, url, at: 0, "ab")
+      #expect(try await patch(client, url, at: 0, "cd").status == .conflict)
+      #expect(try await patch(client, url, at: 3, "d").status == .conflict)
+      #expect(try await patch(client, url, at: 2, "cde").status == .contentTooLarge)
+      let patches: [(HTTPFields, HTTPResponse.Status)] = [
+        (Self.version + [.uploadOffset: "2"], .unsupportedMediaType),
+        (Self.version + [.contentType: TusHeaders.contentType], .badRequest),
+        (Self.version + [.contentType: TusHeaders.contentType, .uploadOffset: "0x2"], .badRequest),
+        ([.contentType: TusHeaders.contentType, .uploadOffset: "2"], .preconditionFailed),
+      ]
+      for (headers, status) in patches {
+        #expect(try await client.send(.patch, url, headers: headers, body: "c").status == status, "\(headers)")
+      }
+      #expect(try await head(client, url).headers[.uploadOffset] == "2")
+      #expect(try await client.send(.head, url, headers: [.tusResumable: "2.0.0"]).status == .preconditionFailed)
+      let missing = "/v1/uploads/\(Identifier.generate())"
+      #expect(try await head(client, missing).status == .notFound)
+      #expect(try await head(client, missing).headers[.uploadOffset] == nil)
+      #expect(try await patch(client, missing, at: 0, "x").status == .notFound)
+      #expect(try await patch(client, "/v1/uploads/x", at: 0, "x").status == .notFound)
+    }
+  }
+
+  @Test("A checksum holds for all bytes of a request or for none of them", arguments: ["sha1", "sha256"])
+  func checksum(_ algorithm: String) async throws {
+    @Sendable func header(_ text: String) -> HTTPFields {
+      let data = Data(text.utf8)
+      let digest =
+        algorithm == "sha1" ? Data(Insecure.SHA1.hash(data: data)) : Data(SHA256.hash(data: data))
+      return [.uploadChecksum: "\(algorithm) \(digest.base64EncodedString())"]
+    }
+    let harness = try ServiceHarness()
+    try await harness.test { client async throws in
+      let url = try await create(client, [.uploadLength: "6"])
+      #expect(try await patch(client, url, at: 0, "abc", header("abc")).status == .noContent)
+      let wrong = try await patch(client, url, at: 3, "dex", header("def"))
+      #expect(wrong.status.code == 460)
+      #expect(wrong["code"] == "checksum_mismatch")
+      #expect(try await head(client, url).headers[.uploadOffset] == "3")
+      for bad in ["crc32 AAAA", "\(algorithm) AAAA", "\(algorithm)", "\(algorithm) %%"] {
+        #expect(try await patch(client, url, at: 3, "def", [.uploadChecksum: bad]).status == .badRequest, "\(bad)")
+      }
+      #expect(try await patch(client, url, at: 3, "def", header("def")).status == .noContent)
+      #expect(
+        try await client.send(.get, url)["sha256"]
+          == "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721")
+      // A creation whose bytes are damaged leaves nothing behind.
+      let headers: HTTPFields = [.uploadLength: "3", .contentType: TusHeaders.contentType]
+      let creation = try await client.send(
+        .post, "/v1/uploads", headers: Self.version + headers + header("abc"), body: "abd")
+      #expect(creation.status.code == 460)
+      #expect(try harness.files("partial").isEmpty)
+    }
+  }
+
+  @Test("Bytes that came before a connection broke count, and the upload goes on from there")
+  func broken() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test(.live) { client in
+      let url = try await create(client, [.uploadLength: "10"])
+      try await client.talk { wire in
+        wire.send(
+          "PATCH \(url) HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: 10\r\n"
+            + "Content-Type: application/offset+octet-stream\r\nExpect: 100-continue\r\n\r\n")
+        #expect(wire.read(until: "\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n")
+        wire.send("01234")
+        Thread.sleep(forTimeInterval: 0.2)
+      }
+      #expect(try await eventually { try await head(client, url).headers[.uploadOffset] == "5" })
+      #expect(try await patch(client, url, at: 5, "56789").headers[.uploadOffset] == "10")
+      let digest = SHA256.hash(data: Data("0123456789".utf8)).hexadecimal
+      #expect(try await client.send(.get, url)["sha256"] == digest)
+    }
+  }
+
+  @Test("One request at a time sends to an upload; the others are told to come back")
+  func race() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test(.live) { client in
+      let url = try await create(client, [.uploadLength: "10"])
+      try await client.talk { first in
+        let head =
+          "PATCH \(url) HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: 10\r\n"
+          + "Content-Type: application/offset+octet-stream\r\n\r\n"
+        first.send(head + "01234")
+        Thread.sleep(forTimeInterval: 0.3)
+        guard let port = client.base.port, let second = try? Wire(port: port) else { return }
+        second.send(head + "0123456789")
+        let refused = second.read(until: "}\n")
+        #expect(refused.hasPrefix("HTTP/1.1 423 Locked\r\n"), "\(refused)")
+        #expect(refused.lowercased().contains("retry-after: 1\r\n"))
+        first.send("56789")
+        #expect(first.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 204 "))
+      }
+      #expect(try await head(client, url).headers[.uploadOffset] == "10")
+    }
+  }
+
+  @Test("Termination ends an upload, also under a request that sends to it")
+  func termination() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test(.live) { client in
+      let url = try await create(client, [.uploadLength: "10"])
+      try await client.talk { wire in
+        wire.send(
+          "PATCH \(url) HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: 10\r\n"
+            + "Content-Type: application/offset+octet-stream\r\n\r\n01234")
+        Thread.sleep(forTimeInterval: 0.3)
+        guard let port = client.base.port, let other = try? Wire(port: port) else { return }
+        other.send("DELETE \(url) HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\n\r\n")
+        #expect(other.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 204 "))
+        wire.send("56789")
+        #expect(wire.read(until: "}\n").hasPrefix("HTTP/1.1 410 "))
+      }
+      #expect(try await head(client, url).status == .notFound)
+      #expect(try await client.send(.delete, url).status == .notFound)
+      #expect(try harness.files("partial").isEmpty)
+      #expect(try harness.files("uploads").isEmpty)
+    }
+  }
+
+  @Test("X-HTTP-Method-Override stands for PATCH and DELETE")
+  func methodOverride() async throws {
+    try await ServiceHarness().test { client async throws in
+      let url = try await create(client, [.uploadLength: "3"])
+      let headers: HTTPFields = [
+        .methodOverride: "PATCH", .contentType: TusHeaders.contentType, .uploadOffset: "0",
+      ]
+      #expect(try await client.send(.post, url, headers: Self.version + headers, body: "ab").status == .noContent)
+      #expect(try await head(client, url).headers[.uploadOffset] == "2")
+      #expect(try await client.send(.post, url, headers: Self.version).status == .methodNotAllowed)
+      let deletion = try await client.send(.post, url, headers: Self.version + [.methodOverride: "DELETE"])
+      #expect(deletion.status == .noContent)
+      #expect(try await head(client, url).status == .notFound)
+    }
+  }
+
+  @Test("An unfinished upload expires after its last bytes: 410 at once, gone with the next round of the janitor")
+  func expiration() async throws {
+    let harness = try ServiceHarness { $0.retention.partials = .seconds(1) }
+    try await harness.test { client async throws in
+      let url = try await create(client, [.uploadLength: "3"])
+      let janitor = harness.app.janitor
+      #expect(try janitor.collect(at: .now).partials.isEmpty)
+      try await Task.sleep(for: .milliseconds(1100))
+      #expect(try await head(client, url).status == .gone)
+      let late = try await patch(client, url, at: 0, "abc")
+      #expect(late.status == .gone)
+      #expect(late["code"] == "gone")
+      #expect(try janitor.collect(at: .now, isDryRun: true).partials.count == 1)
+      #expect(try await head(client, url).status == .gone)
+      #expect(
+        try janitor.collect(at: .now).partials.map(\.description) == [url.split(separator: "/").last.map(String.init)])
+      #expect(try await head(client, url).status == .notFound)
+      #expect(try harness.files("partial").isEmpty)
+    }
+  }
+
+  @Test("A new process goes on where the last one stopped, wherever a crash left the file")
+  func restart() async throws {
+    let folder = try TemporaryFolder()
+    let root = folder.path
+    let address = Mutex("")
+    try await ServiceHarness { $0.dataFolder = root }.test { client async throws in
+      let url = try await create(client, [.uploadLength: "10", .uploadMetadata: "filename eC5iaW4="])
+      #expect(try await patch(client, url, at: 0, "01234").status == .noContent)
+      address.withLock { $0 = url }
+    }
+    let url = address.withLock { $0 }
+    let id = try #require(url.split(separator: "/").last.map(String.init))
+    // More was written than was committed, and the file had been moved when the power went.
+    let file = root.appending("partial/\(id)/x.bin").string
+    try "0123456".write(toFile: file, atomically: false, encoding: .utf8)
+    try FileManager.default.moveItem(
+      atPath: root.appending("partial/\(id)").string, toPath: root.appending("uploads/\(id)").string)
+    try await ServiceHarness { $0.dataFolder = root }.test { client async throws in
+      #expect(try await head(client, url).headers[.uploadOffset] == "5")
+      // Never more than is there.
+      try "01".write(toFile: file, atomically: false, encoding: .utf8)
+      #expect(try await head(client, url).headers[.uploadOffset] == "2")
+      #expect(try await patch(client, url, at: 2, "23456789").headers[.uploadOffset] == "10")
+      #expect(
+        try await client.send(.get, url)["sha256"] == SHA256.hash(data: Data("0123456789".utf8)).hexadecimal)
+    }
+  }
+
+  @Test("An unfinished upload is its owner's, seen and changed as a finished one is, and counts as stored")
+  func ownership() async throws {
+    let harness = try ServiceHarness { $0.limits.storagePerToken = 10 }
+    let ann = try harness.token("ann")
+    let bob = try harness.token("bob")
+    let reader = try harness.token("eve", [.read])
+    try await harness.test { client async throws in
+      let url = try await create(client.with(ann), [.uploadLength: "6"])
+      for other in [bob, reader] {
+        #expect(try await head(client.with(other), url).status == .notFound)
+        #expect(try await client.with(other).send(.get, url).status == .notFound)
+      }
+      #expect(try await patch(client.with(bob), url, at: 0, "abc").status == .notFound)
+      #expect(try await client.with(bob).send(.delete, url).status == .notFound)
+      #expect(try await patch(client.with(reader), url, at: 0, "abc").status == .forbidden)
+      #expect(try await patch(client, url, at: 0, "abc").status == .unauthorized)
+      let more = try await client.with(ann).send(
+        .post, "/v1/uploads", headers: Self.version + [.uploadLength: "5"])
+      #expect(more.status == .insufficientStorage)
+      #expect(more["code"] == "limit_reached")
+      let later = try await create(client.with(ann), [.uploadDeferLength: "1"])
+      let bytes = try await patch(client.with(ann), later, at: 0, "abcde", [.contentLength: "5"])
+      #expect(bytes.status == .insufficientStorage)
+      #expect(try await patch(client.with(ann), url, at: 0, "abcdef").status == .noContent)
+      #expect(try await client.with(ann).send(.get, url)["sha256"]?.count == 64)
+      #expect(try await client.with(bob).send(.get, url).status == .notFound)
+      #expect(try await client.with(ann).send(.delete, later).status == .noContent)
+    }
+  }
+
+  @Test("The disk floor holds for creation and for every request")
+  func full() async throws {
+    let harness = try ServiceHarness { $0.diskFloor = 1 << 60 }
+    try await harness.test { client async throws in
+      let answer = try await client.send(.post, "/v1/uploads", headers: Self.version + [.uploadLength: "3"])
+      #expect(answer.status.code == 507)
+      #expect(answer.headers[.retryAfter] != nil)
+      #expect(try harness.files("partial").isEmpty)
+    }
+  }
+}
+
+/// Header fields side by side.
+private func + (left: HTTPFields, right: HTTPFields) -> HTTPFields {
+  var all = left
+  for field in right { all[field.name] = field.value }
+  return all
+}
