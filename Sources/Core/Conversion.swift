@@ -132,7 +132,7 @@ public enum Conversion {
       var publication = Publication()
       publication.add(try stage(plan, at: outputs.config))
       if request.options.report {
-        let report = try report(request, route, monitor).document(
+        let report = try report(request, plan, monitor).document(
           inputs: [request.config], outputs: publication.files, tensors: [], warnings: plan.warnings)
         publication.add(try stage(report, .json, at: outputs.report))
       }
@@ -196,7 +196,7 @@ public enum Conversion {
     if let index = files.index { publication.add(try stage(index, .json, at: outputs.index)) }
     publication.add(config)
     if options.report {
-      let report = try report(request, plan.route, monitor).document(
+      let report = try report(request, plan, monitor).document(
         inputs: input.files + [request.config], outputs: publication.files,
         tensors: try ConversionReport.tensors(plan, files.trees, layout, sinks), warnings: warnings)
       publication.add(try stage(report, .json, at: outputs.report))
@@ -207,10 +207,10 @@ public enum Conversion {
   }
 
   private static func report(
-    _ request: ConversionRequest, _ route: Route, _ monitor: some ConversionMonitor
+    _ request: ConversionRequest, _ plan: Plan, _ monitor: some ConversionMonitor
   ) -> ConversionReport {
     ConversionReport(
-      request: request, route: route,
+      request: request, route: plan.route, deviations: plan.deviations,
       digests: FileDigests(budget: Executor.Budget(request.options), monitor: monitor))
   }
 

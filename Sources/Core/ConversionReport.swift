@@ -5,6 +5,8 @@ import SystemPackage
 struct ConversionReport {
   let request: ConversionRequest
   let route: Route
+  /// Where the vendor's tool would have done something else.
+  let deviations: [Diagnostic]
   let digests: FileDigests
 
   /// A tensor of an output and where its bytes lie.
@@ -63,6 +65,7 @@ struct ConversionReport {
       "outputs": .array(Array(described[inputs.count...])),
       "tensors": .array(zip(tensors, digests[files.count...]).map(Self.describe)),
       "warnings": .array(warnings.map(Self.describe)),
+      "deviations": .array(deviations.map(Self.describe)),
     ]
   }
 

@@ -79,6 +79,42 @@ struct ServiceTests {
     for (name, content) in files { #expect(try Data(contentsOf: output.appending(path: name)) == content, "\(name)") }
   }
 
+  @Test("Shards come out with their index and go in again with it")
+  func shards() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let service = try ServiceProcess(folder: folder)
+    let whole = try await convertUploads(service)
+    let params = try await service.upload("params.yaml", try #require(whole["config_to_cs-1.8.yaml"]))
+    let model = try await service.upload("gpt2.mdl", try #require(whole["pytorch_model_to_cs-1.8.mdl"]))
+    var back = request(["upload": params], ["upload": model])
+    back["src_fmt"] = "cs-1.8"
+    back["tgt_fmt"] = "hf"
+    back["options"] = ["max_shard_size": "4KB", "output_format": "safetensors"]
+    let cut = try await service.json("POST", "/v1/jobs", back)
+    let pieces = try await service.outputs(of: service.wait(try #require(cut["url"] as? String), for: "succeeded"))
+    #expect(pieces.keys.count { $0.hasSuffix(".safetensors") } > 2)
+    #expect(pieces.keys.count { $0.hasSuffix(".index.json") } == 1)
+
+    var inputs: [[String: Any]] = []
+    for (name, content) in pieces where name.hasSuffix(".safetensors") || name.hasSuffix(".index.json") {
+      inputs.append(["upload": try await service.upload(name, content)])
+    }
+    let config = try await service.upload("config.json", try #require(pieces["config.json"]))
+    var again = request(["upload": config], [:])
+    again["checkpoint"] = inputs
+    let job = try await service.json("POST", "/v1/jobs", again)
+    let joined = try await service.outputs(of: service.wait(try #require(job["url"] as? String), for: "succeeded"))
+    let checkpoint = try #require(joined.first { $0.key.hasSuffix("_to_cs-1.8.mdl") }?.value)
+    #expect(checkpoint.count == whole["pytorch_model_to_cs-1.8.mdl"]?.count)
+
+    // One shard less: the error names it, and nothing comes out.
+    again["checkpoint"] = Array(inputs.dropLast())
+    let short = try await service.json("POST", "/v1/jobs", again)
+    let failed = try await service.wait(try #require(short["url"] as? String), for: "failed")
+    #expect((failed["error"] as? [String: Any])?["code"] as? String == "unreadable_input")
+    #expect((failed["outputs"] as? [Any])?.isEmpty == true)
+  }
+
   @Test("A job that was running at kill -9 runs again after a restart and ends with the same bytes")
   func killed() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }

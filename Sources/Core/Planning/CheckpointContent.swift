@@ -10,6 +10,8 @@ struct CheckpointContent {
   private(set) var descriptors: [String: TensorDescriptor] = [:]
   /// True when a Model Zoo checkpoint is a state dict and nothing around it.
   let isBare: Bool
+  /// The name under which a Hugging Face state dict was found, when something was wrapped around it.
+  let wrapper: String?
   /// Keys of the state dict as it was read.
   let keyCount: Int
 
@@ -29,6 +31,7 @@ struct CheckpointContent {
     }
     var state = entries
     var others: [ObjectTree<TensorDescriptor>.Entry] = []
+    var wrapper: String?
     isBare = format.isCS && bareAllowed && tree["model"] == nil && Self.holdsTensors(entries)
     if format.isCS, !isBare {
       guard let model = entries.first(where: { $0.key == .string("model") }),
@@ -42,8 +45,10 @@ struct CheckpointContent {
       state = inside
       others = entries.filter { $0.key != .string("model") }
     } else if !format.isCS, let wrapped = Self.unwrap(entries) {
-      state = wrapped
+      state = wrapped.entries
+      wrapper = wrapped.name
     }
+    self.wrapper = wrapper
 
     var descriptors: [String: TensorDescriptor] = [:]
     func symbolic(_ tree: ObjectTree<TensorDescriptor>, named name: String) -> ObjectTree<SymbolicTensor> {
@@ -82,12 +87,12 @@ struct CheckpointContent {
   /// The state dict inside a checkpoint that wraps it, when nothing at the top is a tensor.
   private static func unwrap(
     _ entries: [ObjectTree<TensorDescriptor>.Entry]
-  ) -> [ObjectTree<TensorDescriptor>.Entry]? {
+  ) -> (name: String, entries: [ObjectTree<TensorDescriptor>.Entry])? {
     guard !holdsTensors(entries) else { return nil }
     for name in wrappers {
       guard let entry = entries.first(where: { $0.key == .string(name) }), case .dictionary(let inside, _) = entry.value
       else { continue }
-      return inside
+      return (name, inside)
     }
     return nil
   }

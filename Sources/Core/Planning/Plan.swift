@@ -22,6 +22,8 @@ public struct Plan: Sendable {
   public let config: ConfigObject
   /// Findings that do not stop the conversion, in the order in which they were made.
   public var warnings: [Diagnostic]
+  /// Where the vendor's tool would have written something unusable or nothing, and what was done instead.
+  public var deviations: [Diagnostic] = []
 
   /// Bytes of tensor data in the output, each tensor counted. Complexity: O(tensors).
   public var byteCount: Int { tensors.reduce(0) { $0 + $1.tensor.byteCount } }

@@ -45,6 +45,13 @@ public enum Planner {
     var warnings = outcome.warnings
     var failures: [Diagnostic] = []
     var droppedKeys = false
+    var deviations: [Diagnostic] = []
+    if let wrapper = content.wrapper {
+      deviations.append(
+        Diagnostic(
+          .warning, .stateDictMismatch, .conversion,
+          "The state dict was found under '\(wrapper)'; what is around it is left out"))
+    }
     var entries = content.otherEntries
     var prefix = route.optionalPrefix
     for step in outcome.steps {
@@ -60,6 +67,7 @@ public enum Planner {
       droppedKeys = droppedKeys || !findings.unmatched.isEmpty
       failures += findings.failures
       warnings += findings.warnings
+      deviations += findings.deviations
       switch step.hop {
       case .bridge: entries = []
       case .revision(let revision, _):
@@ -90,7 +98,9 @@ public enum Planner {
         }
       }
     }
-    return assemble(content, entries: entries, outcome: outcome, warnings: warnings, route: route)
+    var plan = assemble(content, entries: entries, outcome: outcome, warnings: warnings, route: route)
+    plan.deviations = deviations
+    return plan
   }
 
   private static func failure(

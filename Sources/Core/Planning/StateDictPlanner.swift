@@ -18,6 +18,8 @@ struct StateDictPlanner {
     var unmatched: [String] = []
     var failures: [Diagnostic] = []
     var warnings: [Diagnostic] = []
+    /// Where the vendor's tool would have written something unusable, and what was done instead.
+    var deviations: [Diagnostic] = []
   }
 
   init(step: ConfigPlanner.Step, optionalPrefix: String? = nil) {
@@ -48,7 +50,13 @@ struct StateDictPlanner {
   func convert(_ input: StateDict, findings: inout Findings) -> StateDict {
     var source = input.values
     if let optionalPrefix { source = withoutPrefix(optionalPrefix, source, &findings) }
-    resolveTies(&source, side: from)
+    for (key, twin, rule) in resolveTies(&source, side: from) {
+      findings.deviations.append(
+        Diagnostic(
+          .warning, .stateDictMismatch, .tensor(key),
+          "\(key) is missing or None in the source; it is filled from \(twin), with which it is shared",
+          origin: rule.origin))
+    }
     checkNeeds(source, &findings)
 
     var output = OrderedDictionary<String, StateDict.Value>()
@@ -64,7 +72,7 @@ struct StateDictPlanner {
     writeRepeats(repeats, to: &output)
     generateBuffers(&output, &findings)
     drawHeads(&output, &findings)
-    resolveTies(&output, side: from.other)
+    _ = resolveTies(&output, side: from.other)
     return StateDict(output)
   }
 
@@ -196,14 +204,20 @@ struct StateDictPlanner {
     return stripped
   }
 
-  private func resolveTies(_ values: inout OrderedDictionary<String, StateDict.Value>, side: Side) {
+  /// Fills keys that are missing or None from the tensors they are shared with; answers which.
+  private func resolveTies(
+    _ values: inout OrderedDictionary<String, StateDict.Value>, side: Side
+  ) -> [(key: String, twin: String, rule: Rule)] {
+    var filled: [(key: String, twin: String, rule: Rule)] = []
     for rule in rules {
       guard case .tie(side, let key, let twin, let condition) = rule.transform,
         condition.map(context.holds) ?? true, values[key]?.tensor == nil, let shared = values[twin],
         shared.tensor != nil
       else { continue }
       values[key] = shared
+      filled.append((key, twin, rule))
     }
+    return filled
   }
 
   /// Finds every key without which the target would not be the same model.
@@ -273,10 +287,11 @@ struct StateDictPlanner {
           ? .zeros(shape: shape) : .normal(shape: shape, standardDeviation: deviation, seed: Self.seed(key))
         output[key] = .tensor(SymbolicTensor(generated: generator))
         let choice = deviation == 0 ? "set to zero" : "drawn at random (normal, mean 0, std \(deviation), fixed seed)"
-        findings.warnings.append(
-          Diagnostic(
-            .warning, .stateDictMismatch, .tensor(key),
-            "\(key) does not exist in the source; \(target) needs it, so it is \(choice)", origin: rule.origin))
+        let finding = Diagnostic(
+          .warning, .stateDictMismatch, .tensor(key),
+          "\(key) does not exist in the source; \(target) needs it, so it is \(choice)", origin: rule.origin)
+        findings.warnings.append(finding)
+        findings.deviations.append(finding)
       } catch {
         findings.failures.append(
           Diagnostic(.error, .stateDictMismatch, .tensor(key), "\(key): \(error.message)", origin: rule.origin))

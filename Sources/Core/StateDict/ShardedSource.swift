@@ -15,28 +15,6 @@ public struct ShardedSource: TensorSource {
   /// Shard of each storage, and its place there.
   private let places: [(shard: Int, storage: StorageID)]
 
-  /// Opens every shard that an index names, beside the index.
-  ///
-  /// `open` opens one file; a shard that is missing makes it throw, and the error is passed on with the name of the
-  /// index before it. Throws also as `init(index:name:shards:)` does.
-  public init(
-    indexPath: String, limits: Limits = .standard,
-    open: (String) throws(ConversionError) -> any TensorSource
-  ) throws(ConversionError) {
-    let index = try ShardIndex.load(path: indexPath, limits: limits)
-    var shards: [(name: String, source: any TensorSource)] = []
-    for shard in index.shards {
-      do throws(ConversionError) {
-        shards.append((shard, try open(index.path(ofShard: shard, indexPath: indexPath))))
-      } catch {
-        throw ConversionError(
-          error.kind, "\(indexPath): the shard \(shard) cannot be opened: \(error.message)",
-          diagnostics: error.diagnostics, cause: error.cause)
-      }
-    }
-    try self.init(index: index, name: indexPath, shards: shards)
-  }
-
   /// Joins opened shards in the order of an index, whose name is `name` in errors.
   ///
   /// Throws `.unreadableInput` when a shard is missing, is no flat dictionary of tensors, lacks a tensor that the index

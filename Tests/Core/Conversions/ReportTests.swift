@@ -45,6 +45,27 @@ import Testing
     }
   }
 
+  /// A state dict that a trainer wrapped, with a head that it left out because it is tied.
+  @Test func namesTheDeviationsThatApplied() throws {
+    let model = try SmallGPT2()
+    var options = ConversionOptions()
+    options.report = true
+    var sample = SmallGPT2.sample()
+    let plain = try model.convert([try model.write(TorchZipWriter.self, as: "model.bin")], options: options)
+    #expect((try report(plain)["deviations"] as? [Any])?.isEmpty == true)
+
+    guard case .dictionary(let entries, _) = sample.tree else { return }
+    let untied = entries.filter { $0.key != .string("lm_head.weight") }
+    sample.tree = .dictionary([.init(.string("state_dict"), .dictionary(untied, ordered: true))], ordered: false)
+    try sample.write(with: TorchZipWriter.self, to: model.folder.file("wrapped.bin"))
+    let result = try model.convert([model.folder.file("wrapped.bin")], options: options)
+    let deviations = try #require(try report(result)["deviations"] as? [[String: String]])
+    #expect(deviations.map { $0["subject"] } == ["", "lm_head.weight"])
+    #expect(deviations.first?["message"]?.contains("'state_dict'") == true)
+    #expect(deviations.last?["message"]?.contains("transformer.wte.weight") == true)
+    #expect(deviations.last?["rule"]?.hasPrefix("Core/") == true)
+  }
+
   @Test func coversShardsAndConfigsAlone() throws {
     let model = try SmallGPT2()
     var options = ConversionOptions()

@@ -88,30 +88,4 @@ import Testing
       ($0 as? ConversionError)?.message == "a is in two shards, 1 and 2"
     }
   }
-
-  @Test func opensEachShardOnceAndSaysWhichOneFails() throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let path = folder.appending(path: "m.index.json").path
-    try #"{"weight_map": {"b": "2", "a": "1", "c": "1"}}"#.write(toFile: path, atomically: true, encoding: .utf8)
-    var opened: [String] = []
-    let source = try ShardedSource(indexPath: path) { path throws(ConversionError) in
-      opened.append(path)
-      return path.hasSuffix("2") ? Shard(["b"], fill: 1) : Shard(["c", "a"], fill: 1)
-    }
-    #expect(opened == ["2", "1"].map { folder.appending(path: $0).path })
-    #expect(names(source) == ["b", "a", "c"])
-    #expect {
-      try ShardedSource(indexPath: path) { path throws(ConversionError) in try MissingShard.open(path) }
-    } throws: {
-      ($0 as? ConversionError)?.message.contains("m.index.json: the shard 2 cannot be opened") ?? false
-    }
-  }
-
-  private enum MissingShard {
-    static func open(_ path: String) throws(ConversionError) -> any TensorSource {
-      throw ConversionError(.unreadableInput, "\(path) does not exist")
-    }
-  }
 }
