@@ -64,11 +64,11 @@ struct AccessEndpointTests {
         }
         // Another team's token is told that there is no such thing, by every route that names one.
         if path.contains(job) || path.hasSuffix(upload) {
-          let answer = try await anonymous.with(stranger).send(route.method, path)
+          let answer = try await anonymous.with(stranger).send(route.method, path, headers: Self.tus)
           #expect(answer.status == .notFound, "\(name)")
           let missing = path.replacing(job, with: Identifier.generate().description)
             .replacing(upload, with: Identifier.generate().description)
-          let other = try await anonymous.with(stranger).send(route.method, missing)
+          let other = try await anonymous.with(stranger).send(route.method, missing, headers: Self.tus)
           #expect(answer.body.count == other.body.count, "\(name): both answers must be alike")
         }
       }
@@ -109,8 +109,14 @@ struct AccessEndpointTests {
     #expect(RouteTable.all.filter { $0.access == .open }.map(\.path) == Self.open)
   }
 
+  /// What the routes of resumable uploads ask of a request before they look at its upload.
+  private static let tus: HTTPFields = [
+    .tusResumable: "1.0.0", .uploadOffset: "0", .methodOverride: "PATCH",
+    .contentType: "application/offset+octet-stream",
+  ]
+
   /// Whoever adds a route without access control must add it here, too.
-  private static let open = ["/healthz", "/healthz", "/readyz", "/openapi.json"]
+  private static let open = ["/v1/uploads", "/healthz", "/healthz", "/readyz", "/openapi.json"]
 
   @Test("Under visibility all, others see and may not change; an admin may")
   func seenByAll() async throws {
