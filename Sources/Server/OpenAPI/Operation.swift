@@ -1,3 +1,4 @@
+import Core
 import HTTPTypes
 
 /// What a route does, for the OpenAPI document and the reference page. Every row of the route table carries one.
@@ -96,7 +97,12 @@ extension RouteTable.Route {
   var refusals: [Operation.Refusal] {
     var codes: [Int: [ProblemCode]] = [:]
     var all = operation.refusals + [.init(.badRequest, .malformedRequest), .init(.internalServerError, .internal)]
-    if access != .open { all += [.init(.unauthorized, .unauthorized), .init(.forbidden, .forbidden)] }
+    if access != .open {
+      all += [
+        .init(.unauthorized, .unauthorized), .init(.forbidden, .forbidden), .init(.serviceUnavailable, .unavailable),
+      ]
+      if method != .get, method != .head { all.append(.init(.insufficientStorage, ProblemCode(.diskFull))) }
+    }
     if path.contains("{job}") || path.contains("{upload}") && method != .put { all.append(.init(.notFound, .notFound)) }
     for refusal in all {
       codes[refusal.status, default: []] += refusal.codes.filter { codes[refusal.status]?.contains($0) != true }
