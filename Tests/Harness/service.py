@@ -6,7 +6,6 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -114,10 +113,6 @@ class Service:
                 lines.append(json.loads(line))
         return lines
 
-    def connect(self, timeout=30):
-        """A raw socket."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
-
     def send(self, method, path, body=None, headers=None, timeout=60, token=None):
         """One request on a connection of its own. An object is sent as JSON."""
         headers = dict(headers or {})
@@ -128,8 +123,10 @@ class Service:
             headers.setdefault("Authorization", f"Bearer {token or self.token}")
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            connection.request(
-                method, path, body=body, headers=headers, encode_chunked="Transfer-Encoding" in headers)
+            # A service that refuses a body closes after its answer; the rest cannot be sent, the answer can be read.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(
+                    method, path, body=body, headers=headers, encode_chunked="Transfer-Encoding" in headers)
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
         finally:
