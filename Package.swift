@@ -92,12 +92,18 @@ let package = Package(
       path: "Tests/Core",
       swiftSettings: settings
     ),
-    // What the suites share: a tiny HTTP server on loopback that misbehaves on request.
+    // What the suites share: a tiny HTTP server and a model hub on loopback that misbehave on request.
     .target(name: "TestSupport", path: "Tests/Support", swiftSettings: settings),
+    // The same hub for tests in Python.
+    .executableTarget(
+      name: "hub-server",
+      dependencies: ["TestSupport", .product(name: "Crypto", package: "swift-crypto")],
+      path: "Tests/HubServer", swiftSettings: settings),
     .testTarget(
       name: "ServerTests",
       dependencies: [
         "Server", "Core", "TestSupport",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -111,7 +117,9 @@ let package = Package(
       swiftSettings: settings
     ),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["Core", "TestSupport"], path: "Tests/EndToEnd", swiftSettings: settings),
+      name: "EndToEndTests",
+      dependencies: ["Core", "TestSupport", .product(name: "Crypto", package: "swift-crypto")],
+      path: "Tests/EndToEnd", swiftSettings: settings),
 
     // A fuzz target for each parser, with the inputs that are kept.
     .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),

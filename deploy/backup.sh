@@ -3,7 +3,8 @@
 #     deploy/backup.sh /var/lib/zooport /backup/zooport-2025-03-01
 # Files are hard links where TARGET is on the same disk (no space, but no protection against a broken disk either), copies
 # elsewhere. They never change after they appeared. To restore: stop the service, put the copy in the place of its data
-# folder, start it; jobs that ran are run again. Needs sqlite3.
+# folder, start it; jobs that ran are run again. The download cache fills again; token.key, which opens the sealed tokens of
+# jobs, is left out. Needs sqlite3.
 set -euo pipefail
 
 [ $# -eq 2 ] || { sed -n '2,3p' "$0" >&2; exit 2; }

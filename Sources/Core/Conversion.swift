@@ -28,6 +28,8 @@ public struct ConversionRequest: Sendable {
   public var outputDirectory: String?
   /// Everything optional.
   public var options: ConversionOptions
+  /// Inputs that are not on the disk under their paths: in memory, or on another machine and read in ranges.
+  public var files = InputFiles.onDisk
 
   /// A request. Nothing is checked before `Conversion.run`.
   public init(
@@ -117,17 +119,9 @@ public enum Conversion {
     _ request: ConversionRequest, monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
     monitor.report(ConversionProgress(phase: .planning))
-    if let target = Format(request.targetFormat), let problem = request.options.problems(target: target).first {
-      throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
-    }
-    let config = try ConfigDocument.load(path: request.config)
-    var options = Planner.Options()
-    options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
-    options.precision = request.options.dtype
-    guard request.command == .convert else {
-      let (route, findings) = try route(of: request, config, checkpoint: nil, options)
-      var plan = try Planner.plan(config: config.root, along: route)
-      plan.warnings.insert(contentsOf: findings, at: 0)
+    let (plan, input) = try plan(request)
+    let route = plan.route
+    guard let input else {
       let outputs = try OutputPaths(request, route)
       var publication = Publication()
       publication.add(try stage(plan, at: outputs.config))
@@ -142,12 +136,6 @@ public enum Conversion {
         checkpoint: nil, config: outputs.config, files: publication.paths, warnings: plan.warnings)
     }
 
-    let input = try CheckpointInput(
-      paths: request.checkpoint, cacheBytes: Executor.Budget(request.options).cacheBytes)
-    options.containerIsFlat = input.source.kind == .safetensors
-    let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
-    var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
-    plan.warnings.insert(contentsOf: findings, at: 0)
     let outputs = try OutputPaths(request, route, stem: input.stem)
     do throws(ConversionError) {
       return try write(plan, from: input, to: outputs, request, monitor)
@@ -155,6 +143,34 @@ public enum Conversion {
       outputs.removeEmptyFolder()
       throw error
     }
+  }
+
+  /// Decides everything and reads headers only. The checkpoint is nil for `convert-config`.
+  ///
+  /// Throws `ConversionError`. Complexity: O(tensors log tensors), and one pass over the headers.
+  static func plan(
+    _ request: ConversionRequest
+  ) throws(ConversionError) -> (plan: Plan, input: CheckpointInput?) {
+    if let target = Format(request.targetFormat), let problem = request.options.problems(target: target).first {
+      throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
+    }
+    let config = try ConfigDocument.load(path: request.config, files: request.files)
+    var options = Planner.Options()
+    options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
+    options.precision = request.options.dtype
+    guard request.command == .convert else {
+      let (route, findings) = try route(of: request, config, checkpoint: nil, options)
+      var plan = try Planner.plan(config: config.root, along: route)
+      plan.warnings.insert(contentsOf: findings, at: 0)
+      return (plan, nil)
+    }
+    let input = try CheckpointInput(
+      paths: request.checkpoint, cacheBytes: Executor.Budget(request.options).cacheBytes, files: request.files)
+    options.containerIsFlat = input.source.kind == .safetensors
+    let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
+    var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
+    plan.warnings.insert(contentsOf: findings, at: 0)
+    return (plan, input)
   }
 
   private static func route(
@@ -172,6 +188,10 @@ public enum Conversion {
     _ monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
     let options = request.options
+    let isRemote = input.files.contains(where: request.files.isRemote)
+    let source =
+      isRemote
+      ? SpooledSource(input.source, folder: outputs.folder, readers: options.threads + 1) : input.source
     let files = try CheckpointFiles(plan, at: outputs, maxShardSize: options.maxShardSize)
     let config = try stage(plan, at: outputs.config)
     let type = outputs.format.sink
@@ -181,12 +201,12 @@ public enum Conversion {
     var budget = Executor.Budget(options)
     // What the source keeps of decoded chunks is part of the budget.
     if input.source.kind == .hdf5 { budget.bytes -= budget.cacheBytes }
-    let executor = Executor(source: input.source, budget: budget, monitor: monitor)
+    let executor = Executor(source: source, budget: budget, monitor: monitor)
     let overflows = try executor.run(layout.jobs, into: sinks)
     let warnings = plan.warnings + overflowWarning(zip(layout.jobs, overflows).filter { $0.1 > 0 }, options.dtype)
     if options.verify {
       monitor.report(ConversionProgress(phase: .verifying))
-      let verification = Verification(source: input.source, budget: budget, monitor: monitor)
+      let verification = Verification(source: source, budget: budget, monitor: monitor)
       for (sink, tree) in zip(sinks, files.trees) { try verification.check(sink.file, holds: tree, of: plan) }
     }
 
@@ -211,7 +231,7 @@ public enum Conversion {
   ) -> ConversionReport {
     ConversionReport(
       request: request, route: plan.route, deviations: plan.deviations,
-      digests: FileDigests(budget: Executor.Budget(request.options), monitor: monitor))
+      digests: FileDigests(budget: Executor.Budget(request.options), monitor: monitor), files: request.files)
   }
 
   /// One warning for all tensors with values that the precision cannot hold.

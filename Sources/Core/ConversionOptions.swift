@@ -12,6 +12,9 @@ public struct ConversionOptions: Sendable, Hashable {
   public var dtype = Precision.keep
   /// Open the written checkpoint again and compare every tensor with the plan before it is published.
   public var verify = false
+  /// Read a checkpoint that is elsewhere in ranges while it is converted, instead of downloading it before. Outputs do not
+  /// depend on it.
+  public var stream = false
   /// Write a report of inputs, outputs and every tensor beside the outputs.
   public var report = false
   /// Bytes that all buffers of the conversion may take together.
@@ -55,7 +58,7 @@ public struct ConversionOptions: Sendable, Hashable {
 
 extension ConversionOptions: Codable {
   private enum CodingKeys: String, CodingKey {
-    case dropUnmatchedKeys, outputFormat, maxShardSize, dtype, verify
+    case dropUnmatchedKeys, outputFormat, maxShardSize, dtype, verify, stream
   }
 
   /// Reads options; absent ones have their defaults, so that jobs of an earlier version are still read.
@@ -66,6 +69,7 @@ extension ConversionOptions: Codable {
     maxShardSize = try container.decodeIfPresent(Int.self, forKey: .maxShardSize)
     dtype = try container.decodeIfPresent(Precision.self, forKey: .dtype) ?? .keep
     verify = try container.decodeIfPresent(Bool.self, forKey: .verify) ?? false
+    stream = try container.decodeIfPresent(Bool.self, forKey: .stream) ?? false
   }
 
   /// Writes options; those that are not set are null.
@@ -76,6 +80,7 @@ extension ConversionOptions: Codable {
     try container.encode(maxShardSize, forKey: .maxShardSize)
     try container.encode(dtype, forKey: .dtype)
     try container.encode(verify, forKey: .verify)
+    try container.encode(stream, forKey: .stream)
   }
 }
 

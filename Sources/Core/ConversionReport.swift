@@ -8,6 +8,8 @@ struct ConversionReport {
   /// Where the vendor's tool would have done something else.
   let deviations: [Diagnostic]
   let digests: FileDigests
+  /// Where the inputs are.
+  let files: InputFiles
 
   /// A tensor of an output and where its bytes lie.
   struct Tensor {
@@ -40,18 +42,22 @@ struct ConversionReport {
 
   /// The report as a JSON document. `outputs` are complete but not published.
   ///
-  /// Reads every input and output once, and the tensors of the outputs once more. Throws as `FileDigests.compute` does.
+  /// Reads every input on the disk and every output once, and the tensors of the outputs once more. The digest of an
+  /// input that is elsewhere is what its keeper states, or null. Throws as `FileDigests.compute` does.
   func document(
     inputs: [String], outputs: [StagedFile], tensors: [Tensor], warnings: [Diagnostic]
   ) throws(ConversionError) -> ConfigObject {
-    var files: [(name: String, extent: FileExtent)] = []
-    for path in inputs { files.append((Self.name(path), FileExtent(try InputFile(path: path)))) }
-    for output in outputs {
-      files.append((Self.name(output.path), FileExtent(try InputFile(path: output.stagedPath))))
-    }
-    let digests = try digests.compute(files.map(\.extent) + tensors.map(\.extent))
-    let described = zip(files, digests).map { file, digest in
-      ConfigValue.object(["name": .string(file.name), "size": .int(file.extent.length), "sha256": .string(digest)])
+    var named: [(name: String, file: InputFile)] = []
+    for path in inputs { named.append((Self.name(path), try files.open(path))) }
+    for output in outputs { named.append((Self.name(output.path), try InputFile(path: output.stagedPath))) }
+    let local = named.map(\.file).filter { !$0.isRemote }.map { FileExtent($0) }
+    let computed = try digests.compute(local + tensors.map(\.extent))
+    var fileDigests = computed[..<local.count]
+    let described = named.map { name, file in
+      let digest = file.isRemote ? file.statedSHA256 : fileDigests.popFirst()
+      return ConfigValue.object([
+        "name": .string(name), "size": .int(file.size), "sha256": digest.map { .string($0) } ?? .null,
+      ])
     }
     return [
       "zooport": .string(Zooport.version),
@@ -63,7 +69,7 @@ struct ConversionReport {
       "options": .object(options),
       "inputs": .array(Array(described[..<inputs.count])),
       "outputs": .array(Array(described[inputs.count...])),
-      "tensors": .array(zip(tensors, digests[files.count...]).map(Self.describe)),
+      "tensors": .array(zip(tensors, computed[local.count...]).map(Self.describe)),
       "warnings": .array(warnings.map(Self.describe)),
       "deviations": .array(deviations.map(Self.describe)),
     ]

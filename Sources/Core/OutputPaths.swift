@@ -51,6 +51,12 @@ struct OutputPaths {
     return (shardFolder ?? "").appending("\(name).\(format.fileExtension)").string
   }
 
+  /// The folder of the checkpoint; `.` when outputs go to where the program was started.
+  var folder: String {
+    let folder = shardFolder ?? FilePath(checkpoint ?? config).removingLastComponent()
+    return folder.isEmpty ? "." : folder.string
+  }
+
   /// Path of the index of the shards.
   var index: String {
     (shardFolder ?? "").appending("\(format.standardStem).\(format.fileExtension).index.json").string

@@ -61,12 +61,15 @@ struct App<Runner: ConversionRunner> {
     let lanes = WorkLane.lanes(
       workers: settings.workers, smallJob: settings.smallJob, totalMemory: settings.totalMemory,
       budget: settings.memoryBudget)
-    let fetcher = Fetcher(policy: settings.egress, limits: settings.fetchLimits)
+    let fetching = Fetching(
+      settings: settings, cache: try DownloadCache(root: data.cache, limit: settings.cacheLimit),
+      vault: try TokenVault(keyFile: data.tokenKey), space: space)
+    let hub = HubSubmissions(endpoint: settings.hubEndpoint, vault: fetching.vault)
     let data = data
     pool = WorkerPool(
       workers: lanes.enumerated().map { index, lane in
         Worker(
-          name: "worker-\(index)", store: store, data: data, runner: runner, fetcher: fetcher, running: running,
+          name: "worker-\(index)", store: store, data: data, runner: runner, fetching: fetching, running: running,
           signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), lane: lane,
           runningPerToken: settings.limits.runningPerToken, space: space, lease: settings.lease, retry: settings.retry,
           reporter: reporter, logger: logger)
@@ -81,11 +84,14 @@ struct App<Runner: ConversionRunner> {
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
-        fileLimit: settings.maximumUpload, admission: admission, reporter: reporter),
+        fileLimit: settings.maximumUpload, admission: admission, reporter: reporter, hub: hub),
       uploads: UploadController(
         store: uploads, tus: tus, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
       tus: tus,
       models: ModelController(directory: models),
+      plans: PlanController(
+        uploads: uploads, models: models, data: data, fetching: fetching,
+        settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), hub: hub),
       health: HealthController(
         readiness: Readiness(
           store: store, vitals: vitals, signal: signal, space: space, workers: settings.workers,

@@ -6,6 +6,7 @@ struct Controllers: Sendable {
   let uploads: UploadController
   let tus: TusController
   let models: ModelController
+  let plans: PlanController
   let health: HealthController
   let reference = ReferenceController()
 }
@@ -27,6 +28,7 @@ extension RouteTable {
     Route(.delete, "/v1/uploads/{upload}", .submit, .deleteUpload) { $0.uploads.delete },
 
     Route(.post, "/v1/jobs", .submit, .submitJob) { $0.jobs.submit },
+    Route(.post, "/v1/plans", .submit, .makePlan) { $0.plans.make },
     Route(.get, "/v1/jobs", .read, .listJobs) { $0.jobs.list },
     Route(.get, "/v1/jobs/{job}", .read, .getJob) { $0.jobs.get },
     Route(.head, "/v1/jobs/{job}", .read, .getJob) { $0.jobs.get },

@@ -32,6 +32,11 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("max-fetch")) var maxFetch: String?
   @Option(help: help("fetch-stall")) var fetchStall: String?
   @Option(help: help("fetch-attempts")) var fetchAttempts: String?
+  @Option(help: help("fetch-time")) var fetchTime: String?
+  @Option(help: help("fetch-connections")) var fetchConnections: String?
+  @Option(help: help("cache-limit")) var cacheLimit: String?
+  @Option(help: help("hub-endpoint")) var hubEndpoint: String?
+  @Option(help: help("hub-token-file")) var hubTokenFile: String?
   @Option(help: help("allow-private-fetch")) var allowPrivateFetch: String?
   @Option(help: help("keep-inputs")) var keepInputs: String?
   @Option(help: help("keep-partial")) var keepPartial: String?
@@ -52,6 +57,8 @@ struct ServeCommand: AsyncParsableCommand {
       "config": config, "host": host, "port": port, "data-dir": dataDir, "workers": workers, "threads": threads,
       "memory-budget": memoryBudget, "max-upload": maxUpload, "disk-floor": diskFloor, "max-fetch": maxFetch,
       "fetch-stall": fetchStall,
+      "fetch-time": fetchTime, "fetch-connections": fetchConnections, "cache-limit": cacheLimit,
+      "hub-endpoint": hubEndpoint, "hub-token-file": hubTokenFile,
       "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "keep-inputs": keepInputs,
       "keep-partial": keepPartial,
       "keep-outputs": keepOutputs, "max-attempts": maxAttempts,

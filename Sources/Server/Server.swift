@@ -10,7 +10,7 @@ struct Zooport: AsyncParsableCommand {
     abstract: "Convert checkpoints and configs between Hugging Face and Cerebras Model Zoo layouts.",
     version: Core.Zooport.version,
     subcommands: [
-      ListCommand.self, ConvertCommand.self, ConvertConfigCommand.self, InspectCommand.self,
+      ListCommand.self, ConvertCommand.self, ConvertConfigCommand.self, PlanCommand.self, InspectCommand.self,
       SubmitCommand.self, StatusCommand.self, WatchCommand.self, DownloadCommand.self, CancelCommand.self,
       ServeCommand.self, CollectCommand.self, TokenCommand.self,
       SettingsCommand.self, OpenAPICommand.self,

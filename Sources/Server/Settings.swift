@@ -16,6 +16,9 @@ struct Settings: Sendable {
   var diskFloor = 1 << 30
   var fetchLimits = Fetcher.Limits()
   var egress = EgressPolicy()
+  var hubEndpoint = Self.standardHub
+  var hubToken: HubToken?
+  var cacheLimit = 100 << 30
   var retention = Retention()
   var maximumAttempts = 10
   var retry = RetryPolicy()
@@ -79,6 +82,18 @@ struct Settings: Sendable {
     .init(name: "max-fetch", standard: "200GiB", help: "Bytes of the largest file that the service downloads."),
     .init(name: "fetch-stall", standard: "30", help: "Seconds after which a stalled download is tried again."),
     .init(name: "fetch-attempts", standard: "4", help: "Tries of a download."),
+    .init(
+      name: "fetch-time", standard: "1440", help: "Minutes that one request of a download may take; it goes on after."),
+    .init(name: "fetch-connections", standard: "4", help: "Files of one job that are downloaded at the same time."),
+    .init(
+      name: "cache-limit", standard: "100GiB",
+      help: "Bytes of downloaded files that are kept for other jobs; what a job uses stays."),
+    .init(
+      name: "hub-endpoint", standard: "https://huggingface.co",
+      help: "Base URL of the model hub, or of a mirror; HF_ENDPOINT holds when this is not given."),
+    .init(
+      name: "hub-token-file", standard: "",
+      help: "File with the token that is shown to the hub; HF_TOKEN holds when this is not given."),
     .init(
       name: "allow-private-fetch", standard: "",
       help: "Comma-separated CIDR blocks, addresses and host names that downloads may go to though they are not public."
@@ -155,6 +170,10 @@ struct Settings: Sendable {
     fetchLimits.bytes = reader.size("max-fetch", atLeast: 1) ?? fetchLimits.bytes
     fetchLimits.stallSeconds = reader.number("fetch-stall", in: 1...3600) ?? fetchLimits.stallSeconds
     fetchLimits.attempts = reader.number("fetch-attempts", in: 1...100) ?? fetchLimits.attempts
+    fetchLimits.totalSeconds = reader.number("fetch-time", in: 1...100_000).map { $0 * 60 } ?? fetchLimits.totalSeconds
+    fetchLimits.connections = reader.number("fetch-connections", in: 1...64) ?? fetchLimits.connections
+    cacheLimit = reader.size("cache-limit", atLeast: 0) ?? cacheLimit
+    readHub(&reader, environment)
     if let entries = reader.text("allow-private-fetch") {
       do {
         egress = try EgressPolicy(allowing: entries.split(separator: ",").map { String($0.trimmingSpaces) })
@@ -180,4 +199,29 @@ struct Settings: Sendable {
     }
     guard reader.problems.isEmpty else { throw Invalid(problems: reader.problems) }
   }
+
+  /// The hub, and what opens it. The variables are those of huggingface_hub.
+  private mutating func readHub(_ reader: inout SettingsReader, _ environment: [String: String]) {
+    if let text = reader.text("hub-endpoint") ?? environment["HF_ENDPOINT"].flatMap({ $0.isEmpty ? nil : $0 }) {
+      if let url = try? SourceURL(text), url.text == url.withoutQuery {
+        hubEndpoint = url
+      } else {
+        reader.refuse("hub-endpoint", text, "a URL such as https://huggingface.co")
+      }
+    }
+    if let path = reader.text("hub-token-file") {
+      let text = try? String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
+      hubToken = text.flatMap(HubToken.init)
+      if hubToken == nil { reader.refuse("hub-token-file", path, "a readable file with a token of ASCII characters") }
+    } else if let text = environment["HF_TOKEN"], !text.isEmpty {
+      hubToken = HubToken(text)
+      // Not refused with the others: that would show it.
+      if hubToken == nil { reader.refuse("HF_TOKEN is no token: it must be printable ASCII without spaces") }
+    }
+  }
+
+  private static let standardHub: SourceURL = {
+    guard let url = try? SourceURL("https://huggingface.co") else { preconditionFailure("a constant URL") }
+    return url
+  }()
 }

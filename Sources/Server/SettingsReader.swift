@@ -25,6 +25,9 @@ struct SettingsReader {
 
   func text(_ name: String) -> String? { find(name)?.text }
 
+  /// Notes what is wrong with something that is no setting of the table, or must not be shown.
+  mutating func refuse(_ problem: String) { problems.append(problem) }
+
   mutating func number(_ name: String, in range: ClosedRange<Int>) -> Int? {
     guard let text = text(name) else { return nil }
     if let number = Int(text), range.contains(number) { return number }

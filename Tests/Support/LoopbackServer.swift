@@ -3,11 +3,13 @@ import Synchronization
 
 /// A tiny HTTP/1.1 server on a free port of 127.0.0.1, one thread a connection, that does whatever a test asks of it.
 ///
-/// Every answer closes its connection. The server lives until `stop` or the end of the process.
+/// The server lives until `stop` or the end of the process.
 public final class LoopbackServer: Sendable {
   /// Writes raw bytes of an answer; false when the client has gone.
   public struct Send: Sendable {
     fileprivate let connection: Int32
+    /// The request was HEAD: what follows the head of the answer is not sent.
+    fileprivate var isHeadOnly = false
 
     /// Sends text.
     @discardableResult
@@ -17,6 +19,9 @@ public final class LoopbackServer: Sendable {
     @discardableResult
     public func callAsFunction(_ data: Data) -> Bool {
       var bytes = Array(data)[...]
+      let end = isHeadOnly ? data.range(of: Data("\r\n\r\n".utf8)) : nil
+      if let end { bytes = bytes.prefix(data.distance(from: data.startIndex, to: end.upperBound)) }
+      defer { if end != nil { shutdown(connection, Int32(SHUT_WR)) } }
       while !bytes.isEmpty {
         let count = bytes.withUnsafeBytes { send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
         guard count > 0 else { return false }
@@ -54,17 +59,32 @@ public final class LoopbackServer: Sendable {
 
   /// `answer` gets the request target, such as `/file?x=1`, and a function to send raw bytes with.
   public convenience init(_ answer: @escaping @Sendable (_ target: String, _ send: Send) -> Void) throws {
-    try self.init(handler: { request, send in answer(request.target, send) })
+    try self.init(handler: { request, send in
+      var send = send
+      send.isHeadOnly = request.method == "HEAD"
+      answer(request.target, send)
+      return false
+    })
   }
 
   /// A server whose `answer` gets the whole request, and a function to send raw bytes with.
   public static func answering(
     _ answer: @escaping @Sendable (_ request: Request, _ send: Send) -> Void
   ) throws -> LoopbackServer {
+    try LoopbackServer(handler: { request, send in
+      answer(request, send)
+      return false
+    })
+  }
+
+  /// A server whose `answer` says, too, whether the connection takes another request.
+  public static func persistent(
+    _ answer: @escaping @Sendable (_ request: Request, _ send: Send) -> Bool
+  ) throws -> LoopbackServer {
     try LoopbackServer(handler: answer)
   }
 
-  private init(handler answer: @escaping @Sendable (_ request: Request, _ send: Send) -> Void) throws {
+  private init(handler answer: @escaping @Sendable (_ request: Request, _ send: Send) -> Bool) throws {
     listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -83,9 +103,9 @@ public final class LoopbackServer: Sendable {
         let connection = accept(listener, nil, nil)
         guard connection >= 0 else { return }
         Thread { [self] in
-          if let request = Self.readRequest(connection) {
+          while let request = Self.readRequest(connection) {
             log.withLock { $0.append(request.target) }
-            answer(request, Send(connection: connection))
+            guard answer(request, Send(connection: connection)) else { break }
           }
           close(connection)
         }.start()

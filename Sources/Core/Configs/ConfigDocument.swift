@@ -37,8 +37,10 @@ public struct ConfigDocument: Sendable {
   ///
   /// Throws `.unreadableInput` when the file cannot be read, is malformed or holds no mapping, `.hostileInput` when it
   /// exceeds a limit or names forbidden tags.
-  public static func load(path: String, limits: Limits = .standard) throws(ConversionError) -> ConfigDocument {
-    let file = try InputFile(path: path)
+  public static func load(
+    path: String, limits: Limits = .standard, files: InputFiles = .onDisk
+  ) throws(ConversionError) -> ConfigDocument {
+    let file = try files.open(path)
     guard file.size <= limits.configBytes else {
       throw ConversionError(
         .hostileInput, "\(path) has \(file.size) bytes; a config of at most \(limits.configBytes) is read")

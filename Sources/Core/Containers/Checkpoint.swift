@@ -2,12 +2,13 @@
 public enum Checkpoint {
   /// Opens a file by its content; the name does not matter.
   ///
-  /// Reads headers only. `cacheBytes` is what decoded chunks of compressed checkpoints may take while it is read. Throws `.unreadableInput`, with what the file seems to be, when it is no checkpoint or is cut
-  /// off, and `.hostileInput` when it breaks the rules of its format.
+  /// Reads headers only. `cacheBytes` is what decoded chunks of compressed checkpoints may take while it is read. Throws
+  /// `.unreadableInput`, with what the file seems to be, when it is no checkpoint or is cut off, and `.hostileInput` when
+  /// it breaks the rules of its format.
   public static func open(
-    path: String, limits: Limits = .standard, cacheBytes: Int = 32 << 20
+    path: String, limits: Limits = .standard, cacheBytes: Int = 32 << 20, files: InputFiles = .onDisk
   ) throws(ConversionError) -> any TensorSource {
-    let file = try InputFile(path: path)
+    let file = try files.open(path)
     switch try CheckpointSignature(file: file) {
     case .torchZip: return try TorchZipReader(file: file, limits: limits)
     case .torchLegacy: return try TorchLegacyReader(file: file, limits: limits)

@@ -21,18 +21,19 @@ struct CheckpointInput {
   /// Throws `.usage` for combinations that mean nothing, `.unreadableInput` when a shard is missing or does not belong,
   /// and what the containers throw. Reads headers only.
   init(
-    paths: [String], limits: Limits = .standard, cacheBytes: Int = 32 << 20
+    paths: [String], limits: Limits = .standard, cacheBytes: Int = 32 << 20, files: InputFiles = .onDisk
   ) throws(ConversionError) {
     let share = cacheBytes / max(paths.count, 1)
     func open(_ path: String) throws(ConversionError) -> any TensorSource {
-      try Checkpoint.open(path: path, limits: limits, cacheBytes: share)
+      try Checkpoint.open(path: path, limits: limits, cacheBytes: share, files: files)
     }
     var paths = paths
-    if paths.count == 1, Self.isFolder(paths[0]) { paths = try CheckpointFolder(path: paths[0]).checkpoint() }
+    func isFolder(_ path: String) -> Bool { !files.holds(path) && Self.isFolder(path) }
+    if paths.count == 1, isFolder(paths[0]) { paths = try CheckpointFolder(path: paths[0]).checkpoint() }
     guard let first = paths.first else {
       throw ConversionError(.usage, "A checkpoint is needed to convert; convert-config converts a config alone.")
     }
-    if let folder = paths.first(where: Self.isFolder) {
+    if let folder = paths.first(where: isFolder) {
       throw ConversionError(.usage, "\(folder) is a folder; name one folder, or files, but not both")
     }
 
@@ -41,21 +42,21 @@ struct CheckpointInput {
       guard indexes.count == 1 else {
         throw ConversionError(.usage, "\(indexes[0]) and \(indexes[1]) are two indexes; one checkpoint has one")
       }
-      let index = try ShardIndex.load(path: path, limits: limits)
-      let files = try Self.files(of: index, at: path, given: paths.filter { $0 != path })
-      source = try ShardedSource(index: index, name: path, shards: try Self.open(files, of: path, with: open))
-      self.files = [path] + files.map(\.path)
+      let index = try ShardIndex.load(path: path, limits: limits, files: files)
+      let shards = try Self.files(of: index, at: path, given: paths.filter { $0 != path })
+      source = try ShardedSource(index: index, name: path, shards: try Self.open(shards, of: path, with: open))
+      self.files = [path] + shards.map(\.path)
       stem = Self.stem(of: path)
     } else if paths.count == 1 {
       source = try open(first)
-      files = paths
+      self.files = paths
       stem = Self.stem(of: first, isShard: false)
     } else {
       try ShardName.checkComplete(paths)
       var shards: [(name: String, source: any TensorSource)] = []
       for path in paths { shards.append((path, try open(path))) }
       source = try ShardedSource(shards: shards)
-      files = paths
+      self.files = paths
       stem = Self.stem(of: first)
     }
   }

@@ -10,12 +10,15 @@ enum CheckpointSignature: Equatable {
   /// Looks at a file. Reads at most a few hundred bytes.
   init(file: InputFile) throws(ConversionError) {
     let head = try file.bytes(at: 0, count: min(file.size, 512))
-    if try Self.isHDF5(file) {
+    if head.starts(with: Self.hdf5Magic) {
       self = .hdf5
     } else if head.starts(with: Array("PK".utf8)) {
       self = .torchZip
     } else if Self.isSafetensors(head, size: file.size) {
       self = .safetensors
+    } else if try Self.hasHDF5UserBlock(file) {
+      // Looked for late: a file elsewhere answers each of these reads with a request of its own.
+      self = .hdf5
     } else if head.first == 0x80 {
       self = .torchLegacy
     } else {
@@ -23,13 +26,14 @@ enum CheckpointSignature: Equatable {
     }
   }
 
+  private static let hdf5Magic: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
+
   /// The signature may follow a user block of 512 bytes or any doubling of it.
-  private static func isHDF5(_ file: InputFile) throws(ConversionError) -> Bool {
-    let signature: [UInt8] = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A]
-    var offset = 0
-    while offset <= min(file.size - signature.count, 1 << 20) {
-      if try file.bytes(at: offset, count: signature.count) == signature { return true }
-      offset = max(512, offset * 2)
+  private static func hasHDF5UserBlock(_ file: InputFile) throws(ConversionError) -> Bool {
+    var offset = 512
+    while offset <= min(file.size - hdf5Magic.count, 1 << 20) {
+      if try file.bytes(at: offset, count: hdf5Magic.count) == hdf5Magic { return true }
+      offset *= 2
     }
     return false
   }

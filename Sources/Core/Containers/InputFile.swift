@@ -1,23 +1,41 @@
 import SystemPackage
 
-/// A file open for positioned reads. Closed when the last reference goes.
+/// A file open for positioned reads, on the disk or elsewhere. Closed when the last reference goes.
 ///
 /// Safe to use from several threads: reads carry their own offset and no position is shared.
 public final class InputFile: Sendable {
-  /// The path as the user gave it, for messages.
+  /// The path as the user gave it, or another name, for messages.
   public let path: String
   /// Bytes when the file was opened.
   public let size: Int
-  /// The descriptor, for calls such as `copy_file_range`. Do not close it.
-  let descriptor: FileDescriptor
+  /// The descriptor, for calls such as `copy_file_range`; nil unless the file is on the disk. Do not close it.
+  let descriptor: FileDescriptor?
+  /// The bytes of a file that is elsewhere, through a small cache.
+  private let remote: BlockCache?
 
-  /// Opens a regular file.
+  /// Opens bytes that are not on the disk. `path` names them in messages, and as an input its last component does.
+  public init(path: String, bytes: any RandomAccessBytes) {
+    self.path = path
+    size = bytes.size
+    descriptor = nil
+    remote = BlockCache(bytes)
+  }
+
+  /// True when the bytes are not on the disk: reading costs requests, and many small reads are to be avoided.
+  public var isRemote: Bool { remote != nil }
+
+  /// SHA-256 of the file, when whoever keeps it states it.
+  public var statedSHA256: String? { remote?.source.sha256 }
+
+  /// Opens a regular file. `name` is what messages call it instead of its path.
   ///
   /// Throws `ConversionError` with `.unreadableInput` when it does not exist, may not be read, or is no regular file.
-  public init(path: String) throws(ConversionError) {
-    self.path = path
+  public init(path file: String, name: String? = nil) throws(ConversionError) {
+    path = name ?? file
+    remote = nil
+    let descriptor: FileDescriptor
     do {
-      descriptor = try FileDescriptor.open(FilePath(path), .readOnly, options: [.closeOnExec])
+      descriptor = try FileDescriptor.open(FilePath(file), .readOnly, options: [.closeOnExec])
     } catch {
       throw ConversionError(.unreadableInput, "\(path) cannot be opened: \(error)")
     }
@@ -36,14 +54,22 @@ public final class InputFile: Sendable {
       try? descriptor.close()
       throw ConversionError(.unreadableInput, "\(path) cannot be read: \(error)")
     }
+    self.descriptor = descriptor
   }
 
-  deinit { try? descriptor.close() }
+  deinit { try? descriptor?.close() }
 
   /// Fills the whole buffer from an absolute offset.
   ///
   /// Throws `ConversionError` with `.unreadableInput` on a read error or when the file ends first.
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(ConversionError) {
+    guard let descriptor else {
+      guard offset >= 0, buffer.count <= size, offset <= size - buffer.count else {
+        throw ConversionError(.unreadableInput, "\(path) ends before byte \(offset &+ buffer.count)")
+      }
+      try remote?.read(at: offset, into: buffer)
+      return
+    }
     var done = 0
     while done < buffer.count {
       let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])

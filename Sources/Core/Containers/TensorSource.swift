@@ -21,7 +21,8 @@ public protocol TensorSource: Sendable {
 public struct StorageDescriptor: Sendable {
   /// Bytes.
   public let byteCount: Int
-  /// Where the bytes lie verbatim, little-endian, in a local file; nil when they are compressed or elsewhere.
+  /// Where the bytes lie verbatim, little-endian, in a file; nil when they are compressed, in memory, or their place is
+  /// found out only when they are read.
   public let extent: FileExtent?
   /// CRC-32 of all the bytes, when the container states it and has no reason to be distrusted.
   public let crc32: UInt32?

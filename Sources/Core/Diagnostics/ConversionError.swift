@@ -22,6 +22,14 @@ public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
   case diskFull = "disk_full"
   /// A download failed.
   case fetchFailed = "fetch_failed"
+  /// The repository of an input exists, but its owner has to grant access first.
+  case sourceGated = "source_gated"
+  /// The repository of an input does not exist, or is private.
+  case sourceNotFound = "source_not_found"
+  /// The repository of an input has no such branch, tag or commit.
+  case revisionNotFound = "revision_not_found"
+  /// The repository of an input has no such file.
+  case fileNotFound = "file_not_found"
   /// Somebody asked for the work to stop.
   case cancelled
   /// A fault of Zooport's own.
@@ -33,7 +41,7 @@ public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
     case .usage, .unknownModel, .unsupportedPair: 2
     case .configNotConvertible: 3
     case .keysUnmatched: 4
-    case .unreadableInput, .hostileInput: 5
+    case .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .revisionNotFound, .fileNotFound: 5
     case .stateDictMismatch, .outputFailed, .diskFull, .fetchFailed, .cancelled, .internal: 1
     }
   }

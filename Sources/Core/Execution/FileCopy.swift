@@ -17,9 +17,9 @@ enum FileCopy {
     buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {
     var done = 0
-    while done < count {
+    while let descriptor = extent.file.descriptor, done < count {
       let copied = zooport_copy_file_range(
-        extent.file.descriptor.rawValue, off_t(extent.offset + start + done), file.descriptor.rawValue,
+        descriptor.rawValue, off_t(extent.offset + start + done), file.descriptor.rawValue,
         off_t(target + done), count - done)
       if copied > 0 {
         done += copied

@@ -20,8 +20,10 @@ public struct ShardIndex: Sendable, Hashable {
   ///
   /// Throws `.unreadableInput` when it cannot be read or is no index, `.hostileInput` when a shard lies outside the
   /// folder, or a limit is exceeded: `limits.indexBytes`, `.tensors`. Complexity: O(bytes).
-  public static func load(path: String, limits: Limits = .standard) throws(ConversionError) -> ShardIndex {
-    let file = try InputFile(path: path)
+  public static func load(
+    path: String, limits: Limits = .standard, files: InputFiles = .onDisk
+  ) throws(ConversionError) -> ShardIndex {
+    let file = try files.open(path)
     guard file.size <= limits.indexBytes else {
       throw ConversionError(
         .hostileInput, "\(path) has \(file.size) bytes; an index of at most \(limits.indexBytes) is read")

@@ -14,8 +14,11 @@ struct ConvertCommand: ParsableCommand {
       The input may be a PyTorch file (.bin, .pt, .mdl) or a safetensors file; its content decides, not its name. Nothing \
       in it is executed. Shards are joined: name their *.index.json, the folder they are in, or each of them.
 
-      Example:
+      Inputs may also be elsewhere: a repository of the model hub, as hub://OWNER/NAME@REVISION or as the URL of its page,       which brings its own config; or the http(s) URL of a file. HF_TOKEN opens private repositories, HF_ENDPOINT names       another hub. What is downloaded stays in a cache. Outputs go into --output-dir, or where the command was started.
+
+      Examples:
         zooport convert --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 pytorch_model.bin --config config.json
+        zooport convert hub://EleutherAI/gpt-j-6b --model auto --src-fmt hf --tgt-fmt cs-1.8
 
       Exit status: 0 converted; 2 wrong usage; 3 the config cannot be converted; 4 keys of the checkpoint match no rule; \
       5 an input is unreadable or hostile; 1 anything else.
@@ -23,11 +26,12 @@ struct ConvertCommand: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "The checkpoint: a file, a shard index, a folder that holds one, or all shards.", valueName: "checkpoint"))
+      "The checkpoint: a file, a shard index, a folder that holds one, all shards, a URL or hub://OWNER/NAME.",
+      valueName: "checkpoint"))
   var checkpoint: [String]
 
-  @Option(help: "The config that belongs to the checkpoint.")
-  var config: String
+  @Option(help: "The config that belongs to the checkpoint. A repository of a hub brings its own.")
+  var config: String?
 
   @OptionGroup var formats: FormatOptions
 
@@ -35,6 +39,15 @@ struct ConvertCommand: ParsableCommand {
   var dropUnmatchedKeys = false
 
   @OptionGroup var output: OutputOptions
+
+  @Flag(
+    help: ArgumentHelp(
+      "Read a checkpoint that is elsewhere in ranges and store nothing of it. So it happens anyway when the disk would "
+        + "not hold inputs and outputs."))
+  var stream = false
+
+  @Flag(help: "Bring tokenizer and generation files of a repository of a hub to the outputs, unchanged.")
+  var carry = false
 
   @Option(help: "Memory for buffers, such as 256MiB. The checkpoint may be any size.")
   var memoryBudget: ByteCount = ByteCount(ConversionOptions().memoryBudget)
@@ -63,10 +76,19 @@ struct ConvertCommand: ParsableCommand {
     options.memoryBudget = memoryBudget.bytes
     options.threads = threads
     options.durable = fsync
+    options.stream = stream
     let request = ConversionRequest(
       command: .convert, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
-      config: config, checkpoint: checkpoint, outputDirectory: formats.outputDir, options: options)
-    try TerminalSession(showsProgress: !noProgressBar, debug: debug).convert(request)
+      config: config ?? "", checkpoint: checkpoint, outputDirectory: formats.outputDir, options: options)
+    let session = TerminalSession(showsProgress: !noProgressBar, debug: debug)
+    if (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) {
+      try session.convert(request, bringing: RemoteInputs(), config: config, carry: carry)
+    } else {
+      guard config != nil else {
+        throw ValidationError("--config is missing. Only a repository of a hub brings its own.")
+      }
+      try session.convert(request)
+    }
   }
 }
 
@@ -84,7 +106,8 @@ struct ConvertConfigCommand: ParsableCommand {
       Exit status: 0 converted; 2 wrong usage; 3 the config cannot be converted; 5 it cannot be read; 1 anything else.
       """)
 
-  @Argument(help: ArgumentHelp("The config to convert.", valueName: "config"))
+  @Argument(
+    help: ArgumentHelp("The config to convert: a file, a URL, or hub://OWNER/NAME.", valueName: "config"))
   var config: String
 
   @OptionGroup var formats: FormatOptions
@@ -100,7 +123,12 @@ struct ConvertConfigCommand: ParsableCommand {
     let request = ConversionRequest(
       command: .convertConfig, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
       config: config, outputDirectory: formats.outputDir)
-    try TerminalSession(showsProgress: false, debug: debug).convert(request)
+    let session = TerminalSession(showsProgress: false, debug: debug)
+    if RemoteInputs.isRemote(config) {
+      try session.convert(request, bringing: RemoteInputs(), config: config, carry: false)
+    } else {
+      try session.convert(request)
+    }
   }
 }
 

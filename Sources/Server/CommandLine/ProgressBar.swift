@@ -52,6 +52,10 @@ final class ProgressBar: Sendable {
 
   /// The line for a moment.
   static func line(_ progress: ConversionProgress, elapsed: Duration, width: Int) -> String {
+    if progress.phase == .fetching, progress.bytesTotal > 0 {
+      let (done, total) = (amount(Double(progress.bytesDone)), amount(Double(progress.bytesTotal)))
+      return "fetching \(done)/\(total) ..."
+    }
     guard progress.phase == .converting, progress.bytesTotal > 0 else { return "\(progress.phase.rawValue) ..." }
     let text = text(
       "", done: progress.bytesDone, total: progress.bytesTotal, elapsed: elapsed,

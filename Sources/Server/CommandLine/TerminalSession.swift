@@ -1,6 +1,8 @@
 import ArgumentParser
 import Core
+import Foundation
 import Synchronization
+import SystemPackage
 
 #if canImport(Glibc)
   import Glibc
@@ -15,31 +17,108 @@ struct TerminalSession {
 
   /// Runs a request. Throws `ExitCode` with the status of the contract after saying what went wrong.
   func convert(_ request: ConversionRequest) throws {
-    let bar = showsProgress && isatty(STDERR_FILENO) == 1 ? ProgressBar() : nil
-    let result: ConversionResult
+    let bar = bar
     do throws(ConversionError) {
-      result = try Conversion.run(request, monitor: TerminalMonitor(bar: bar))
+      let result = try Conversion.run(request, monitor: TerminalMonitor(bar: bar))
+      bar?.clear()
+      say(result)
     } catch {
       bar?.clear()
-      for finding in error.diagnostics where finding.severity == .warning || error.kind == .keysUnmatched {
-        say("WARNING: \(text(finding))")
-      }
-      say("ERROR: \(error.message)")
-      if debug {
-        for finding in error.diagnostics { say("  \(text(finding))") }
-        if let cause = error.cause { say("  \(cause)") }
-      }
-      throw ExitCode(error.kind.exitStatus)
+      throw fail(error)
     }
-    bar?.clear()
+  }
+
+  /// Runs a request whose inputs are elsewhere, or some of them. Throws as the other function does.
+  func convert(
+    _ request: ConversionRequest, bringing inputs: RemoteInputs, config: String?, carry: Bool
+  ) throws {
+    let bar = bar
+    let (job, paths) = try inputs.job(request, config: config, carry: carry)
+    let output = request.outputDirectory ?? "."
+    let work = FilePath(NSTemporaryDirectory()).appending("zooport-\(job.id)")
+    defer { try? FileManager.default.removeItem(atPath: work.string) }
+    let folder = AttemptFolder(root: work)
+    do throws(ConversionError) {
+      let staged = try bring(job, paths, into: folder, inputs, bar)
+      var request = request
+      (request.config, request.checkpoint, request.files) = (staged.config, staged.checkpoint, staged.files)
+      request.outputDirectory = output
+      let result = try Conversion.run(request, monitor: TerminalMonitor(bar: bar))
+      for path in staged.carried { try carryOver(FilePath(path), to: FilePath(output)) }
+      bar?.clear()
+      say(result)
+      withExtendedLifetime(staged) {}
+    } catch {
+      bar?.clear()
+      throw fail(error.replacing(folder.config.string + "/", folder.checkpoint.string + "/"))
+    }
+  }
+
+  private func bring(
+    _ job: Job, _ paths: [Identifier: FilePath], into folder: AttemptFolder, _ inputs: RemoteInputs, _ bar: ProgressBar?
+  ) throws(ConversionError) -> InputStaging.Staged {
+    do {
+      for part in [folder.config, folder.checkpoint, folder.carried] {
+        try FileManager.default.createDirectory(atPath: part.string, withIntermediateDirectories: true)
+      }
+      let staging = inputs.staging { done, total in
+        var progress = ConversionProgress(phase: .fetching)
+        (progress.bytesDone, progress.bytesTotal) = (done, total)
+        bar?.show(progress)
+      }
+      let resolved = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
+      let places = InputStaging.Places(
+        config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried,
+        upload: { id, name in paths[id] ?? FilePath(name.description) }, leavesUploads: true)
+      return try staging.stage(resolved, at: places, streams: job.options.stream)
+    } catch let failure as TransferFailure {
+      throw failure.error
+    } catch {
+      throw ConversionError(.outputFailed, "the temporary folder cannot be used", cause: "\(error)")
+    }
+  }
+
+  private func carryOver(_ path: FilePath, to folder: FilePath) throws(ConversionError) {
+    let target = folder.appending(path.lastComponent?.string ?? "")
+    do {
+      try Data(contentsOf: URL(filePath: path.string)).write(to: URL(filePath: target.string), options: .atomic)
+    } catch {
+      throw ConversionError(.outputFailed, "\(target) cannot be written", cause: "\(error)")
+    }
+  }
+
+  private var bar: ProgressBar? { showsProgress && isatty(STDERR_FILENO) == 1 ? ProgressBar() : nil }
+
+  private func say(_ result: ConversionResult) {
     for finding in result.warnings { say("WARNING: \(text(finding))") }
     if let checkpoint = result.checkpoint { print("Checkpoint saved to \(checkpoint)") }
     print("Config saved to \(result.config)")
   }
 
+  /// Says what went wrong and answers the exit status.
+  func fail(_ error: ConversionError) -> ExitCode {
+    for finding in error.diagnostics where finding.severity == .warning || error.kind == .keysUnmatched {
+      say("WARNING: \(text(finding))")
+    }
+    say("ERROR: \(error.message)")
+    if debug {
+      for finding in error.diagnostics { say("  \(text(finding))") }
+      if let cause = error.cause { say("  \(cause)") }
+    }
+    return ExitCode(error.kind.exitStatus)
+  }
+
   private func text(_ finding: Diagnostic) -> String { debug ? finding.description : finding.message }
 
   private func say(_ line: String) { StandardError.write(line + "\n") }
+}
+
+extension ConversionError {
+  /// The error without the folders that inputs were staged in.
+  fileprivate func replacing(_ folders: String...) -> ConversionError {
+    let message = folders.reduce(message) { $0.replacingOccurrences(of: $1, with: "") }
+    return ConversionError(kind, message, diagnostics: diagnostics, cause: cause)
+  }
 }
 
 /// Standard error, unbuffered.

@@ -1,82 +1,91 @@
 import CCurl
 import Core
 import Foundation
-import SystemPackage
 
-/// One request over libcurl, its answer written to a file. Used once, on one thread.
+/// One request over libcurl without redirects. Used once, on one thread.
 final class CurlTransfer {
-  private let url: SourceURL
-  private let path: FilePath
+  /// Takes the body of an answer with status 200 or 206 as it arrives; an error ends the transfer.
+  typealias Receiver = (TransferHead, UnsafeRawBufferPointer) throws(TransferFailure) -> Void
+
+  private let request: TransferRequest
   private let policy: EgressPolicy
   private let limits: Fetcher.Limits
   private let isCancelled: @Sendable () -> Bool
-  private let progress: @Sendable (Int, Int) -> Void
+  private let receiver: Receiver
 
-  private var file: FileDescriptor?
-  private var written = 0
+  private var headers: [String: String] = [:]
+  private var head: TransferHead?
   /// Set by a callback that ended the transfer; more telling than libcurl's own code.
   private var failure: TransferFailure?
-  private var handle: OpaquePointer?
+  private var handle: UnsafeMutableRawPointer?
+  /// The last address that the policy refused.
+  private var refused: (address: IPAddress, kind: String)?
 
-  /// Once per process, before the first handle, as libcurl demands.
-  private static let isReady: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+  /// Bytes of all header lines of one answer.
+  private static let headerLimit = 256 << 10
+  private var headerBytes = 0
 
   init(
-    url: SourceURL, path: FilePath, policy: EgressPolicy, limits: Fetcher.Limits,
-    isCancelled: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (Int, Int) -> Void
+    _ request: TransferRequest, policy: EgressPolicy, limits: Fetcher.Limits,
+    isCancelled: @escaping @Sendable () -> Bool, receiver: @escaping Receiver
   ) {
-    self.url = url
-    self.path = path
+    self.request = request
     self.policy = policy
     self.limits = limits
     self.isCancelled = isCancelled
-    self.progress = progress
+    self.receiver = receiver
   }
 
-  /// Runs the request. Answers where a redirect leads, or nil when the file is complete and synced.
-  func perform() throws(TransferFailure) -> String? {
-    guard Self.isReady, let handle = curl_easy_init() else {
+  /// Runs the request. Answers its head and, for a redirect, the URL it leads to.
+  ///
+  /// Any status is an answer. Throws when there is none, or not all of it.
+  func perform(on handles: CurlHandles) throws(TransferFailure) -> (head: TransferHead, location: String?) {
+    guard let taken = handles.take() else {
       throw TransferFailure(ConversionError(.internal, "libcurl cannot be started"))
     }
-    self.handle = OpaquePointer(handle)
-    defer { curl_easy_cleanup(handle) }
-    do {
-      file = try FileDescriptor.open(
-        path, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite, .groupRead])
-    } catch {
-      throw TransferFailure(Self.writeError(error))
-    }
-    defer { try? file?.close() }
-    configure(handle)
+    defer { handles.give(taken) }
+    handle = taken.pointer
+    defer { handle = nil }
+    var list: UnsafeMutablePointer<curl_slist>?
+    for line in request.headerLines { list = curl_slist_append(list, line) }
+    defer { curl_slist_free_all(list) }
+    configure(taken.pointer, headers: list)
 
-    let code = curl_easy_perform(handle)
+    let code = curl_easy_perform(taken.pointer)
     if let failure { throw failure }
     guard code == CURLE_OK else { throw self.failure(for: code) }
-    var status = 0
-    zooport_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
+    let head = completedHead(taken.pointer)
     var location: UnsafeMutablePointer<CChar>?
-    zooport_curl_get_string(handle, CURLINFO_REDIRECT_URL, &location)
-    if (300..<400).contains(status), let location { return String(cString: location) }
-    guard status == 200 else { throw self.failure(forStatus: status, handle) }
-    if let file, fsync(file.rawValue) != 0 { throw TransferFailure(Self.writeError(Errno(rawValue: errno))) }
-    return nil
+    zooport_curl_get_string(taken.pointer, CURLINFO_REDIRECT_URL, &location)
+    guard (300..<400).contains(head.status), let location else { return (head, nil) }
+    return (head, String(cString: location))
   }
 
-  private func configure(_ handle: UnsafeMutableRawPointer) {
+  private func configure(_ handle: UnsafeMutableRawPointer, headers: UnsafeMutablePointer<curl_slist>?) {
     let context = Unmanaged.passUnretained(self).toOpaque()
-    zooport_curl_set_string(handle, CURLOPT_URL, url.text)
+    zooport_curl_set_string(handle, CURLOPT_URL, request.url.text)
     zooport_curl_set_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
     zooport_curl_set_long(handle, CURLOPT_FOLLOWLOCATION, 0)
+    zooport_curl_set_long(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS)
     zooport_curl_set_string(handle, CURLOPT_USERAGENT, "zooport")
+    zooport_curl_set_list(handle, CURLOPT_HTTPHEADER, headers)
+    if request.method == .head { zooport_curl_set_long(handle, CURLOPT_NOBODY, 1) }
     // No proxy and no .netrc from the environment: the vetted address must be the server's own.
     zooport_curl_set_string(handle, CURLOPT_PROXY, "")
     zooport_curl_set_long(handle, CURLOPT_NETRC, 0)
     zooport_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
     zooport_curl_set_long(handle, CURLOPT_CONNECTTIMEOUT, limits.connectSeconds)
+    zooport_curl_set_long(handle, CURLOPT_TIMEOUT, limits.totalSeconds)
     zooport_curl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1024)
     zooport_curl_set_long(handle, CURLOPT_LOW_SPEED_TIME, limits.stallSeconds)
     zooport_curl_set_long(handle, CURLOPT_BUFFERSIZE, 256 << 10)
 
+    zooport_curl_set_pointer(handle, CURLOPT_HEADERDATA, context)
+    zooport_curl_set_write(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+      guard let bytes, let context else { return 0 }
+      return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+        .receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
+    }
     zooport_curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
     zooport_curl_set_write(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
       guard let bytes, let context else { return 0 }
@@ -85,9 +94,9 @@ final class CurlTransfer {
     }
     zooport_curl_set_long(handle, CURLOPT_NOPROGRESS, 0)
     zooport_curl_set_pointer(handle, CURLOPT_XFERINFODATA, context)
-    zooport_curl_set_progress(handle) { context, total, _, _, _ in
+    zooport_curl_set_progress(handle) { context, _, _, _, _ in
       guard let context else { return 1 }
-      return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().observe(total: Int(total)) ? 0 : 1
+      return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().goesOn() ? 0 : 1
     }
     zooport_curl_set_pointer(handle, CURLOPT_OPENSOCKETDATA, context)
     zooport_curl_set_open_socket(handle) { context, _, address in
@@ -96,42 +105,51 @@ final class CurlTransfer {
     }
   }
 
-  /// Takes bytes of the body; anything but their count ends the transfer.
-  private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
-    var status = 0
-    if let handle { zooport_curl_get_long(UnsafeMutableRawPointer(handle), CURLINFO_RESPONSE_CODE, &status) }
-    // The text of a redirect or an error is of no use and must not end up in the file.
-    guard status == 200 else { return bytes.count }
-    // MAXFILESIZE of libcurl trusts the announced length; a chunked body announces none.
-    guard bytes.count <= limits.bytes - written else {
-      failure = TransferFailure(
-        "the file from \(url.host) has more than \(limits.bytes) bytes, the limit of the service")
+  /// Takes one line of the head; anything but its count of bytes ends the transfer.
+  private func receiveHeader(_ bytes: UnsafeRawBufferPointer) -> Int {
+    headerBytes += bytes.count
+    guard headerBytes <= Self.headerLimit else {
+      failure = TransferFailure("the answer of \(request.url.host) has more than \(Self.headerLimit) bytes of headers")
       return 0
     }
-    do {
-      guard let file else { return 0 }
-      try file.writeAll(bytes)
-      written += bytes.count
+    let line = String(decoding: bytes, as: UTF8.self)
+    if line.hasPrefix("HTTP/") {
+      // An interim answer came before.
+      headers = [:]
+    } else if let colon = line.firstIndex(of: ":") {
+      headers[line[..<colon].lowercased()] = line[line.index(after: colon)...].trimmingCharacters(
+        in: .whitespacesAndNewlines)
+    }
+    return bytes.count
+  }
+
+  /// Takes bytes of the body; anything but their count ends the transfer.
+  private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
+    guard let handle else { return 0 }
+    let head = head ?? completedHead(handle)
+    self.head = head
+    // The text of a redirect or an error is of no use.
+    guard head.status == 200 || head.status == 206 else { return bytes.count }
+    do throws(TransferFailure) {
+      try receiver(head, bytes)
       return bytes.count
     } catch {
-      failure = TransferFailure(Self.writeError(error))
+      failure = error
       return 0
     }
   }
 
-  /// Passes progress on; false ends the transfer.
-  private func observe(total: Int) -> Bool {
-    guard !isCancelled() else {
-      failure = TransferFailure(ConversionError(.cancelled, "cancelled"))
-      return false
-    }
-    if total > limits.bytes {
-      failure = TransferFailure(
-        "the file from \(url.host) has \(total) bytes; the limit of the service is \(limits.bytes)")
-      return false
-    }
-    if written > 0 { progress(written, total) }
-    return true
+  private func completedHead(_ handle: UnsafeMutableRawPointer) -> TransferHead {
+    var status = 0
+    zooport_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
+    return TransferHead(status: status, headers: headers)
+  }
+
+  /// False ends the transfer.
+  private func goesOn() -> Bool {
+    guard isCancelled() else { return true }
+    failure = .cancelled
+    return false
   }
 
   /// Opens a socket unless the policy refuses its address.
@@ -139,7 +157,7 @@ final class CurlTransfer {
     let length = Int(address.pointee.addrlen)
     let ip = withUnsafePointer(to: &address.pointee.addr) { IPAddress($0, length: length) }
     guard let ip else { return -1 }
-    if let kind = policy.refusal(of: ip, host: url.host) {
+    if let kind = policy.refusal(of: ip, host: request.url.host) {
       // Another address of the same host may be public: libcurl goes on with the next one.
       refused = (ip, kind)
       return -1
@@ -149,38 +167,20 @@ final class CurlTransfer {
       address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
   }
 
-  /// The last address that the policy refused.
-  private var refused: (address: IPAddress, kind: String)?
-
   private func failure(for code: CURLcode) -> TransferFailure {
+    let host = request.url.host
     if code == CURLE_COULDNT_CONNECT, let refused {
       return TransferFailure(
-        "\(url.host) is at \(refused.address), a \(refused.kind) address, which this service does not fetch from; an "
+        "\(host) is at \(refused.address), a \(refused.kind) address, which this service does not fetch from; an "
           + "operator can allow it")
     }
     let reason = String(cString: curl_easy_strerror(code))
     switch code {
     case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_OPERATION_TIMEDOUT, CURLE_GOT_NOTHING,
       CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_SSL_CONNECT_ERROR:
-      return TransferFailure("the download from \(url.host) failed: \(reason)", mayPass: true)
+      return TransferFailure("the download from \(host) failed: \(reason)", mayPass: true)
     default:
-      return TransferFailure("the download from \(url.host) failed: \(reason)")
+      return TransferFailure("the download from \(host) failed: \(reason)")
     }
-  }
-
-  private func failure(forStatus status: Int, _ handle: UnsafeMutableRawPointer) -> TransferFailure {
-    var retryAfter: curl_off_t = 0
-    zooport_curl_get_offset(handle, CURLINFO_RETRY_AFTER, &retryAfter)
-    return TransferFailure(
-      "\(url.host) answered \(status) for \(url.withoutQuery)",
-      mayPass: status == 408 || status == 429 || (500...599).contains(status) && status != 501,
-      retryAfter: retryAfter > 0 ? .seconds(retryAfter) : nil)
-  }
-
-  private static func writeError(_ error: any Error) -> ConversionError {
-    if let code = error as? Errno, code == .noSpace || code == .diskQuotaExceeded {
-      return ConversionError(.diskFull, "no space is left for the download")
-    }
-    return ConversionError(.outputFailed, "the download cannot be stored", cause: "\(error)")
   }
 }

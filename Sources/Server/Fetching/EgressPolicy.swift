@@ -24,6 +24,13 @@ struct EgressPolicy: Sendable {
     }
   }
 
+  /// The policy with one more host whose every address is allowed.
+  func allowing(host: String) -> EgressPolicy {
+    var policy = self
+    policy.hosts.insert(host.lowercased())
+    return policy
+  }
+
   /// An entry that is no block, address or host name.
   struct Invalid: Error { let entry: String }
 

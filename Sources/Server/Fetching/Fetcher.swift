@@ -2,7 +2,7 @@ import Core
 import Foundation
 import SystemPackage
 
-/// Downloads a file named by a client. Blocks; for worker threads.
+/// Sends requests to servers that a client named. Blocks; for worker threads.
 ///
 /// Redirects are followed here, one by one, so that every hop is parsed, vetted and counted like the first.
 struct Fetcher: Sendable {
@@ -12,7 +12,7 @@ struct Fetcher: Sendable {
     var bytes = 200 << 30
     /// Redirects of one file.
     var redirects = 8
-    /// Tries of one file, the first included.
+    /// Tries without a byte of progress, the first included.
     var attempts = 4
     /// Pause before the second try; doubled for each further one.
     var backoff: Duration = .milliseconds(500)
@@ -20,74 +20,106 @@ struct Fetcher: Sendable {
     var connectSeconds = 20
     /// Seconds that a transfer may be slower than 1 KiB/s.
     var stallSeconds = 30
+    /// Seconds that one request may take.
+    var totalSeconds = 24 * 3600
+    /// Downloads of one job at the same time.
+    var connections = 4
   }
 
   let policy: EgressPolicy
   let limits: Limits
+  private let handles = CurlHandles()
 
-  /// Downloads `url` to a new file at `path`.
+  init(policy: EgressPolicy, limits: Limits) {
+    self.policy = policy
+    self.limits = limits
+  }
+
+  /// An answer and where it came from.
+  struct Answer: Sendable {
+    let head: TransferHead
+    let url: SourceURL
+  }
+
+  /// Sends one request and follows redirects, without another try. Any other status is an answer.
   ///
-  /// `progress` is called with bytes done and bytes expected (0 when the server does not say). `isCancelled` is asked
-  /// several times a second.
-  /// Throws a failure with `.fetchFailed` (host and reason), `.diskFull`, `.outputFailed` or `.cancelled`; `mayPass`
-  /// when trying for longer may help.
-  func fetch(
-    _ url: SourceURL, to path: FilePath, isCancelled: @escaping @Sendable () -> Bool,
-    progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void
-  ) throws(TransferFailure) {
-    var pause = limits.backoff
-    for attempt in 1... {
-      let failure: TransferFailure
+  /// The token goes to the origin of the request and nowhere else. With `staying`, a redirect that leaves that origin is
+  /// the answer itself. `receive` takes the body of a 200 or 206.
+  func send(
+    _ request: TransferRequest, staying: Bool = false, isCancelled: @escaping @Sendable () -> Bool,
+    receive: @escaping CurlTransfer.Receiver = { _, _ in }
+  ) throws(TransferFailure) -> Answer {
+    var request = request
+    for _ in 0...limits.redirects {
+      let transfer = CurlTransfer(
+        request, policy: policy, limits: limits, isCancelled: isCancelled, receiver: receive)
+      let (head, location) = try transfer.perform(on: handles)
+      guard let location else { return Answer(head: head, url: request.url) }
+      let next: SourceURL
       do {
-        return try follow(url, to: path, isCancelled: isCancelled, progress: progress)
+        next = try SourceURL(location)
+      } catch {
+        throw TransferFailure("\(request.url.host) redirects to a URL that cannot be fetched: \(error.reason)")
+      }
+      if next.origin != request.url.origin {
+        if staying { return Answer(head: head, url: next) }
+        request.token = nil
+      }
+      request.url = next
+    }
+    throw TransferFailure("\(request.url.host) redirects more than \(limits.redirects) times")
+  }
+
+  /// Runs `body` until it succeeds, fails for good, or has failed too often without progress.
+  ///
+  /// `progress` grows as bytes arrive: a transfer of days may be interrupted any number of times. Pauses are what the
+  /// server asked for, or grow from `limits.backoff`.
+  func retrying<Value>(
+    isCancelled: @Sendable () -> Bool, progress: () -> Int = { 0 }, _ body: () throws(TransferFailure) -> Value
+  ) throws(TransferFailure) -> Value {
+    var pause = limits.backoff
+    var attempt = 0
+    while true {
+      attempt += 1
+      let before = progress()
+      let failure: TransferFailure
+      do throws(TransferFailure) {
+        return try body()
       } catch {
         failure = error
       }
-      if isCancelled() { throw TransferFailure(ConversionError(.cancelled, "cancelled")) }
+      if isCancelled() { throw .cancelled }
+      if progress() > before {
+        attempt = 0
+        pause = limits.backoff
+      }
       guard failure.mayPass, attempt < limits.attempts else { throw failure }
       let deadline = ContinuousClock.now + max(pause, failure.retryAfter ?? pause)
       while ContinuousClock.now < deadline {
-        if isCancelled() { throw TransferFailure(ConversionError(.cancelled, "cancelled")) }
+        if isCancelled() { throw .cancelled }
         Thread.sleep(forTimeInterval: 0.05)
       }
-      pause *= 2
+      pause = min(pause * 2, .seconds(60))
     }
   }
 
-  private func follow(
-    _ url: SourceURL, to path: FilePath, isCancelled: @escaping @Sendable () -> Bool,
-    progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void
-  ) throws(TransferFailure) {
-    var url = url
-    for _ in 0...limits.redirects {
-      let transfer = CurlTransfer(
-        url: url, path: path, policy: policy, limits: limits, isCancelled: isCancelled, progress: progress)
-      guard let location = try transfer.perform() else { return }
-      do {
-        url = try SourceURL(location)
-      } catch {
-        throw TransferFailure("\(url.host) redirects to a URL that cannot be fetched: \(error.reason)")
+  /// Sends a request whose answer is a small document, such as a listing, and tries again as `retrying` does.
+  ///
+  /// Any status but those of passing faults is an answer. Throws for a body of more than `limit` bytes.
+  func document(
+    _ request: TransferRequest, limit: Int, isCancelled: @escaping @Sendable () -> Bool
+  ) throws(TransferFailure) -> (answer: Answer, body: [UInt8]) {
+    try retrying(isCancelled: isCancelled) { () throws(TransferFailure) in
+      var body: [UInt8] = []
+      let answer = try send(request, isCancelled: isCancelled) { (_, bytes) throws(TransferFailure) in
+        guard bytes.count <= limit - body.count else {
+          throw TransferFailure("the answer of \(request.url.host) has more than \(limit) bytes")
+        }
+        body += bytes
       }
+      let failure = TransferFailure(answer.head, from: answer.url)
+      if failure.mayPass { throw failure }
+      return (answer, body)
     }
-    throw TransferFailure("\(url.host) redirects more than \(limits.redirects) times")
-  }
-}
-
-/// Why one try failed.
-struct TransferFailure: Error {
-  let error: ConversionError
-  /// True for faults of the moment: another try may succeed.
-  let mayPass: Bool
-  /// What the server asked for; at most a minute.
-  var retryAfter: Duration?
-
-  init(_ message: String, mayPass: Bool = false, retryAfter: Duration? = nil) {
-    self.init(ConversionError(.fetchFailed, message), mayPass: mayPass)
-    self.retryAfter = retryAfter.map { min($0, .seconds(60)) }
-  }
-
-  init(_ error: ConversionError, mayPass: Bool = false) {
-    self.error = error
-    self.mayPass = mayPass
   }
 }

@@ -17,6 +17,10 @@ struct SourceURL: Hashable, Sendable, Codable {
   let withoutQuery: String
   /// The last component of the path, when it can be a file name.
   let fileName: FileName?
+  /// Scheme, host and port: whom a credential may be sent to.
+  let origin: String
+  /// The path, percent-encoded, beginning with a slash.
+  let path: String
 
   /// Parses a URL. Refuses other schemes, credentials, and what libcurl does not understand.
   init(_ text: String) throws(Refused) {
@@ -44,7 +48,9 @@ struct SourceURL: Hashable, Sendable, Codable {
     }
     self.text = normalised
     self.host = String(host.lowercased().drop { $0 == "[" }.prefix { $0 != "]" })
-    let path = Self.part(handle, CURLUPART_PATH) ?? "/"
+    path = Self.part(handle, CURLUPART_PATH) ?? "/"
+    let port = Self.part(handle, CURLUPART_PORT) ?? (scheme == "https" ? "443" : "80")
+    origin = "\(scheme)://\(host.lowercased()):\(port)"
     fileName = path.split(separator: "/").last.flatMap { PercentEncoding.decode($0) }.flatMap(FileName.init)
     withoutQuery = String(normalised.prefix { $0 != "?" })
   }

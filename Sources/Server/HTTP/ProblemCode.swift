@@ -48,8 +48,6 @@ struct ProblemCode: Hashable, Sendable, Codable {
   static let unsupportedMediaType = ProblemCode("unsupported_media_type")
   /// The range lies outside the file.
   static let rangeNotSatisfiable = ProblemCode("range_not_satisfiable")
-  /// The request needs something that this version of the service lacks.
-  static let notAvailable = ProblemCode("not_available")
   /// The service cannot do this at the moment; `Retry-After` says when to try again.
   static let unavailable = ProblemCode("unavailable")
   /// A fault of the service.
@@ -66,7 +64,7 @@ extension ErrorKind {
   var status: HTTPResponse.Status {
     switch self {
     case .usage, .unknownModel, .unsupportedPair, .configNotConvertible, .keysUnmatched, .stateDictMismatch,
-      .unreadableInput, .hostileInput:
+      .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .revisionNotFound, .fileNotFound:
       .unprocessableContent
     case .fetchFailed: .badGateway
     case .diskFull: .insufficientStorage
@@ -89,6 +87,10 @@ extension ErrorKind {
     case .outputFailed: "The output cannot be written"
     case .diskFull: "The disk is full"
     case .fetchFailed: "A download failed"
+    case .sourceGated: "The owner of the repository has to grant access"
+    case .sourceNotFound: "The repository does not exist or is private"
+    case .revisionNotFound: "The repository has no such revision"
+    case .fileNotFound: "The repository has no such file"
     case .cancelled: "Cancelled"
     case .internal: "Internal error"
     }

@@ -18,6 +18,7 @@ struct JobController: Sendable {
   let fileLimit: Int
   let admission: Admission
   let reporter: JobReporter
+  let hub: HubSubmissions
 
   /// Bytes of a JSON submission, and of the fields of a multipart one: an inline config and some room.
   private static let fieldLimit = Limits.standard.configBytes + (64 << 10)
@@ -59,7 +60,8 @@ struct JobController: Sendable {
     }
     let insertion: Insertion
     do {
-      let job = try await submission.job(models: models, uploads: uploads, for: context.principal)
+      let job = try await submission.job(
+        models: models, uploads: uploads, hub: hub, for: context.principal)
       let bytes = Self.expectedOutput(of: job)
       insertion = try await store.insert(
         job, bringing: received, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },

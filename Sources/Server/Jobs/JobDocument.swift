@@ -10,13 +10,20 @@ struct JobDocument: Encodable, Sendable {
     let url: String
   }
 
-  /// An input as it was asked for. An inline config is not repeated, and the query of a URL, which may hold a
-  /// signature, is left out.
+  /// An input as it was asked for. An inline config is not repeated, the query of a URL, which may hold a signature, is
+  /// left out, and so is a token.
   struct Input: Encodable, Sendable {
     let filename: FileName
     let upload: Identifier?
     let url: String?
     let inline: Bool?
+    var hub: String?
+    var revision: String?
+    var commit: String?
+    var subfolder: String?
+    var variant: String?
+    var files: [String]?
+    var carry: Bool?
   }
 
   /// All inputs.
@@ -74,6 +81,11 @@ struct JobDocument: Encodable, Sendable {
     switch input {
     case .upload(let id, let name): Input(filename: name, upload: id, url: nil, inline: nil)
     case .url(let url, let name): Input(filename: name, upload: nil, url: url.withoutQuery, inline: nil)
+    case .hub(let hub, let name):
+      Input(
+        filename: name, upload: nil, url: nil, inline: nil, hub: hub.reference.repository,
+        revision: hub.reference.revision, commit: hub.commit, subfolder: hub.reference.subfolder,
+        variant: hub.reference.variant, files: hub.reference.files, carry: hub.carry)
     case .inline(_, let name): Input(filename: name, upload: nil, url: nil, inline: true)
     }
   }

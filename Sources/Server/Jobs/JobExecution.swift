@@ -9,7 +9,7 @@ struct JobExecution {
   let attempt: Attempt
   let folder: AttemptFolder
   let data: DataFolder
-  let fetcher: Fetcher
+  let fetching: Fetching
   let settings: ConversionSettings
   let space: FreeSpace
   let reporter: JobReporter
@@ -21,19 +21,21 @@ struct JobExecution {
   }
 
   /// Fetches, converts and digests. The outputs are complete and synced in `folder.outputs` when it returns.
-  func run(_ runner: some ConversionRunner) throws(JobFailure) -> JobResult {
-    var fetched = 0
-    let config = try stage(job.config, in: folder.config, fetched: &fetched)
-    var checkpoint: [String] = []
-    for input in job.checkpoint { checkpoint.append(try stage(input, in: folder.checkpoint, fetched: &fetched)) }
-
+  ///
+  /// `pin` is told the commits that references to a hub stand for, before anything is downloaded.
+  func run(
+    _ runner: some ConversionRunner, pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
+  ) throws(JobFailure) -> JobResult {
+    let staged = try stage(pin: pin)
+    defer { withExtendedLifetime(staged) {} }
     var options = job.options
     options.report = true
     options.memoryBudget = settings.memoryBudget
     options.threads = settings.threads
-    let request = ConversionRequest(
+    var request = ConversionRequest(
       command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
-      config: config, checkpoint: checkpoint, outputDirectory: folder.outputs.string, options: options)
+      config: staged.config, checkpoint: staged.checkpoint, outputDirectory: folder.outputs.string, options: options)
+    request.files = staged.files
     let result: ConversionResult
     let watch = SpaceWatch(attempt, space: space)
     do {
@@ -47,6 +49,7 @@ struct JobExecution {
     var outputs: [JobOutput] = []
     do {
       for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
+      for path in staged.carried { outputs.append(try digest(try carried(FilePath(path)))) }
     } catch {
       throw JobFailure(error)
     }
@@ -54,48 +57,30 @@ struct JobExecution {
     return JobResult(outputs: outputs, warnings: result.warnings.map { withoutPaths($0.message) }, progress: progress)
   }
 
-  /// Puts an input where the conversion finds it and answers the path.
-  private func stage(_ input: JobInput, in target: FilePath, fetched: inout Int) throws(JobFailure) -> String {
-    let path = target.appending(input.name.description)
-    switch input {
-    case .upload(let id, let name):
-      let upload = data.upload(id, name)
-      guard access(upload.string, R_OK) == 0 else {
-        throw JobFailure(
-          ConversionError(.unreadableInput, "upload \(id) (\(name)) is gone; send it again", cause: upload.string))
-      }
-      guard symlink(absolute(upload), path.string) == 0 else {
-        let code = errno
-        throw stagingFailure(name, "\(path): \(Errno(rawValue: code))", isFull: code == ENOSPC || code == EDQUOT)
-      }
-    case .inline(let text, let name):
-      do {
-        try Data(text.utf8).write(to: URL(filePath: path.string))
-      } catch {
-        let code = (error as? CocoaError)?.code
-        throw stagingFailure(name, "\(path): \(error)", isFull: code == .fileWriteOutOfSpace)
-      }
-    case .url(let url, _):
-      let before = fetched
-      attempt.reportFetching(done: before, total: before)
-      do {
-        try fetcher.fetch(url, to: path, isCancelled: { [attempt] in attempt.isCancelled }) { [attempt] done, total in
-          attempt.reportFetching(done: before + done, total: before + total)
-        }
-      } catch {
-        throw JobFailure(error)
-      }
-      fetched = attempt.progress.bytesDone
-      reporter.moved(fetched - before, .fetched)
+  /// Puts the inputs where the conversion finds them.
+  private func stage(
+    pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
+  ) throws(JobFailure) -> InputStaging.Staged {
+    let staging = fetching.staging(isCancelled: { [attempt] in attempt.isCancelled }) { [attempt] done, total in
+      attempt.reportFetching(done: done, total: total)
     }
-    return path.string
-  }
-
-  private func stagingFailure(_ name: FileName, _ cause: String, isFull: Bool) -> JobFailure {
-    JobFailure(
-      isFull
-        ? ConversionError(.diskFull, "no space is left to stage \(name)", cause: cause)
-        : ConversionError(.outputFailed, "\(name) cannot be staged", cause: cause))
+    attempt.reportFetching(done: 0, total: 0)
+    do {
+      let inputs = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
+      if inputs.pinned.config != job.config || inputs.pinned.checkpoint != job.checkpoint {
+        try pin(inputs.pinned.config, inputs.pinned.checkpoint)
+      }
+      let places = InputStaging.Places(
+        config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried,
+        upload: { [data] id, name in data.upload(id, name) })
+      let staged = try staging.stage(inputs, at: places, streams: job.options.stream)
+      reporter.moved(staged.fetched, .fetched)
+      return staged
+    } catch let failure as TransferFailure {
+      throw JobFailure(failure)
+    } catch {
+      throw JobFailure(ConversionError(.internal, "the job cannot be stored", cause: String(reflecting: error)))
+    }
   }
 
   /// The error with the client's file names in place of the server's paths.
@@ -119,11 +104,6 @@ struct JobExecution {
     return text
   }
 
-  private func absolute(_ path: FilePath) -> String {
-    path.isAbsolute
-      ? path.string : FilePath(FileManager.default.currentDirectoryPath).appending(path.components).string
-  }
-
   /// Moves an output out of the folder that shards are written into: the outputs of a job have names, no folders.
   private func raised(_ path: FilePath) throws(ConversionError) -> FilePath {
     guard let name = path.lastComponent, path.removingLastComponent() != folder.outputs else { return path }
@@ -133,6 +113,23 @@ struct JobExecution {
     }
     // Fails, as it should, until the last file has left.
     rmdir(path.removingLastComponent().string)
+    return target
+  }
+
+  /// Copies a file of the repository to the outputs.
+  private func carried(_ path: FilePath) throws(ConversionError) -> FilePath {
+    let target = folder.outputs.appending(path.lastComponent?.string ?? "")
+    do {
+      // A copy and no link: outputs outlive the cache.
+      try Data(contentsOf: URL(filePath: path.string)).write(
+        to: URL(filePath: target.string), options: .withoutOverwriting)
+    } catch {
+      let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
+      throw ConversionError(
+        isFull ? .diskFull : .outputFailed,
+        "\(path.lastComponent?.string ?? "a file") cannot be carried to the outputs",
+        cause: "\(error)")
+    }
     return target
   }
 

@@ -8,7 +8,8 @@ struct JobFailure: Error {
 
   init(_ error: ConversionError) {
     self.error = error
-    mayPass = error.kind == .diskFull
+    // A conversion fetches only when it streams, and has tried for a while.
+    mayPass = error.kind == .diskFull || error.kind == .fetchFailed
   }
 
   /// The attempt may have been perfect; what could not be done is to say so.

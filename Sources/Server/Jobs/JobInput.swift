@@ -4,13 +4,15 @@ enum JobInput: Sendable, Hashable {
   case upload(Identifier, FileName)
   /// A file that the worker downloads.
   case url(SourceURL, FileName)
+  /// Files of a repository of a model hub: a config, or a checkpoint of any number of files.
+  case hub(HubInput, FileName)
   /// A config given in the submission, byte for byte.
   case inline(String, FileName)
 
   /// The name under which a conversion sees the file; output names derive from it.
   var name: FileName {
     switch self {
-    case .upload(_, let name), .url(_, let name), .inline(_, let name): name
+    case .upload(_, let name), .url(_, let name), .hub(_, let name), .inline(_, let name): name
     }
   }
 
@@ -26,11 +28,23 @@ enum JobInput: Sendable, Hashable {
   var upload: Identifier? { if case .upload(let id, _) = self { id } else { nil } }
 }
 
+/// A repository as a job refers to it.
+struct HubInput: Sendable, Hashable, Codable {
+  var reference: HubReference
+  /// The commit that the job is pinned to, from its first attempt on.
+  var commit: String?
+  /// Tokenizer and generation files go to the outputs as they are.
+  var carry = false
+  /// What opens a private repository; nil leaves that to the operator's token.
+  var token: SealedToken?
+}
+
 /// The form in the database. What clients see is `JobDocument.Input`.
 extension JobInput: Codable {
   private enum CodingKeys: String, CodingKey {
     case upload
     case url
+    case hub
     case inline
     case name
   }
@@ -42,6 +56,8 @@ extension JobInput: Codable {
       self = .upload(id, name)
     } else if let url = try container.decodeIfPresent(SourceURL.self, forKey: .url) {
       self = .url(url, name)
+    } else if let hub = try container.decodeIfPresent(HubInput.self, forKey: .hub) {
+      self = .hub(hub, name)
     } else {
       self = .inline(try container.decode(String.self, forKey: .inline), name)
     }
@@ -53,6 +69,7 @@ extension JobInput: Codable {
     switch self {
     case .upload(let id, _): try container.encode(id, forKey: .upload)
     case .url(let url, _): try container.encode(url, forKey: .url)
+    case .hub(let hub, _): try container.encode(hub, forKey: .hub)
     case .inline(let text, _): try container.encode(text, forKey: .inline)
     }
   }

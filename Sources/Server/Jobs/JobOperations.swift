@@ -23,8 +23,8 @@ extension Operation {
     refusals: [
       Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
       Refusal(
-        .unprocessableContent, .invalidRequest, ProblemCode(.unknownModel), ProblemCode(.unsupportedPair),
-        .notAvailable), Refusal(.tooManyRequests, .limitReached),
+        .unprocessableContent, .invalidRequest, ProblemCode(.unknownModel), ProblemCode(.unsupportedPair)),
+      Refusal(.tooManyRequests, .limitReached),
       Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
     ])
 

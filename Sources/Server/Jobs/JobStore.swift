@@ -47,6 +47,10 @@ protocol JobStore: Sendable {
   /// Removes a job as `delete` does, if it is still one that `expired` answers.
   func delete(_ id: Identifier, endedBefore moment: Timestamp) throws -> [Identifier]?
 
+  /// Replaces the inputs of a running job by more exact ones: references to a hub with the commit they stand for. The
+  /// uploads among them stay as they are. False when the lease is stale.
+  func replaceInputs(_ lease: Lease, config: JobInput, checkpoint: [JobInput]) throws -> Bool
+
   /// Takes a queued job, if one is due within the bounds, and counts an attempt. Never the same job twice at a time.
   ///
   /// Owners take turns: the one who was served longest ago comes first, with the oldest of the jobs. A job is due when its

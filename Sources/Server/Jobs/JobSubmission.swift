@@ -21,6 +21,8 @@ struct JobSubmission {
   private(set) var findings: [Problem.Finding] = []
   /// Bytes of all uploads that `job` resolved.
   private(set) var uploadBytes = 0
+  /// The config is that of the repository that the checkpoint is from.
+  private var impliesConfig = false
   /// An equal job's outputs will do. Set by `job`.
   private(set) var reuses = true
   private var content = SHA256()
@@ -92,7 +94,7 @@ struct JobSubmission {
   ///
   /// An upload that `principal` may not see does not exist for the job either.
   mutating func job(
-    models: ModelDirectory, uploads: any UploadStore, for principal: Principal
+    models: ModelDirectory, uploads: any UploadStore, hub: HubSubmissions, for principal: Principal
   ) async throws -> Job {
     let commandText = string("command", default: "convert")
     let command = ConversionRequest.Command(rawValue: commandText)
@@ -110,6 +112,11 @@ struct JobSubmission {
     findings += reader.findings
     reuses = flag("reuse", default: true)
 
+    if config.isEmpty, checkpoint.count == 1, hub.isReference(checkpoint[0]) {
+      // The config of a repository comes with its checkpoint.
+      config = checkpoint
+      impliesConfig = true
+    }
     if config.count != 1 {
       findings.append(.init(field: "config", config.isEmpty ? "config is missing" : "there may be one config only"))
     }
@@ -121,12 +128,18 @@ struct JobSubmission {
     }
     var configInput: JobInput?
     for input in config.prefix(1) {
-      configInput = try await resolve(input, field: "config", source: source, uploads: uploads, for: principal)
+      let findingsBefore = findings.count
+      configInput = try await resolve(
+        input, field: "config", source: source, uploads: uploads, hub: hub, for: principal)
+      // What is wrong with a reference that serves for both is said of the checkpoint.
+      if impliesConfig { findings.removeSubrange(findingsBefore...) }
     }
     var checkpointInputs: [JobInput] = []
     for (index, input) in checkpoint.enumerated() {
       let field = checkpoint.count == 1 ? "checkpoint" : "checkpoint[\(index)]"
-      if let input = try await resolve(input, field: field, source: source, uploads: uploads, for: principal) {
+      if let input = try await resolve(
+        input, field: field, source: source, uploads: uploads, hub: hub, for: principal)
+      {
         checkpointInputs.append(input)
       }
     }
@@ -179,7 +192,8 @@ struct JobSubmission {
 
   /// Checks one input; nil when a finding was recorded.
   private mutating func resolve(
-    _ input: Input, field: String, source: String, uploads: any UploadStore, for principal: Principal
+    _ input: Input, field: String, source: String, uploads: any UploadStore, hub: HubSubmissions,
+    for principal: Principal
   ) async throws -> JobInput? {
     guard case .json(let value, let text) = input else {
       if case .received(let upload) = input { return use(upload) }
@@ -189,11 +203,19 @@ struct JobSubmission {
       findings.append(.init(field: field, "\(field): \(message)", code: code))
       return nil
     }
-    let forms = "an input is one of {\"upload\": ID}, {\"url\": \"https://...\"} and, for a config, {\"inline\": {...}}"
-    guard case .object(let members) = value, members.count == 1, let (form, content) = members.first else {
-      if case .object(let members) = value, members["hub"] != nil { return refuseHub(field) }
-      return refuse(forms)
+    let forms =
+      "an input is one of {\"upload\": ID}, {\"url\": \"https://...\"}, {\"hub\": \"OWNER/NAME\"} and, for a config, "
+      + "{\"inline\": {...}}"
+    guard case .object(let members) = value, let (form, content) = members.first else { return refuse(forms) }
+    do {
+      if let (input, name) = try hub.input(members) {
+        inputDigests.append(nil)
+        return .hub(input, name)
+      }
+    } catch {
+      return refuse(error.reason)
     }
+    guard members.count == 1 else { return refuse(forms) }
     switch (form, content) {
     case ("upload", .string(let text)):
       guard let id = Identifier(text), let upload = try await uploads.upload(id), principal.sees(upload.ownership)
@@ -211,8 +233,6 @@ struct JobSubmission {
       } catch {
         return refuse(error.reason)
       }
-    case ("hub", _):
-      return refuseHub(field)
     case ("inline", .object):
       guard field == "config" else { return refuse("only a config can be given inline") }
       let slice = JSONSlices.member("inline", of: text).map(String.init) ?? ""
@@ -231,15 +251,6 @@ struct JobSubmission {
     uploadBytes += upload.size
     inputDigests.append((upload.name, upload.sha256))
     return .upload(upload.id, upload.name)
-  }
-
-  private mutating func refuseHub(_ field: String) -> JobInput? {
-    findings.append(
-      .init(
-        field: field,
-        "\(field): hub references are not available in this version; give the URL of each file as {\"url\": ...}",
-        code: .notAvailable))
-    return nil
   }
 
   private static func configName(isCS: Bool) -> String { isCS ? "config.yaml" : "config.json" }

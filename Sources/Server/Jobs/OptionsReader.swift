@@ -31,6 +31,7 @@ struct OptionsReader {
     case "max_shard_size": byteCount(value)
     case "dtype": choice(value) { $0.dtype = $1 }
     case "verify": flag(value, \.verify)
+    case "stream": flag(value, \.stream)
     default: "there is no option \(name)"
     }
   }

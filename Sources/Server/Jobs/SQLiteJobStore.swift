@@ -170,6 +170,15 @@ struct SQLiteJobStore: JobStore {
     }
   }
 
+  func replaceInputs(_ lease: Lease, config: JobInput, checkpoint: [JobInput]) throws -> Bool {
+    try database.pool.write { db in
+      let changes: StatementArguments = [
+        "config": try JSONBody.text(config), "checkpoint": try JSONBody.text(checkpoint),
+      ]
+      return try Self.update(db, Statements.replaceInputs, lease, changes)
+    }
+  }
+
   func extend(_ leases: [Lease], until: Timestamp) throws -> [Lease] {
     try database.pool.write { db in
       try leases.filter { lease in

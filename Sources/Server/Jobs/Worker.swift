@@ -9,7 +9,7 @@ struct Worker<Runner: ConversionRunner>: Sendable {
   let store: any JobStore
   let data: DataFolder
   let runner: Runner
-  let fetcher: Fetcher
+  let fetching: Fetching
   let running: RunningJobs
   let signal: WorkSignal
   let settings: JobExecution.ConversionSettings
@@ -74,9 +74,13 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     do {
       let folder = try data.makeAttempt(lease)
       let result = try JobExecution(
-        job: job, attempt: attempt, folder: folder, data: data, fetcher: fetcher, settings: settings,
+        job: job, attempt: attempt, folder: folder, data: data, fetching: fetching, settings: settings,
         space: space, reporter: reporter
-      ).run(runner)
+      ).run(runner) { config, checkpoint in
+        guard try store.replaceInputs(lease, config: config, checkpoint: checkpoint) else {
+          throw ConversionError(.cancelled, "the job was taken away")
+        }
+      }
       guard attempt.stopReason != .shutdown else { throw ConversionError(.cancelled, "stopped") }
       let isOurs = try store.complete(lease, with: result, at: .now) { try data.publish(lease) }
       if isOurs {

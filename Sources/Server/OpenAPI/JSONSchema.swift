@@ -44,6 +44,7 @@ struct JSONSchema: Sendable {
 
   /// A number of bytes or of things: never negative.
   static let count = JSONSchema(["type": "integer", "minimum": 0], "integer")
+  static let number = JSONSchema(["type": "number"], "number")
   static let boolean = JSONSchema(["type": "boolean"], "boolean")
   /// Any bytes: the content of a file.
   static let bytes = JSONSchema(["type": "string", "contentMediaType": "application/octet-stream"], "file")

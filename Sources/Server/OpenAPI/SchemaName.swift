@@ -9,6 +9,7 @@ enum SchemaName: String, CaseIterable, Sendable {
   case jobForm = "JobForm"
   case input = "Input"
   case options = "Options"
+  case plan = "Plan"
   case upload = "Upload"
   case model = "Model"
   case modelList = "ModelList"
@@ -34,11 +35,11 @@ enum SchemaName: String, CaseIterable, Sendable {
       .object(
         [
           "command": Self.command, "model": Self.modelName, "src_fmt": Self.sourceFormat, "tgt_fmt": Self.targetFormat,
-          "config": .named(.input).about("The config."),
+          "config": .named(.input).about("The config; a repository of a hub brings its own."),
           "checkpoint": .anyOf([.named(.input), .array(.named(.input), atLeast: 1)])
             .about("One file, or one for each shard; absent for `convert-config`."),
           "options": .named(.options).orNull, "reuse": Self.reuse,
-        ], optional: ["command", "checkpoint", "options", "reuse"])
+        ], optional: ["command", "config", "checkpoint", "options", "reuse"])
     case .jobForm:
       .object(
         [
@@ -47,9 +48,10 @@ enum SchemaName: String, CaseIterable, Sendable {
           "checkpoint": .array(.bytes).about("The checkpoint; as often as there are shards."),
           "options": .string().about("Options in JSON."),
           "reuse": .choice(["true", "false"]).about("As in JobSubmission."),
-        ], optional: ["command", "checkpoint", "options", "reuse"])
+        ], optional: ["command", "config", "checkpoint", "options", "reuse"])
     case .input: Self.inputSchema
     case .options: Self.optionsSchema
+    case .plan: Self.planSchema
     case .upload:
       .object([
         "id": Self.id, "filename": Self.fileName,
@@ -118,12 +120,55 @@ enum SchemaName: String, CaseIterable, Sendable {
   private static let inputSchema = JSONSchema.anyOf([
     .object(["upload": id.about("A file that was uploaded.")]),
     .object(["url": .string().about("An http(s) file that the service downloads.")]),
+    .object(
+      [
+        "hub": .string().about("A repository of the model hub: `OWNER/NAME`, or the URL of its page."),
+        "revision": .string().about("A branch, tag or commit; `main` unless given."), "subfolder": .string(),
+        "variant": .string(), "files": .array(.string(), atLeast: 1).about("Instead of choosing by what is there."),
+        "carry": .boolean.about("Brings tokenizer and generation files to the outputs."),
+        "token": .string().about("Opens a private repository; never shown again."),
+      ], optional: ["revision", "subfolder", "variant", "files", "carry", "token"]),
     .object(["inline": .anyObject.about("A config, used byte for byte.")]),
   ])
 
   private static let inputOfJob = JSONSchema.object(
-    ["filename": fileName, "upload": id, "url": .string().about("Without its query."), "inline": .boolean],
-    optional: ["upload", "url", "inline"])
+    [
+      "filename": fileName, "upload": id, "url": .string().about("Without its query."), "inline": .boolean,
+      "hub": .string(), "revision": .string(),
+      "commit": .string().about("What the job is pinned to, from its first attempt on."), "subfolder": .string(),
+      "variant": .string(), "files": .array(.string()), "carry": .boolean,
+    ],
+    optional: [
+      "upload", "url", "inline", "hub", "revision", "commit", "subfolder", "variant", "files", "carry",
+    ])
+
+  private static let planSchema = JSONSchema.object([
+    "convertible": .boolean,
+    "error": JSONSchema.object(["code": .string(), "message": .string()]).orNull.about("Why it is not convertible."),
+    "model": .string().about("As found, or as asked for."), "src_fmt": .string(), "tgt_fmt": .string(),
+    "container": JSONSchema.choice(ContainerKind.allCases.map(\.rawValue)).orNull,
+    "hops": .array(.string()).about("The formats that the conversion passes through."),
+    "inputs": .array(
+      .object(["name": .string(), "size": .count, "remote": .boolean.about("It would be downloaded or streamed.")])),
+    "totals": .object([
+      "tensors_in": .count, "tensors_out": .count, "bytes_in": .count, "bytes_out": .count, "bytes_to_download": .count,
+      "peak_memory": .count.about("Estimated."), "disk_needed": .count,
+    ]),
+    "diagnostics": .array(
+      .object([
+        "severity": .choice(["error", "warning"]), "code": .string(), "subject": .string(), "message": .string(),
+        "rule": JSONSchema.string().orNull,
+      ])),
+    "unmatched_keys": .array(.string()),
+    "config": JSONSchema.anyObject.orNull.about("The config that would be written."),
+    "tensors": .array(
+      .object([
+        "key": .string(), "dtype": .string(), "shape": .array(.count), "sources": .array(.string()),
+        "transform": .string(),
+      ])),
+    "commits": .array(.string()).about("What references to a hub stand for."),
+    "planning": .object(["bytes_fetched": .count, "seconds": .number]),
+  ])
 
   private static let optionsSchema = JSONSchema.object(
     [
@@ -132,7 +177,8 @@ enum SchemaName: String, CaseIterable, Sendable {
       "max_shard_size": JSONSchema.anyOf([.integer(1...(1 << 53)), .string()]).orNull.about(
         "Bytes, or a size such as `5GB`."),
       "dtype": .choice(Precision.allCases.map(\.rawValue)), "verify": .boolean,
-    ], optional: ["drop_unmatched_keys", "output_format", "max_shard_size", "dtype", "verify"])
+      "stream": .boolean.about("Reads a checkpoint that is elsewhere in ranges and stores nothing of it."),
+    ], optional: ["drop_unmatched_keys", "output_format", "max_shard_size", "dtype", "verify", "stream"])
 
   private static let command = JSONSchema.choice(ConversionRequest.Command.allCases.map(\.rawValue))
     .about("`convert` unless given.")

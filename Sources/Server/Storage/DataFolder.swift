@@ -9,6 +9,8 @@ import SystemPackage
 ///     outputs/<job>/<name>  outputs of succeeded jobs, a folder each
 ///     incoming/<id>/<name>  uploads being received
 ///     partial/<id>/<name>   uploads that are sent in several requests
+///     cache/                downloaded files by their content, and what is being downloaded
+///     token.key             what seals the tokens of jobs
 ///     work/<job>.<fence>/   one attempt of a job: inputs, and outputs until they are published
 ///
 /// A folder moves from `incoming`, `partial` or `work` to its place by one rename. All calls block.
@@ -23,6 +25,10 @@ struct DataFolder: Sendable {
 
   var database: FilePath { root.appending("zooport.sqlite") }
   var lock: FilePath { root.appending("lock") }
+  /// The folder of the download cache.
+  var cache: FilePath { root.appending("cache") }
+  /// The key that seals the tokens of jobs.
+  var tokenKey: FilePath { root.appending("token.key") }
   private var uploads: FilePath { root.appending("uploads") }
   private var outputs: FilePath { root.appending("outputs") }
   private var incoming: FilePath { root.appending("incoming") }
@@ -83,7 +89,7 @@ struct DataFolder: Sendable {
   func makeAttempt(_ lease: Lease) throws -> AttemptFolder {
     let folder = AttemptFolder(root: attempt(lease))
     Self.remove(folder.root)
-    for part in [folder.config, folder.checkpoint, folder.outputs] { try Self.create(part) }
+    for part in [folder.config, folder.checkpoint, folder.carried, folder.outputs] { try Self.create(part) }
     return folder
   }
 
@@ -176,6 +182,8 @@ struct AttemptFolder: Sendable {
   var config: FilePath { root.appending("config") }
   /// The files of the checkpoint, side by side as an index file expects its shards.
   var checkpoint: FilePath { root.appending("checkpoint") }
+  /// Files that go to the outputs as they are.
+  var carried: FilePath { root.appending("carried") }
   /// Where the conversion writes.
   var outputs: FilePath { root.appending("outputs") }
 }

@@ -116,6 +116,10 @@ enum Statements {
     INSERT INTO turns (owner, turn) VALUES (:owner, (SELECT IFNULL(MAX(turn), 0) + 1 FROM turns))
     ON CONFLICT (owner) DO UPDATE SET turn = excluded.turn
     """
+  static let replaceInputs = """
+    UPDATE jobs SET config = :config, checkpoint = :checkpoint
+    WHERE id = :id AND fence = :fence AND status = 'running'
+    """
   static let extendLease = """
     UPDATE jobs SET lease_until = :until WHERE id = :id AND fence = :fence AND status = 'running'
     """

@@ -19,25 +19,11 @@ struct FetcherTests {
     let fetcher = Fetcher(policy: try EgressPolicy(allowing: allowing), limits: limits)
     let folder = try TemporaryFolder()
     let path = folder.path.appending("file")
-    let source = try SourceURL(url)
+    let remote = RemoteFile(name: try #require(FileName("file")), url: try SourceURL(url))
     return try await onThread {
-      try fetcher.fetch(source, to: path, isCancelled: isCancelled) { _, _ in }
+      try ResumableDownload(remote, to: path, fetcher: fetcher, isCancelled: isCancelled, progress: { _ in }).run()
       return try String(contentsOfFile: path.string, encoding: .utf8)
     }.result.get()
-  }
-
-  /// Runs blocking work on a thread of its own and takes its time there: the cooperative pool, which resumes the test,
-  /// may be busy for much longer when the whole package is tested at once.
-  private func onThread<Value: Sendable>(
-    _ work: @escaping @Sendable () throws -> Value
-  ) async -> (result: Result<Value, any Error>, time: Duration) {
-    await withCheckedContinuation { continuation in
-      Thread {
-        let start = ContinuousClock.now
-        let result = Result { try work() }
-        continuation.resume(returning: (result, ContinuousClock.now - start))
-      }.start()
-    }
   }
 
   /// Asks for a file that hangs after its first bytes. Answers the error and how long it took to come.
@@ -52,8 +38,11 @@ struct FetcherTests {
     let fetcher = Fetcher(policy: try EgressPolicy(allowing: ["127.0.0.1"]), limits: limits)
     let folder = try TemporaryFolder()
     let path = folder.path.appending("file")
-    let source = try SourceURL("http://127.0.0.1:\(server.port)/x")
-    let (result, time) = await onThread { try fetcher.fetch(source, to: path, isCancelled: isCancelled) { _, _ in } }
+    let url = try SourceURL("http://127.0.0.1:\(server.port)/x")
+    let remote = RemoteFile(name: try #require(FileName("file")), url: url)
+    let (result, time) = await onThread {
+      try ResumableDownload(remote, to: path, fetcher: fetcher, isCancelled: isCancelled, progress: { _ in }).run()
+    }
     guard case .failure(let error) = result else { return (nil, time) }
     return ((error as? TransferFailure)?.error, time)
   }

@@ -208,12 +208,13 @@ struct JobEndpointTests {
       ),
       (#"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}}}"#, 422, "invalid_request"),
       (
-        #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","command":"convert-config","config":{"hub":"a/b"}}"#, 422,
-        "not_available"
+        #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","command":"convert-config","config":{"hub":"a/../b"}}"#,
+        422,
+        "invalid_request"
       ),
       (
-        #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","command":"convert-config","config":{"hub":"a/b","revision":"main"}}"#,
-        422, "not_available"
+        #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","command":"convert-config","config":{"hub":"a/b","revision":"main","zork":1}}"#,
+        422, "invalid_request"
       ),
       (
         #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","command":"convert-config","config":{"url":"file:///etc/passwd"}}"#,

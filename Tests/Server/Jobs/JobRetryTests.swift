@@ -22,7 +22,7 @@ struct JobRetryTests {
   @Test("Only a full disk and a download that may come back are worth another attempt")
   func kinds() {
     for kind in ErrorKind.allCases {
-      #expect(JobFailure(ConversionError(kind, "x")).mayPass == (kind == .diskFull), "\(kind)")
+      #expect(JobFailure(ConversionError(kind, "x")).mayPass == [.diskFull, .fetchFailed].contains(kind), "\(kind)")
     }
     #expect(JobFailure(TransferFailure("x", mayPass: true)).mayPass)
     #expect(!JobFailure(TransferFailure("x", mayPass: false)).mayPass)

@@ -277,6 +277,23 @@ struct JobStoreConformance {
     #expect(try subject.claim(at: 1_599_999) != nil)
   }
 
+  @Test("Inputs are replaced by more exact ones, and stay so")
+  func replacingInputs() async throws {
+    let subject = try Subject()
+    var hub = HubInput(reference: try HubReference(repository: "owner/name"))
+    let name = try #require(FileName("name"))
+    let job = try await subject.add(checkpoint: [.hub(hub, name)])
+    let lease = try #require(try subject.claim()).lease
+    hub.commit = String(repeating: "ab", count: 20)
+    #expect(try subject.jobs.replaceInputs(lease, config: .hub(hub, name), checkpoint: [.hub(hub, name)]))
+    let stored = try #require(try await subject.jobs.job(job.id))
+    #expect(stored.config == .hub(hub, name))
+    #expect(stored.checkpoint == [.hub(hub, name)])
+    #expect(try subject.jobs.release(lease, isCounted: false))
+    #expect(try !subject.jobs.replaceInputs(lease, config: job.config, checkpoint: []))
+    #expect(try subject.claim()?.job.config == .hub(hub, name))
+  }
+
   @Test("A failed job keeps its problem")
   func fail() async throws {
     let subject = try Subject()

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Reads the zip archive of `torch.save`.
 ///
 /// Opening reads the directory, the local headers and `data.pkl`; storages are found in the directory and never
@@ -10,6 +12,8 @@ public struct TorchZipReader: TensorSource {
   /// The `data/N` entries that the pickle names, and numpy arrays that lie inside it.
   public let storages: [StorageDescriptor]
   private let inline: [Int: [UInt8]]
+  /// Where storages of an archive that is elsewhere lie, found out when they are read.
+  private let remote: RemoteEntries
 
   /// Opens an archive.
   ///
@@ -31,6 +35,7 @@ public struct TorchZipReader: TensorSource {
     tree = try machine.tree()
     storages = machine.resolver.storages
     inline = machine.resolver.inline
+    remote = RemoteEntries(directory: directory, entries: machine.resolver.remote)
   }
 
   /// Fills `buffer` from a storage.
@@ -41,6 +46,8 @@ public struct TorchZipReader: TensorSource {
       try extent.file.read(at: extent.offset + offset, into: buffer)
     } else if let bytes = inline[storage.index] {
       buffer.copyBytes(from: bytes[offset..<offset + buffer.count])
+    } else if let extent = try remote.extent(of: storage.index) {
+      try extent.file.read(at: extent.offset + offset, into: buffer)
     }
   }
 
@@ -132,6 +139,27 @@ public struct TorchZipReader: TensorSource {
   }
 }
 
+/// The entries of an archive that is elsewhere, located one by one as they are read.
+private final class RemoteEntries: Sendable {
+  private let directory: ZipDirectory
+  private let entries: [Int: ZipDirectory.Entry]
+  private let located = Mutex<[Int: FileExtent]>([:])
+
+  init(directory: ZipDirectory, entries: [Int: ZipDirectory.Entry]) {
+    self.directory = directory
+    self.entries = entries
+  }
+
+  /// Where the content of a storage lies; reads its local header the first time. Throws as `ZipDirectory.content` does.
+  func extent(of storage: Int) throws(ConversionError) -> FileExtent? {
+    if let extent = located.withLock({ $0[storage] }) { return extent }
+    guard let entry = entries[storage] else { return nil }
+    let extent = try directory.content(entry)
+    located.withLock { $0[storage] = extent }
+    return extent
+  }
+}
+
 /// The `data/N` entries of an archive, numbered in the order in which the pickle names them.
 private struct TorchZipStorages: PickleStorageResolver {
   let directory: ZipDirectory
@@ -140,6 +168,8 @@ private struct TorchZipStorages: PickleStorageResolver {
   let checksums: Bool
   var storages: [StorageDescriptor] = []
   var inline: [Int: [UInt8]] = [:]
+  /// The entry of each storage when the archive is elsewhere.
+  var remote: [Int: ZipDirectory.Entry] = [:]
   private var indices: [String: Int] = [:]
 
   init(directory: ZipDirectory, root: String, checksums: Bool) {
@@ -168,7 +198,8 @@ private struct TorchZipStorages: PickleStorageResolver {
     } else {
       index = storages.count
       indices[id.key] = index
-      let extent = try directory.content(entry)
+      let extent = directory.file.isRemote ? nil : try directory.content(entry)
+      if extent == nil { remote[index] = entry }
       let distrusted = !checksums || entry.crc32 == 0 && entry.size > 0
       storages.append(
         StorageDescriptor(byteCount: entry.size, extent: extent, crc32: distrusted ? nil : entry.crc32))

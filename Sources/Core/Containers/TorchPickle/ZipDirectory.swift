@@ -2,6 +2,9 @@
 ///
 /// Reads what torch, miniz and Python write: zip64 or not, with data descriptors or without. Every entry is checked to
 /// lie inside the file and not to overlap another. Source: PKWARE's APPNOTE.TXT, version 6.3.10.
+///
+/// Where the content of an entry begins stands in its local header, beside the content. In a file that is elsewhere each
+/// of these headers costs a request, so it is read when the content is asked for, and not before.
 struct ZipDirectory {
   /// One entry.
   struct Entry {
@@ -16,8 +19,8 @@ struct ZipDirectory {
     let encrypted: Bool
     /// Offset of the local header.
     let headerOffset: Int
-    /// Offset of the first byte of the content.
-    fileprivate(set) var dataOffset: Int
+    /// Offset of the first byte of the content; nil until the local header was read.
+    fileprivate(set) var dataOffset: Int?
   }
 
   let file: InputFile
@@ -28,8 +31,8 @@ struct ZipDirectory {
   /// Reads the directory of a file.
   ///
   /// Throws `.unreadableInput` when the file is cut off or uses a feature of zip that torch does not, `.hostileInput`
-  /// when the directory contradicts itself or the file. Complexity: O(entries log entries) and one small read for each
-  /// entry.
+  /// when the directory contradicts itself or the file. Complexity: O(entries log entries) and, when the file is on the
+  /// disk, one small read for each entry.
   init(file: InputFile, limits: Limits) throws(ConversionError) {
     self.file = file
     let end = try ZipEnd(file: file)
@@ -43,7 +46,9 @@ struct ZipDirectory {
       throw hostile("the directory claims \(end.count) entries in \(end.size) bytes")
     }
     try readEntries(ZipBytes(try file.bytes(at: end.offset, count: end.size)), count: end.count)
-    for index in entries.indices { try locate(index) }
+    if !file.isRemote {
+      for index in entries.indices { entries[index].dataOffset = try locate(entries[index]) }
+    }
     try checkOverlaps(before: end.offset)
   }
 
@@ -59,7 +64,8 @@ struct ZipDirectory {
     guard entry.compressedSize == entry.size else {
       throw hostile("the entry \(entry.name) is stored, but claims two sizes")
     }
-    return FileExtent(file: file, offset: entry.dataOffset, length: entry.size)
+    let offset = if let known = entry.dataOffset { known } else { try locate(entry) }
+    return FileExtent(file: file, offset: offset, length: entry.size)
   }
 
   // MARK: Reading
@@ -91,15 +97,14 @@ struct ZipDirectory {
         Entry(
           name: name, compressedSize: compressedSize, size: size, crc32: bytes.u32(position + 16),
           method: bytes.u16(position + 10), encrypted: bytes.u16(position + 8) & 0x2041 != 0,
-          headerOffset: headerOffset, dataOffset: headerOffset))
+          headerOffset: headerOffset))
       position = next
     }
     guard position == bytes.count else { throw hostile("the directory holds more than the \(count) entries it claims") }
   }
 
   /// Finds the content of an entry from its local header, which must agree with the directory.
-  private mutating func locate(_ index: Int) throws(ConversionError) {
-    let entry = entries[index]
+  private func locate(_ entry: Entry) throws(ConversionError) -> Int {
     let nameLength = entry.name.utf8.count
     guard entry.headerOffset <= file.size - 30 - nameLength else {
       throw hostile("the entry \(entry.name) starts beyond the end of the file")
@@ -112,14 +117,19 @@ struct ZipDirectory {
     guard dataOffset <= file.size, entry.compressedSize <= file.size - dataOffset else {
       throw hostile("the entry \(entry.name) runs past the end of the file")
     }
-    entries[index].dataOffset = dataOffset
+    return dataOffset
   }
 
   private func checkOverlaps(before directory: Int) throws(ConversionError) {
     var end = 0
     for entry in entries.sorted(by: { $0.headerOffset < $1.headerOffset }) {
       guard entry.headerOffset >= end else { throw hostile("the entry \(entry.name) overlaps another") }
-      end = entry.dataOffset + entry.compressedSize
+      // Without its local header an entry takes at least what a header without extra fields takes.
+      let start = entry.dataOffset ?? entry.headerOffset + 30 + entry.name.utf8.count
+      guard start <= file.size, entry.compressedSize <= file.size - start else {
+        throw hostile("the entry \(entry.name) runs past the end of the file")
+      }
+      end = start + entry.compressedSize
     }
     guard end <= directory else { throw hostile("an entry overlaps the directory") }
   }

@@ -1,0 +1,168 @@
+public import OrderedCollections
+
+/// What a conversion would do, for people and programs: made from headers alone, whether it can be done or not.
+public struct PlanReport: Sendable {
+  /// One tensor of the output.
+  public struct Tensor: Sendable, Hashable {
+    /// Its key.
+    public let key: String
+    /// Element type.
+    public let dtype: DType
+    /// Length of each axis.
+    public let shape: [Int]
+    /// Keys of the source tensors it is made from.
+    public let sources: [String]
+    /// What is done to them, in a few words.
+    public let transform: String
+  }
+
+  /// An input file.
+  public struct Input: Sendable, Hashable {
+    /// Its name.
+    public let name: String
+    /// Bytes.
+    public let size: Int
+    /// True when only ranges of it were read from elsewhere.
+    public let isRemote: Bool
+  }
+
+  /// What the conversion would cost.
+  public struct Totals: Sendable, Hashable {
+    /// Tensors that are read.
+    public var tensorsIn = 0
+    /// Tensors that are written.
+    public var tensorsOut = 0
+    /// Bytes of tensors that are read.
+    public var bytesIn = 0
+    /// Bytes of tensors that are written.
+    public var bytesOut = 0
+    /// Bytes of input files that are not here yet.
+    public var bytesToDownload = 0
+    /// Bytes of memory, estimated: buffers within the budget, a kilobyte for each name, and the program itself.
+    public var peakMemory = 0
+    /// Bytes of disk: what is downloaded and what is written.
+    public var diskNeeded = 0
+  }
+
+  /// The container of the checkpoint, if there is one.
+  public private(set) var container: ContainerKind?
+  /// The model; what the request said while it is not known.
+  public private(set) var model: String
+  /// The source format; what the request said while it is not known.
+  public private(set) var sourceFormat: String
+  /// The target format.
+  public let targetFormat: String
+  /// The formats that the conversion passes through.
+  public private(set) var hops: [String] = []
+  /// Why it cannot be done; nil when it can.
+  public let error: ConversionError?
+  /// Everything that was found, what stops the conversion and what does not.
+  public let diagnostics: [Diagnostic]
+  /// The output config; nil when it cannot be made.
+  public private(set) var config: ConfigObject?
+  /// The tensors of the output in their order.
+  public private(set) var tensors: [Tensor] = []
+  /// The input files.
+  public private(set) var inputs: [Input] = []
+  /// What it would cost.
+  public var totals = Totals()
+
+  /// Keys of the source that match no rule: left out with `drop_unmatched_keys`, fatal without.
+  public var unmatchedKeys: [String] {
+    diagnostics.compactMap { finding in
+      guard finding.kind == .keysUnmatched, case .tensor(let key) = finding.subject else { return nil }
+      return key
+    }
+  }
+
+  /// Kinds of errors that are no answer about the input: whoever asked has to try again or look elsewhere.
+  private static let faults: Set<ErrorKind> = [
+    .fetchFailed, .sourceGated, .sourceNotFound, .revisionNotFound, .fileNotFound, .cancelled, .diskFull, .outputFailed,
+    .internal,
+  ]
+
+  /// Plans a request. Blocks; reads headers only.
+  ///
+  /// An input that cannot be converted is an answer, not an error. Throws when the inputs could not be had: `.fetchFailed`
+  /// and its like, `.cancelled`, `.internal`.
+  public init(_ request: ConversionRequest) throws(ConversionError) {
+    model = request.model
+    sourceFormat = request.sourceFormat
+    targetFormat = request.targetFormat
+    let plan: Plan
+    let input: CheckpointInput?
+    do throws(ConversionError) {
+      (plan, input) = try Conversion.plan(request)
+    } catch {
+      guard !Self.faults.contains(error.kind) else { throw error }
+      self.error = error
+      let own = Diagnostic(.error, error.kind, .conversion, error.message)
+      diagnostics = error.diagnostics.contains { $0.severity == .error } ? error.diagnostics : error.diagnostics + [own]
+      return
+    }
+    error = nil
+    diagnostics = plan.warnings
+    container = input?.source.kind
+    model = plan.route.model.name
+    sourceFormat = plan.route.source.description
+    hops = plan.route.stations.map(\.description)
+    config = plan.config
+    tensors = plan.tensors.map { planned in
+      Tensor(
+        key: planned.key, dtype: planned.tensor.dtype, shape: planned.tensor.shape,
+        sources: planned.tensor.expression.sourceKeys, transform: planned.tensor.expression.summary)
+    }
+    for path in (input?.files ?? []) + [request.config] {
+      let file = try request.files.open(path)
+      inputs.append(Input(name: ConversionReport.name(path), size: file.size, isRemote: file.isRemote))
+    }
+    let used = Set(tensors.flatMap(\.sources))
+    totals.tensorsIn = used.count
+    totals.tensorsOut = tensors.count
+    totals.bytesIn = used.reduce(0) { $0 + (plan.sources[$1]?.byteCount ?? 0) }
+    totals.bytesOut = plan.byteCount
+    totals.bytesToDownload = inputs.reduce(0) { $0 + ($1.isRemote ? $1.size : 0) }
+    let budget = Executor.Budget(request.options)
+    totals.peakMemory = budget.threads * 3 * budget.tileBytes + (used.count + tensors.count) << 10 + 32 << 20
+    totals.diskNeeded = totals.bytesToDownload + totals.bytesOut
+  }
+
+  /// The report as JSON.
+  public var document: ConfigObject {
+    [
+      "convertible": .bool(error == nil),
+      "error": error.map { .object(["code": .string($0.kind.rawValue), "message": .string($0.message)]) } ?? .null,
+      "model": .string(model),
+      "src_fmt": .string(sourceFormat),
+      "tgt_fmt": .string(targetFormat),
+      "container": container.map { .string($0.rawValue) } ?? .null,
+      "hops": .array(hops.map { .string($0) }),
+      "inputs": .array(
+        inputs.map { ["name": .string($0.name), "size": .int($0.size), "remote": .bool($0.isRemote)] }),
+      "totals": [
+        "tensors_in": .int(totals.tensorsIn), "tensors_out": .int(totals.tensorsOut), "bytes_in": .int(totals.bytesIn),
+        "bytes_out": .int(totals.bytesOut), "bytes_to_download": .int(totals.bytesToDownload),
+        "peak_memory": .int(totals.peakMemory), "disk_needed": .int(totals.diskNeeded),
+      ],
+      "diagnostics": .array(diagnostics.map(Self.describe)),
+      "unmatched_keys": .array(unmatchedKeys.map { .string($0) }),
+      "config": config.map { .object($0) } ?? .null,
+      "tensors": .array(
+        tensors.map { tensor in
+          [
+            "key": .string(tensor.key), "dtype": .string(tensor.dtype.rawValue),
+            "shape": .array(tensor.shape.map { .int($0) }),
+            "sources": .array(tensor.sources.map { .string($0) }), "transform": .string(tensor.transform),
+          ]
+        }),
+    ]
+  }
+
+  private static func describe(_ finding: Diagnostic) -> ConfigValue {
+    [
+      "severity": .string(finding.severity.rawValue), "code": .string(finding.kind.rawValue),
+      "subject": .string(finding.subject.description), "message": .string(finding.message),
+      "rule": finding.origin.map { .string($0.description) } ?? .null,
+    ]
+  }
+}

@@ -1,0 +1,150 @@
+import ArgumentParser
+import Core
+import Foundation
+import SystemPackage
+
+/// `zooport plan`: what a conversion would do.
+struct PlanCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan",
+    abstract: "Show what a conversion would do and cost, from headers alone.",
+    discussion: """
+      Takes what `convert` takes and writes nothing. A checkpoint that is elsewhere, in a repository of the model hub or \
+      behind a URL, is not downloaded: its headers are read in ranges, some hundred kilobytes for a model of 100 GB.
+
+      Examples:
+        zooport plan hub://EleutherAI/gpt-j-6b --model auto --src-fmt hf --tgt-fmt cs-1.8
+        zooport plan pytorch_model.bin --config config.json --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 --json
+
+      Exit status: 0 it can be converted; otherwise that of `convert`, with the plan on standard output all the same.
+      """)
+
+  @Argument(help: ArgumentHelp("The checkpoint, as for convert.", valueName: "checkpoint"))
+  var checkpoint: [String]
+
+  @Option(help: "The config that belongs to the checkpoint. A repository of a hub brings its own.")
+  var config: String?
+
+  @OptionGroup var formats: FormatOptions
+
+  @Flag(help: "Leave out keys that no rule matches, instead of failing.")
+  var dropUnmatchedKeys = false
+
+  @OptionGroup var output: OutputOptions
+
+  @Flag(help: "Print the plan as JSON.")
+  var json = false
+
+  @Option(help: "Show only so many tensors in the table.")
+  var limit: Int?
+
+  @Flag(help: "Name the rule behind each finding.")
+  var debug = false
+
+  func validate() throws {
+    guard !checkpoint.isEmpty else { throw ValidationError("Name the checkpoint to plan for.") }
+  }
+
+  func run() throws {
+    var options = output.options(target: Format(formats.tgtFmt))
+    options.dropUnmatchedKeys = dropUnmatchedKeys
+    let request = ConversionRequest(
+      command: .convert, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
+      config: config ?? "", checkpoint: checkpoint, options: options)
+    let session = TerminalSession(showsProgress: false, debug: debug)
+    let report: PlanReport
+    let document: ConfigObject
+    var spent = ""
+    if (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) {
+      let inputs = try RemoteInputs()
+      let (job, paths) = try inputs.job(request, config: config)
+      let outcome: Planning.Outcome
+      do throws(ConversionError) {
+        outcome = try Planning(staging: inputs.staging { _, _ in }, leavesUploads: true).plan(job, options: options) {
+          id, name in
+          paths[id] ?? FilePath(name.description)
+        }
+      } catch {
+        throw session.fail(error)
+      }
+      (report, document) = (outcome.report, outcome.document)
+      spent = "Fetched \(PlanTable.amount(outcome.fetched)) in \(outcome.time)"
+    } else {
+      guard config != nil else {
+        throw ValidationError("--config is missing. Only a repository of a hub brings its own.")
+      }
+      do throws(ConversionError) { report = try PlanReport(request) } catch { throw session.fail(error) }
+      document = report.document
+    }
+    if json {
+      print(JSONWriter.render(.object(document)), terminator: "")
+    } else {
+      print(PlanTable(report: report, limit: limit, debug: debug).text)
+      if !spent.isEmpty { StandardError.write(spent + "\n") }
+    }
+    if let error = report.error { throw ExitCode(error.kind.exitStatus) }
+  }
+}
+
+/// A plan as people read it.
+struct PlanTable {
+  let report: PlanReport
+  /// Tensors that are shown; nil shows all.
+  let limit: Int?
+  /// Names the rule behind each finding.
+  let debug: Bool
+
+  /// The lines, without a final newline.
+  var text: String {
+    var lines: [String] = []
+    let way =
+      report.hops.isEmpty ? "\(report.sourceFormat) -> \(report.targetFormat)" : report.hops.joined(separator: " -> ")
+    lines.append("\(report.error == nil ? "Convertible" : "Not convertible"): \(report.model), \(way)")
+    if let container = report.container { lines.append("Container: \(container.rawValue)") }
+    for finding in report.diagnostics {
+      let mark = finding.severity == .error ? "ERROR" : "WARNING"
+      lines.append("\(mark): \(debug ? finding.description : finding.message)")
+    }
+    guard report.error == nil else { return lines.joined(separator: "\n") }
+    lines.append("")
+    let shown = report.tensors.prefix(limit ?? report.tensors.count)
+    let rows = shown.map { tensor in
+      [
+        tensor.key, tensor.dtype.rawValue, "[\(tensor.shape.map(String.init).joined(separator: ", "))]",
+        tensor.transform, tensor.sources.joined(separator: " "),
+      ]
+    }
+    lines += Self.columns([["TENSOR", "DTYPE", "SHAPE", "TRANSFORM", "SOURCES"]] + rows)
+    if shown.count < report.tensors.count { lines.append("... and \(report.tensors.count - shown.count) more") }
+    let totals = report.totals
+    lines.append("")
+    lines += Self.columns([
+      ["Read", Self.amount(totals.bytesIn), "in \(totals.tensorsIn) tensors"],
+      ["Written", Self.amount(totals.bytesOut), "in \(totals.tensorsOut) tensors"],
+      ["To download", Self.amount(totals.bytesToDownload), ""],
+      ["Disk needed", Self.amount(totals.diskNeeded), ""],
+      ["Peak memory", Self.amount(totals.peakMemory), "about"],
+    ])
+    return lines.joined(separator: "\n")
+  }
+
+  private static func columns(_ rows: [[String]]) -> [String] {
+    let count = rows.map(\.count).max() ?? 0
+    let widths = (0..<count).map { column in rows.map { $0[column].count }.max() ?? 0 }
+    return rows.map { row in
+      var line = ""
+      for (text, width) in zip(row, widths) { line += text + String(repeating: " ", count: width - text.count + 2) }
+      while line.last == " " { line.removeLast() }
+      return line
+    }
+  }
+
+  /// Bytes with a decimal unit.
+  static func amount(_ bytes: Int) -> String {
+    for (unit, factor) in [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)] where Double(bytes) >= factor {
+      let hundredths = Int((Double(bytes) / factor * 100).rounded())
+      return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100) \(unit)"
+    }
+    return "\(bytes) B"
+  }
+}

@@ -1,0 +1,94 @@
+import ArgumentParser
+import Core
+import Foundation
+import SystemPackage
+
+/// Inputs of a command that are somewhere else: repositories of a hub and URLs, brought as the service brings them.
+///
+/// The cache is `$XDG_CACHE_HOME/zooport`, or `~/.cache/zooport`. Settings come from the environment, under the names that
+/// `zooport serve` has for them.
+struct RemoteInputs {
+  private let fetching: Fetching
+
+  /// True for an argument that names something elsewhere.
+  static func isRemote(_ text: String) -> Bool {
+    ["hub://", "https://", "http://"].contains { text.hasPrefix($0) }
+  }
+
+  /// Throws `ValidationError` for settings that are wrong, and a Foundation error when the cache cannot be made.
+  init(environment: [String: String] = ProcessInfo.processInfo.environment) throws {
+    let settings: Settings
+    do { settings = try Settings(flags: [:], environment: environment) } catch {
+      throw ValidationError(error.description)
+    }
+    let home = environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : FilePath($0) }
+    let folder = home ?? FilePath(NSHomeDirectory()).appending(".cache")
+    let cache = try DownloadCache(root: folder.appending("zooport"), limit: settings.cacheLimit)
+    fetching = Fetching(
+      settings: settings, cache: cache, vault: TokenVault(),
+      space: FreeSpace(path: folder, floor: settings.diskFloor))
+  }
+
+  /// The staging of one command.
+  func staging(_ progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void) -> InputStaging {
+    fetching.staging(isCancelled: { false }, progress: progress)
+  }
+
+  /// The job that a command line describes. Local paths are uploads of their own: `path(of:)` finds them again.
+  ///
+  /// Throws `ValidationError` for references that mean nothing, or a config that is missing.
+  func job(
+    _ request: ConversionRequest, config: String?, carry: Bool = false
+  ) throws -> (job: Job, paths: [Identifier: FilePath]) {
+    var paths: [Identifier: FilePath] = [:]
+    func input(_ text: String, fallback: String) throws -> JobInput {
+      let url: SourceURL
+      do {
+        if var reference = try HubReference.parse(text, endpoint: fetching.hub.endpoint) {
+          // A file is fetched with its repository; the URL of a config is that config.
+          if reference.files == nil, let file = Self.configFile(text) { reference.files = [file] }
+          let last = reference.repository.split(separator: "/").last.map(String.init) ?? ""
+          var hub = HubInput(reference: reference)
+          hub.carry = carry
+          return .hub(hub, FileName(last) ?? Self.name(fallback))
+        }
+        guard Self.isRemote(text) else {
+          let id = Identifier.generate()
+          paths[id] = FilePath(text)
+          return .upload(id, FileName(FilePath(text).lastComponent?.string ?? "") ?? Self.name(fallback))
+        }
+        url = try SourceURL(text)
+      } catch let refused as HubReference.Refused {
+        throw ValidationError(refused.reason)
+      } catch let refused as SourceURL.Refused {
+        throw ValidationError(refused.reason)
+      }
+      return .url(url, url.fileName ?? Self.name(fallback))
+    }
+    let checkpoint = try request.checkpoint.map { try input($0, fallback: "checkpoint.bin") }
+    let configInput: JobInput
+    if let config {
+      configInput = try input(config, fallback: "config.json")
+    } else if checkpoint.count == 1, case .hub = checkpoint[0] {
+      configInput = checkpoint[0]
+    } else {
+      throw ValidationError("--config is missing. Only a repository of a hub brings its own.")
+    }
+    let job = Job(
+      id: .generate(), command: request.command, model: request.model, sourceFormat: request.sourceFormat,
+      targetFormat: request.targetFormat, config: configInput, checkpoint: checkpoint, options: request.options,
+      createdAt: .now)
+    return (job, paths)
+  }
+
+  private static func configFile(_ text: String) -> String? {
+    guard text.hasSuffix(".json") || text.hasSuffix(".yaml"), let range = text.range(of: "/blob/") else { return nil }
+    let parts = text[range.upperBound...].split(separator: "/").dropFirst()
+    return parts.isEmpty ? nil : parts.joined(separator: "/")
+  }
+
+  private static func name(_ text: String) -> FileName {
+    guard let name = FileName(text) else { preconditionFailure("a constant name") }
+    return name
+  }
+}

@@ -1,0 +1,43 @@
+import CCurl
+import Synchronization
+
+/// Handles of libcurl that are at rest. A handle keeps its connections, so the next request to a host need not connect.
+///
+/// All requests of one collection are under one egress policy: a connection that is used again was vetted by it.
+final class CurlHandles: Sendable {
+  /// A handle that belongs to whoever holds it.
+  struct Handle: @unchecked Sendable {
+    // Used by one thread at a time: it is either here or with one transfer.
+    let pointer: UnsafeMutableRawPointer
+  }
+
+  private let resting = Mutex<[Handle]>([])
+
+  /// Handles at rest at most; each may keep a few connections open.
+  private static let capacity = 16
+
+  /// Once per process, before the first handle, as libcurl demands.
+  private static let isReady: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+
+  deinit {
+    for handle in resting.withLock({ $0 }) { curl_easy_cleanup(handle.pointer) }
+  }
+
+  /// A handle without any option set; nil when libcurl cannot be started.
+  func take() -> Handle? {
+    guard Self.isReady else { return nil }
+    if let handle = resting.withLock({ $0.popLast() }) { return handle }
+    return curl_easy_init().map(Handle.init)
+  }
+
+  /// Gives a handle back.
+  func give(_ handle: Handle) {
+    curl_easy_reset(handle.pointer)
+    let isKept = resting.withLock { resting in
+      guard resting.count < Self.capacity else { return false }
+      resting.append(handle)
+      return true
+    }
+    if !isKept { curl_easy_cleanup(handle.pointer) }
+  }
+}

@@ -1,0 +1,79 @@
+import Foundation
+
+/// One HTTP request of the service to somebody else's server.
+struct TransferRequest: Sendable {
+  /// What is asked for.
+  enum Method: Sendable { case get, head }
+
+  var method = Method.get
+  var url: SourceURL
+  /// Sent to the origin of `url` and dropped by every redirect that leaves it.
+  var token: HubToken?
+  /// The first byte that is wanted.
+  var first: Int?
+  /// The last byte that is wanted; nil for all from `first` on.
+  var last: Int?
+  /// An entity tag with its quotes: the range is wanted of this version only.
+  var ifRange: String?
+
+  init(_ method: Method = .get, _ url: SourceURL, token: HubToken? = nil) {
+    self.method = method
+    self.url = url
+    self.token = token
+  }
+
+  /// The header lines that libcurl does not write by itself.
+  var headerLines: [String] {
+    // A compressed answer would have another size and other ranges.
+    var lines = ["Accept-Encoding: identity"]
+    if let token { lines.append("Authorization: Bearer \(token.secret)") }
+    if let first { lines.append("Range: bytes=\(first)-\(last.map(String.init) ?? "")") }
+    if let ifRange { lines.append("If-Range: \(ifRange)") }
+    return lines
+  }
+}
+
+/// The head of an answer.
+struct TransferHead: Sendable {
+  let status: Int
+  /// By lower-case name; the last of several.
+  let headers: [String: String]
+
+  subscript(_ name: String) -> String? { headers[name] }
+
+  /// A size in a header; nil when it is absent or no size.
+  func size(_ name: String) -> Int? { self[name].flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 : nil } }
+
+  /// The entity tag with its quotes when it is strong, so that two answers with it have the same bytes (RFC 9110, 8.8.3).
+  var strongTag: String? {
+    guard let tag = self["etag"], tag.hasPrefix("\""), tag.hasSuffix("\""), tag.utf8.count > 2 else { return nil }
+    return tag
+  }
+
+  /// First byte and size of the whole file in `Content-Range: bytes 0-9/100` (RFC 9110, 14.4); nil for anything else.
+  var contentRange: (first: Int, total: Int?)? {
+    guard let text = self["content-range"], text.hasPrefix("bytes ") else { return nil }
+    let parts = text.dropFirst("bytes ".count).split(whereSeparator: { $0 == "-" || $0 == "/" })
+    guard parts.count == 3, let first = Int(parts[0]), first >= 0 else { return nil }
+    return (first, Int(parts[2]))
+  }
+
+  /// What the server asks to wait, in seconds; dates are not understood.
+  var retryAfter: Duration? { self["retry-after"].flatMap { Int($0) }.map { .seconds(max($0, 0)) } }
+}
+
+/// A credential of a hub. Nothing prints it: no log, no error, no job's JSON.
+struct HubToken: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  /// The text, for the header of a request alone.
+  let secret: String
+
+  /// Takes 1 to 1024 printable ASCII characters without spaces; nil for anything else.
+  init?(_ text: String) {
+    guard (1...1024).contains(text.utf8.count), text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+    secret = text
+  }
+
+  var description: String { "(token)" }
+  var debugDescription: String { description }
+  var customMirror: Mirror { Mirror(self, children: []) }
+}

@@ -1,0 +1,155 @@
+import Core
+import Foundation
+
+/// Asks a model hub what a repository holds. Blocks; for worker threads.
+///
+/// Speaks what `huggingface_hub` speaks, so mirrors serve: `/api/models/{repository}/revision/{revision}` for the list of
+/// files, and `/{repository}/resolve/{revision}/{path}` for each file, whose head states commit, size and digest.
+struct HubClient: Sendable {
+  /// The base URL.
+  let endpoint: SourceURL
+  /// Sends under the policy of the service, with the host of the hub allowed: the operator chose it.
+  let fetcher: Fetcher
+  /// What the operator shows the hub when a request brings no token of its own.
+  let token: HubToken?
+
+  /// Bytes of a list of files.
+  private static let listingLimit = 64 << 20
+
+  init(endpoint: SourceURL, policy: EgressPolicy, limits: Fetcher.Limits, token: HubToken?) {
+    self.endpoint = endpoint
+    fetcher = Fetcher(policy: policy.allowing(host: endpoint.host), limits: limits)
+    self.token = token
+  }
+
+  /// A repository at one commit.
+  struct Listing: Sendable {
+    let commit: String
+    /// Paths of all files; empty when they were not asked for.
+    let files: [String]
+  }
+
+  /// The answer of the API, the part that is used.
+  private struct ModelInfo: Decodable {
+    struct Sibling: Decodable { let rfilename: String }
+    let sha: String?
+    let siblings: [Sibling]?
+  }
+
+  /// What a revision is, and which files it has.
+  ///
+  /// Throws `.sourceGated`, `.sourceNotFound`, `.revisionNotFound`, or `.fetchFailed`, also when a mirror does not say
+  /// which commit a branch is.
+  func listing(
+    _ reference: HubReference, token: HubToken?, isCancelled: @escaping @Sendable () -> Bool
+  ) throws(TransferFailure) -> Listing {
+    let path = "api/models/\(reference.repository)/revision/\(PercentEncoding.encode(reference.revision))"
+    let request = TransferRequest(.get, try url(path), token: token ?? self.token)
+    let (answer, body) = try fetcher.document(request, limit: Self.listingLimit, isCancelled: isCancelled)
+    let isRefusal = answer.head["x-error-code"] != nil
+    if answer.head.status == 404, !isRefusal, HubReference.isCommit(reference.revision) {
+      // A mirror of files without an API: the commit is known, and the client names the files.
+      return Listing(commit: reference.revision, files: [])
+    }
+    try check(answer, reference, path: nil, hasToken: request.token != nil)
+    guard let info = try? JSONDecoder().decode(ModelInfo.self, from: Data(body)) else {
+      throw TransferFailure("\(answer.url.host) answered something else than a list of files for \(reference)")
+    }
+    guard let commit = Self.commit([info.sha, answer.head["x-repo-commit"], reference.revision]) else {
+      throw TransferFailure(
+        "\(endpoint.host) does not say which commit \(reference.revision) of \(reference.repository) is; name the "
+          + "commit as the revision")
+    }
+    return Listing(commit: commit, files: info.siblings?.map(\.rfilename) ?? [])
+  }
+
+  /// A file of a repository: where it is, its size, and its digest or entity tag. One request, which brings no byte of it.
+  ///
+  /// Throws as `listing` does, and `.fileNotFound`.
+  func file(
+    _ path: String, as name: FileName, of reference: HubReference, commit: String, token: HubToken?,
+    isCancelled: @escaping @Sendable () -> Bool
+  ) throws(TransferFailure) -> RemoteFile {
+    let encoded = path.split(separator: "/").map { PercentEncoding.encode(String($0)) }.joined(separator: "/")
+    let url = try url("\(reference.repository)/resolve/\(PercentEncoding.encode(commit))/\(encoded)")
+    let token = token ?? self.token
+    let answer = try fetcher.retrying(isCancelled: isCancelled) { () throws(TransferFailure) in
+      // The store that large files are redirected to knows less of them than the hub.
+      let answer = try fetcher.send(TransferRequest(.head, url, token: token), staying: true, isCancelled: isCancelled)
+      let failure = TransferFailure(answer.head, from: url)
+      if failure.mayPass { throw failure }
+      return answer
+    }
+    if answer.head.status >= 400 { try check(answer, reference, path: path, hasToken: token != nil) }
+    let head = answer.head
+    if let stated = head["x-repo-commit"], HubReference.isCommit(commit), stated != commit {
+      throw TransferFailure("\(endpoint.host) answered with commit \(stated) of \(reference.repository), not \(commit)")
+    }
+    var file = RemoteFile(name: name, url: url, token: token)
+    file.isOnHub = true
+    file.size = head.size("x-linked-size") ?? ((200..<300).contains(head.status) ? head.size("content-length") : nil)
+    if let size = file.size, size > fetcher.limits.bytes {
+      throw TransferFailure("\(path) has \(size) bytes; the limit of the service is \(fetcher.limits.bytes)")
+    }
+    let tag = head["x-linked-etag"] ?? head["etag"]
+    let bare = tag?.drop { $0 == "W" || $0 == "/" }.filter { $0 != "\"" }.lowercased()
+    if let bare, bare.utf8.count == 64, bare.utf8.allSatisfy(Self.isHexadecimal) {
+      file.sha256 = bare
+    } else {
+      // The hub's tag of a small file is the id of its git blob.
+      file.tag = tag
+    }
+    return file
+  }
+
+  private static func isHexadecimal(_ byte: UInt8) -> Bool {
+    (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte)
+  }
+
+  private static func commit(_ candidates: [String?]) -> String? {
+    candidates.compactMap { $0 }.first(where: HubReference.isCommit)
+  }
+
+  private func url(_ path: String) throws(TransferFailure) -> SourceURL {
+    let base = endpoint.text.hasSuffix("/") ? endpoint.text : endpoint.text + "/"
+    do { return try SourceURL(base + path) } catch { throw TransferFailure("the hub has no such URL: \(error.reason)") }
+  }
+
+  /// Tells the refusals of the hub apart by `X-Error-Code`, as `hf_raise_for_status` does.
+  private func check(
+    _ answer: Fetcher.Answer, _ reference: HubReference, path: String?, hasToken: Bool
+  ) throws(TransferFailure) {
+    let status = answer.head.status
+    guard status >= 400 else { return }
+    let repository = reference.repository
+    let advice = hasToken ? "the token that was given does not open it" : "if it is private, give a token"
+    let error: ConversionError
+    switch answer.head["x-error-code"] {
+    case "GatedRepo":
+      error = ConversionError(
+        .sourceGated,
+        "\(repository) is gated: accept its terms at \(endpoint.text.trimmingSuffix("/"))/\(repository), then give "
+          + "a token of an account that was granted access")
+    case "RevisionNotFound":
+      error = ConversionError(.revisionNotFound, "\(repository) has no branch, tag or commit \(reference.revision)")
+    case "EntryNotFound":
+      error = ConversionError(.fileNotFound, "\(repository) has no file \(path ?? "") at \(reference.revision)")
+    case "RepoNotFound":
+      error = ConversionError(.sourceNotFound, "there is no repository \(repository), or it is private; \(advice)")
+    case nil where status == 401 || status == 403:
+      error = ConversionError(.sourceNotFound, "the hub does not show \(repository); \(advice)")
+    case nil where status == 404 && path != nil:
+      error = ConversionError(.fileNotFound, "\(repository) has no file \(path ?? "") at \(reference.revision)")
+    case nil where status == 404:
+      error = ConversionError(.sourceNotFound, "there is no repository \(repository) at \(reference.revision)")
+    default: throw TransferFailure(answer.head, from: answer.url)
+    }
+    throw TransferFailure(error)
+  }
+}
+
+extension String {
+  fileprivate func trimmingSuffix(_ suffix: String) -> Substring {
+    hasSuffix(suffix) ? dropLast(suffix.count) : self[...]
+  }
+}

@@ -1,0 +1,137 @@
+import Foundation
+
+/// A repository of a model hub and which of its files are meant, as a client wrote it; checked, not looked up.
+struct HubReference: Sendable, Hashable, Codable {
+  /// `owner/name`, or `name` alone for the oldest models.
+  var repository: String
+  /// A branch, a tag or a commit.
+  var revision = "main"
+  /// The folder of the config and the checkpoint within the repository.
+  var subfolder: String?
+  /// Such as `fp16` in `model.fp16.safetensors`.
+  var variant: String?
+  /// Paths within the repository; nil chooses by what is there.
+  var files: [String]?
+
+  /// Why a reference is refused.
+  struct Refused: Error, Equatable { let reason: String }
+
+  /// Bytes of a revision, a subfolder or a path.
+  private static let lengthLimit = 500
+  /// Files that a reference may name.
+  private static let fileLimit = 2000
+
+  /// A repository alone. Throws when it is no name of one, or the revision no name of a branch.
+  init(repository: String, revision: String = "main") throws(Refused) {
+    // `validate_repo_id` of huggingface_hub.
+    let parts = repository.split(separator: "/", omittingEmptySubsequences: false)
+    guard (1...2).contains(parts.count), repository.utf8.count <= 200,
+      parts.allSatisfy({ part in
+        (1...96).contains(part.utf8.count) && part.utf8.allSatisfy(Self.isNameByte) && !part.hasPrefix(".")
+          && !part.hasPrefix("-") && !part.hasSuffix(".") && !part.hasSuffix("-") && !part.contains("..")
+          && !part.contains("--")
+      })
+    else { throw Refused(reason: "'\(repository.prefix(100))' is no repository; write OWNER/NAME") }
+    guard Self.isPath(revision) else { throw Refused(reason: "'\(revision.prefix(100))' is no revision") }
+    self.repository = repository
+    self.revision = revision
+  }
+
+  /// A part of a repository. Throws when anything in it cannot be meant.
+  init(
+    repository: String, revision: String, subfolder: String?, variant: String?, files: [String]?
+  ) throws(Refused) {
+    try self.init(repository: repository, revision: revision)
+    self.subfolder = subfolder
+    self.variant = variant
+    self.files = files
+    try check()
+  }
+
+  /// Checks what was set beside repository and revision.
+  private func check() throws(Refused) {
+    if let subfolder, !Self.isPath(subfolder) {
+      throw Refused(reason: "subfolder '\(subfolder.prefix(100))' is no folder of a repository")
+    }
+    if let variant, !(1...64).contains(variant.utf8.count) || !variant.utf8.allSatisfy(Self.isNameByte) {
+      throw Refused(reason: "variant '\(variant.prefix(100))' has other characters than letters, digits, -, _ and .")
+    }
+    guard let files else { return }
+    guard (1...Self.fileLimit).contains(files.count) else {
+      throw Refused(reason: "files must name 1 to \(Self.fileLimit) paths")
+    }
+    for file in files where !Self.isPath(file) {
+      throw Refused(reason: "'\(file.prefix(100))' is no path within a repository")
+    }
+  }
+
+  /// Reads `hub://owner/name@rev`, or the URL of a page or file of a repository on the hub at `endpoint`; nil for any
+  /// other text.
+  ///
+  /// Pages are `/owner/name`, `/tree/rev[/folder]`, `/blob/rev/file` and `/resolve/rev/file`. The page of a weights file
+  /// names that file; the page of any other file stands for the whole repository.
+  static func parse(_ text: String, endpoint: SourceURL) throws(Refused) -> HubReference? {
+    if text.hasPrefix("hub://") {
+      let rest = text.dropFirst("hub://".count)
+      let parts = rest.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      return try HubReference(repository: parts[0], revision: parts.count > 1 ? parts[1] : "main")
+    }
+    guard text.hasPrefix("https://") || text.hasPrefix("http://") else { return nil }
+    let url: SourceURL
+    do { url = try SourceURL(text) } catch { return nil }
+    let base = endpoint.path.hasSuffix("/") ? endpoint.path : endpoint.path + "/"
+    guard url.origin == endpoint.origin, url.path.hasPrefix(base) else { return nil }
+    var parts: [String] = []
+    for part in url.path.dropFirst(base.count).split(separator: "/") {
+      guard let decoded = PercentEncoding.decode(part) else {
+        throw Refused(reason: "the URL is not percent-encoded UTF-8")
+      }
+      parts.append(decoded)
+    }
+    guard let first = parts.first, !["datasets", "spaces", "api"].contains(first) else {
+      throw Refused(reason: "\(url.withoutQuery) is no page of a model")
+    }
+    let kinds: Set = ["tree", "blob", "resolve"]
+    let split = parts.firstIndex(where: kinds.contains) ?? parts.count
+    guard (1...2).contains(split) else { throw Refused(reason: "\(url.withoutQuery) is no page of a model") }
+    let repository = parts[..<split].joined(separator: "/")
+    guard split < parts.count else { return try HubReference(repository: repository) }
+    var rest = parts[(split + 1)...]
+    guard let revisionStart = rest.first else { return try HubReference(repository: repository) }
+    // Pull requests and conversions have slashes in their names: refs/pr/1.
+    let isReference = revisionStart == "refs" && rest.count >= 3
+    let revision = rest.prefix(isReference ? 3 : 1).joined(separator: "/")
+    rest = rest.dropFirst(isReference ? 3 : 1)
+    var reference = try HubReference(repository: repository, revision: revision)
+    if parts[split] == "tree" {
+      if !rest.isEmpty { reference.subfolder = rest.joined(separator: "/") }
+    } else if let file = rest.last {
+      if rest.count > 1 { reference.subfolder = rest.dropLast().joined(separator: "/") }
+      if HubSelection.isWeights(file) { reference.files = [rest.joined(separator: "/")] }
+    }
+    try reference.check()
+    return reference
+  }
+
+  /// True for a full commit id, which never changes its meaning.
+  static func isCommit(_ revision: String) -> Bool {
+    revision.utf8.count == 40 && revision.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+  }
+
+  private static func isNameByte(_ byte: UInt8) -> Bool {
+    (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20) || byte == 0x5F || byte == 0x2D || byte == 0x2E
+  }
+
+  /// One or more names with slashes between them, none of which leads elsewhere.
+  private static func isPath(_ text: String) -> Bool {
+    (1...lengthLimit).contains(text.utf8.count) && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F && $0 != 0x5C }
+      && text.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { part in
+        !part.isEmpty && part != "." && part != ".."
+      }
+  }
+}
+
+extension HubReference: CustomStringConvertible {
+  /// `hub://owner/name@rev`.
+  var description: String { "hub://\(repository)@\(revision)" }
+}

@@ -1,0 +1,63 @@
+import Crypto
+import Foundation
+import SystemPackage
+
+/// A token as a job keeps it in the database: AES-256-GCM, so that neither the database nor a copy of it shows it.
+struct SealedToken: Sendable, Hashable, Codable {
+  /// Nonce, ciphertext and authentication tag.
+  let box: Data
+
+  init(from decoder: any Decoder) throws { box = try decoder.singleValueContainer().decode(Data.self) }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(box)
+  }
+
+  fileprivate init(box: Data) { self.box = box }
+}
+
+/// Seals and opens tokens with a key that lies beside the database in a file that only the service reads.
+struct TokenVault: Sendable {
+  private let key: SymmetricKey
+
+  private static let keyBytes = 32
+
+  /// A vault whose key is never stored; for the command line and for plans, which keep nothing.
+  init() { key = SymmetricKey(size: .bits256) }
+
+  /// Reads the key, or makes one. Throws `Errno`, or `Unusable` when the file holds no key.
+  init(keyFile path: FilePath) throws {
+    if let data = FileManager.default.contents(atPath: path.string) {
+      guard data.count == Self.keyBytes else { throw Unusable(path: path) }
+      key = SymmetricKey(data: data)
+      return
+    }
+    key = SymmetricKey(size: .bits256)
+    let file = try FileDescriptor.open(
+      path, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerReadWrite])
+    defer { try? file.close() }
+    _ = try key.withUnsafeBytes { try file.writeAll($0) }
+    guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
+  }
+
+  /// The file is no key of this service.
+  struct Unusable: Error, CustomStringConvertible {
+    let path: FilePath
+    var description: String { "\(path) holds no key; remove it, and submit jobs that need a token again" }
+  }
+
+  /// Throws `CryptoKitError`.
+  func seal(_ token: HubToken) throws -> SealedToken {
+    let box = try AES.GCM.seal(Data(token.secret.utf8), using: key)
+    return SealedToken(box: box.combined ?? Data())
+  }
+
+  /// Nil when the key is another one than that which sealed it.
+  func open(_ sealed: SealedToken) -> HubToken? {
+    guard let box = try? AES.GCM.SealedBox(combined: sealed.box), let data = try? AES.GCM.open(box, using: key) else {
+      return nil
+    }
+    return HubToken(String(decoding: data, as: UTF8.self))
+  }
+}

@@ -1,0 +1,249 @@
+import Core
+import Foundation
+import Synchronization
+import SystemPackage
+
+/// Brings the inputs of a job to where a conversion finds them: links to uploads, downloads through the cache, or files
+/// that stay where they are and are read in ranges. Blocks; for worker threads.
+struct InputStaging: Sendable {
+  let resolver: InputResolver
+  /// How much the disk can take.
+  let space: FreeSpace
+  /// Told of bytes done and bytes expected, all files together.
+  let progress: @Sendable (_ done: Int, _ total: Int) -> Void
+
+  /// Inputs that are in their places.
+  struct Staged: Sendable {
+    var config: String
+    var checkpoint: [String]
+    /// What is not on the disk.
+    var files = InputFiles()
+    /// Files that go to the outputs, on the disk.
+    var carried: [String] = []
+    /// Bytes that were downloaded before the conversion.
+    var fetched = 0
+    /// Keeps the cache from removing what is in use.
+    fileprivate var uses: [DownloadCache.Use] = []
+  }
+
+  /// Where the parts of a job go.
+  struct Places: Sendable {
+    let config: FilePath
+    let checkpoint: FilePath
+    let carried: FilePath
+    /// Path of an upload.
+    let upload: @Sendable (Identifier, FileName) -> FilePath
+    /// Uploads are used where they are: on the command line they are the user's own files, perhaps with shards beside them.
+    var leavesUploads = false
+
+    /// Where a file is going to be.
+    func path(of file: ResolvedInputs.File, in folder: FilePath) -> FilePath {
+      if leavesUploads, case .upload(let id, let name) = file { return upload(id, name) }
+      return folder.appending(file.name.description)
+    }
+  }
+
+  private var cache: DownloadCache { resolver.cache }
+  private var isCancelled: @Sendable () -> Bool { resolver.isCancelled }
+
+  // MARK: Jobs
+
+  /// Puts everything into its place. With `streams`, files of the checkpoint that can be read in ranges are not
+  /// downloaded; without, that happens only when the disk would not hold inputs and outputs.
+  ///
+  /// Throws what downloads throw, and `.diskFull` when not even the outputs would fit.
+  func stage(_ inputs: ResolvedInputs, at places: Places, streams: Bool) throws(TransferFailure) -> Staged {
+    let config = places.path(of: inputs.config, in: places.config)
+    let checkpoint = inputs.checkpoint.map { places.path(of: $0, in: places.checkpoint) }
+    let carried = inputs.carried.map { places.carried.appending($0.name.description) }
+    var staged = Staged(
+      config: config.string, checkpoint: checkpoint.map(\.string), carried: carried.map(\.string))
+    let weights = inputs.checkpoint.compactMap { file -> RemoteFile? in
+      if case .remote(let remote) = file { remote } else { nil }
+    }
+    let isStreamed = try decide(weights, streams: streams)
+
+    var downloads: [(file: RemoteFile, path: FilePath)] = zip(inputs.carried, carried).map { ($0, $1) }
+    for (file, path) in zip([inputs.config] + inputs.checkpoint, [config] + checkpoint) {
+      switch file {
+      case .upload where places.leavesUploads: break
+      case .upload(let id, let name): try link(places.upload(id, name), to: path, named: "upload \(id) (\(name))")
+      case .inline(let text, let name): try write(text, to: path, name)
+      case .remote(let remote):
+        let isWeights =
+          path.removingLastComponent() == places.checkpoint && !HubSelection.isIndex(remote.name.description)
+        if isStreamed, isWeights, let bytes = ranges(of: remote) {
+          staged.files.bring(InputFile(path: path.string, bytes: bytes), as: path.string)
+        } else {
+          downloads.append((remote, path))
+        }
+      }
+    }
+    let fetched = try download(downloads)
+    staged.uses = fetched.uses
+    staged.fetched = fetched.bytes
+    return staged
+  }
+
+  /// Whether the checkpoint stays where it is. Asks the disk first.
+  private func decide(_ weights: [RemoteFile], streams: Bool) throws(TransferFailure) -> Bool {
+    let missing = weights.reduce(0) { $0 + missingBytes($1) }
+    let outputs = weights.reduce(0) { $0 + ($1.size ?? 0) }
+    let canStream = !weights.isEmpty && weights.allSatisfy { $0.size != nil }
+    if streams, canStream { return true }
+    guard missing > 0 else { return false }
+    let available: Int
+    do { available = max(try space.available() - space.floor, 0) } catch { throw TransferFailure(writing: error) }
+    if missing + outputs <= available { return false }
+    if canStream, outputs <= available { return true }
+    throw TransferFailure(
+      ConversionError(
+        .diskFull,
+        "the job would need about \(missing + outputs) bytes of disk for downloads and outputs; \(available) are left"))
+  }
+
+  private func missingBytes(_ file: RemoteFile) -> Int {
+    guard let size = file.size, let key = file.contentKey else { return file.size ?? 0 }
+    return cache.holds(key) ? 0 : max(size - cache.partialSize(key), 0)
+  }
+
+  /// The file as ranges; nil when it is in the cache already or its size is not known.
+  private func ranges(of file: RemoteFile, received: @escaping @Sendable (Int) -> Void = { _ in }) -> RemoteBytes? {
+    guard let size = file.size, !(file.contentKey.map(cache.holds) ?? false) else { return nil }
+    return RemoteBytes(
+      file, size: size, fetcher: resolver.fetcher(for: file), isCancelled: isCancelled, received: received)
+  }
+
+  /// Downloads files, several at a time, and links them to their places. Answers how many bytes came.
+  private func download(
+    _ downloads: [(file: RemoteFile, path: FilePath)]
+  ) throws(TransferFailure) -> (uses: [DownloadCache.Use], bytes: Int) {
+    guard !downloads.isEmpty else { return ([], 0) }
+    let total = downloads.reduce(0) { $0 + ($1.file.size ?? 0) }
+    let done = Mutex([Int](repeating: 0, count: downloads.count))
+    let came = Mutex(0)
+    progress(0, total)
+    let report = { @Sendable [progress] (index: Int, position: Int) in
+      let sum = done.withLock { done in
+        done[index] = position
+        return done.reduce(0, +)
+      }
+      progress(sum, max(total, sum))
+    }
+    let uses = try Parallel.map(
+      Array(downloads.enumerated()), limit: resolver.fetcher.limits.connections, isCancelled: isCancelled
+    ) { (entry, isCancelled) throws(TransferFailure) in
+      let (index, (file, path)) = entry
+      func fetch(to target: FilePath) throws(TransferFailure) {
+        let first = Mutex<Int?>(nil)
+        try ResumableDownload(file, to: target, fetcher: resolver.fetcher(for: file), isCancelled: isCancelled) {
+          position in
+          let before = first.withLock { first in
+            defer { first = position }
+            return first
+          }
+          // What an earlier attempt left has not come now.
+          if let before, position > before { came.withLock { $0 += position - before } }
+          report(index, position)
+        }.run()
+      }
+      guard let key = file.contentKey else {
+        try fetch(to: path)
+        return DownloadCache.Use?.none
+      }
+      let use = try cache.file(key, isCancelled: isCancelled, download: fetch)
+      if let size = file.size { report(index, size) }
+      try link(use.path, to: path, named: "the download of \(file.name)")
+      return use
+    }
+    return (uses.compactMap { $0 }, came.withLock { $0 })
+  }
+
+  private func link(_ target: FilePath, to path: FilePath, named name: String) throws(TransferFailure) {
+    guard access(target.string, R_OK) == 0 else {
+      throw TransferFailure(ConversionError(.unreadableInput, "\(name) is gone; send it again", cause: target.string))
+    }
+    let absolute =
+      target.isAbsolute
+      ? target : FilePath(FileManager.default.currentDirectoryPath).appending(target.components)
+    guard symlink(absolute.string, path.string) == 0 else { throw TransferFailure(writing: Errno(rawValue: errno)) }
+  }
+
+  private func write(_ text: String, to path: FilePath, _ name: FileName) throws(TransferFailure) {
+    do {
+      try Data(text.utf8).write(to: URL(filePath: path.string))
+    } catch {
+      let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
+      throw TransferFailure(writing: isFull ? Errno.noSpace : error)
+    }
+  }
+
+  // MARK: Plans
+
+  /// Opens everything where it is, so that headers can be read; only configs and indexes are downloaded.
+  ///
+  /// Names take the place of paths. `upload` answers the path of an upload; with `leavesUploads`, that path is its name.
+  func open(
+    _ inputs: ResolvedInputs, upload: (Identifier, FileName) -> FilePath, leavesUploads: Bool,
+    received: @escaping @Sendable (Int) -> Void
+  ) throws(TransferFailure) -> Staged {
+    func name(of file: ResolvedInputs.File) -> String {
+      if leavesUploads, case .upload(let id, let given) = file { return upload(id, given).string }
+      return file.name.description
+    }
+    var staged = Staged(config: name(of: inputs.config), checkpoint: inputs.checkpoint.map(name(of:)))
+    for file in [inputs.config] + inputs.checkpoint {
+      let name = name(of: file)
+      let isConfig = staged.config == name
+      do throws(ConversionError) {
+        switch file {
+        case .upload where leavesUploads: break
+        case .upload(let id, let given):
+          staged.files.bring(try InputFile(path: upload(id, given).string, name: name), as: name)
+        case .inline(let text, _):
+          staged.files.bring(InputFile(path: name, bytes: MemoryBytes(Array(text.utf8))), as: name)
+        case .remote(let remote):
+          if !isConfig, !HubSelection.isIndex(name), let bytes = ranges(of: remote, received: received) {
+            staged.files.bring(InputFile(path: name, bytes: bytes), as: name)
+          } else if !isConfig, !HubSelection.isIndex(name), let key = remote.contentKey, cache.holds(key) {
+            let use = try cached(key)
+            staged.uses.append(use)
+            staged.files.bring(try InputFile(path: use.path.string, name: name), as: name)
+          } else if !isConfig, !HubSelection.isIndex(name) {
+            throw ConversionError(
+              .fetchFailed, "\(remote.url.host) does not state the size of \(name), so its headers cannot be read alone"
+            )
+          } else {
+            let bytes = try small(remote, received)
+            staged.files.bring(InputFile(path: name, bytes: MemoryBytes(bytes)), as: name)
+          }
+        }
+      } catch {
+        throw TransferFailure(error)
+      }
+    }
+    return staged
+  }
+
+  private func cached(_ key: String) throws(ConversionError) -> DownloadCache.Use {
+    do throws(TransferFailure) {
+      return try cache.file(key, isCancelled: isCancelled) { (_) throws(TransferFailure) in
+        throw TransferFailure("a file went while the plan was made; try again", mayPass: true)
+      }
+    } catch {
+      throw error.error
+    }
+  }
+
+  private func small(
+    _ file: RemoteFile, _ received: @Sendable (Int) -> Void
+  ) throws(ConversionError) -> [UInt8] {
+    do throws(TransferFailure) {
+      let bytes = try resolver.bytes(of: file, limit: Limits.standard.indexBytes)
+      received(bytes.count)
+      return bytes
+    } catch {
+      throw error.error
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import Core
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import Synchronization
+
+/// `/v1/plans`: what a job would do, from headers alone. Nothing is stored but configs and indexes in the cache.
+struct PlanController: Sendable {
+  let uploads: any UploadStore
+  let models: ModelDirectory
+  let data: DataFolder
+  let fetching: Fetching
+  let settings: JobExecution.ConversionSettings
+  let hub: HubSubmissions
+  /// Plans that are being made.
+  private let running = PlanCounter()
+
+  init(
+    uploads: any UploadStore, models: ModelDirectory, data: DataFolder, fetching: Fetching,
+    settings: JobExecution.ConversionSettings, hub: HubSubmissions
+  ) {
+    self.uploads = uploads
+    self.models = models
+    self.data = data
+    self.fetching = fetching
+    self.settings = settings
+    self.hub = hub
+  }
+
+  /// Plans at the same time; each may keep the names of a large checkpoint in memory.
+  private static let limit = 8
+  private static let fieldLimit = Limits.standard.configBytes + (64 << 10)
+
+  /// `POST /v1/plans`: takes the body of a job, answers 200 with the plan, also when the answer is no.
+  @Sendable func make(_ request: Request, context: ServiceContext) async throws -> Response {
+    guard HeaderParameters(request.headers[.contentType] ?? "").value.lowercased() == "application/json" else {
+      throw Problem(
+        .unsupportedMediaType, .unsupportedMediaType, "ask for a plan as application/json; upload files before",
+        headers: [.accept: "application/json"])
+    }
+    var body = BodyReader(request)
+    var submission = try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView))
+    let job = try await submission.job(
+      models: models, uploads: uploads, hub: hub, for: context.principal)
+    guard running.begin(below: Self.limit) else {
+      throw Problem(
+        .serviceUnavailable, .unavailable, "\(Self.limit) plans are being made; try again in a moment",
+        headers: [.retryAfter: "2"])
+    }
+    defer { running.end() }
+    let isGone = CancelFlag()
+    let text = try await withTaskCancellationHandler {
+      try await onThread { try plan(job, isCancelled: { isGone.isSet }) }
+    } onCancel: {
+      isGone.set()
+    }
+    var buffer = ByteBuffer(string: text)
+    buffer.writeString("\n")
+    return Response(
+      status: .ok, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+      body: ResponseBody(byteBuffer: buffer))
+  }
+
+  private func plan(_ job: Job, isCancelled: @escaping @Sendable () -> Bool) throws -> String {
+    var options = job.options
+    options.memoryBudget = settings.memoryBudget
+    options.threads = settings.threads
+    let planning = Planning(staging: fetching.staging(isCancelled: isCancelled, progress: { _, _ in }))
+    do throws(ConversionError) {
+      let outcome = try planning.plan(job, options: options) { data.upload($0, $1) }
+      return JSONWriter.renderCompact(.object(outcome.document))
+    } catch {
+      throw Problem(error)
+    }
+  }
+
+  /// Runs blocking work on a thread with the stack that pickles were tried with.
+  private func onThread(_ work: @escaping @Sendable () throws -> String) async throws -> String {
+    try await withCheckedThrowingContinuation { continuation in
+      let thread = Thread { continuation.resume(with: Result { try work() }) }
+      thread.stackSize = 8 << 20
+      thread.start()
+    }
+  }
+}
+
+/// How many plans are being made.
+private final class PlanCounter: Sendable {
+  private let count = Atomic<Int>(0)
+
+  /// Counts one more; false, and counts nothing, when there are enough.
+  func begin(below limit: Int) -> Bool {
+    guard count.wrappingAdd(1, ordering: .relaxed).newValue > limit else { return true }
+    end()
+    return false
+  }
+
+  func end() { count.wrappingSubtract(1, ordering: .relaxed) }
+}
+
+/// Set once.
+private final class CancelFlag: Sendable {
+  private let flag = Atomic(false)
+
+  var isSet: Bool { flag.load(ordering: .relaxed) }
+  func set() { flag.store(true, ordering: .relaxed) }
+}

@@ -1,0 +1,63 @@
+import Core
+import Foundation
+import OrderedCollections
+import Synchronization
+import SystemPackage
+
+/// Plans a job from the headers of its inputs, wherever they are. Blocks.
+struct Planning: Sendable {
+  let staging: InputStaging
+  /// Uploads are files of a command line, to be read under their own paths.
+  var leavesUploads = false
+
+  /// A plan and what it took to make it.
+  struct Outcome: Sendable {
+    let report: PlanReport
+    /// The commits that references to a hub stand for, each once.
+    let commits: [String]
+    /// Bytes that were fetched, and the time it took, both for this plan alone.
+    let fetched: Int
+    let time: Duration
+
+    /// The plan as JSON.
+    var document: ConfigObject {
+      var document = report.document
+      document["commits"] = .array(commits.map { .string($0) })
+      document["planning"] = ["bytes_fetched": .int(fetched), "seconds": .double(time / .seconds(1))]
+      return document
+    }
+  }
+
+  /// Plans a job. `upload` answers the path of an upload.
+  ///
+  /// Throws when inputs cannot be had; an input that cannot be converted is an outcome.
+  func plan(
+    _ job: Job, options: ConversionOptions, upload: (Identifier, FileName) -> FilePath
+  ) throws(ConversionError) -> Outcome {
+    let start = ContinuousClock.now
+    let fetched = ByteCounter()
+    do throws(TransferFailure) {
+      let inputs = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
+      let staged = try staging.open(inputs, upload: upload, leavesUploads: leavesUploads) { fetched.add($0) }
+      var request = ConversionRequest(
+        command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
+        config: staged.config, checkpoint: staged.checkpoint, options: options)
+      request.files = staged.files
+      let report: PlanReport
+      do throws(ConversionError) { report = try PlanReport(request) } catch { throw TransferFailure(error) }
+      let pinned = [inputs.pinned.config] + inputs.pinned.checkpoint
+      let commits = pinned.compactMap { input in if case .hub(let hub, _) = input { hub.commit } else { nil } }
+      return Outcome(
+        report: report, commits: Array(OrderedSet(commits)), fetched: fetched.total, time: .now - start)
+    } catch {
+      throw error.error
+    }
+  }
+
+  private final class ByteCounter: Sendable {
+    private let count = Atomic<Int>(0)
+
+    var total: Int { count.load(ordering: .relaxed) }
+    func add(_ bytes: Int) { count.wrappingAdd(bytes, ordering: .relaxed) }
+  }
+}

@@ -1,0 +1,127 @@
+import Foundation
+import Synchronization
+import Testing
+
+@testable import Core
+
+/// Checkpoints that are elsewhere: equal to local ones, and read sparingly.
+@Suite("Checkpoints elsewhere")
+struct RemoteCheckpointTests {
+  private func request(_ model: SmallGPT2, _ checkpoint: String, output: String) -> ConversionRequest {
+    ConversionRequest(
+      command: .convert, model: "gpt2", sourceFormat: "hf", targetFormat: "cs-1.8", config: model.config,
+      checkpoint: [checkpoint], outputDirectory: model.folder.file(output))
+  }
+
+  @Test("A conversion gives the bytes of a local one", arguments: [OutputFormat.bin, .safetensors])
+  func equal(format: OutputFormat) throws {
+    let model = try SmallGPT2()
+    let local =
+      format == .bin
+      ? try model.write(TorchZipWriter.self, as: "model.bin")
+      : try model.write(SafetensorsWriter.self, as: "model.safetensors")
+    let first = try Conversion.run(request(model, local, output: "local"), monitor: UnattendedMonitor())
+    let source = CountingBytes(Array(try Data(contentsOf: URL(filePath: local))))
+    // No such path exists: the bytes are all there is.
+    let name = "elsewhere/" + (local.split(separator: "/").last ?? "")
+    var request = request(model, name, output: "remote")
+    request.options.verify = true
+    request.files.bring(InputFile(path: name, bytes: source), as: name)
+    let second = try Conversion.run(request, monitor: UnattendedMonitor())
+    for (one, other) in zip(first.files, second.files) {
+      #expect(try Data(contentsOf: URL(filePath: one)) == Data(contentsOf: URL(filePath: other)), "\(one)")
+    }
+    // Nothing but the outputs is left.
+    let names = try FileManager.default.contentsOfDirectory(atPath: model.folder.file("remote"))
+    #expect(names.count == second.files.count)
+  }
+
+  private func write(_ sample: Sample, _ format: OutputFormat, to path: String) throws {
+    if format == .bin {
+      try sample.write(with: TorchZipWriter.self, to: path)
+    } else {
+      try sample.write(with: SafetensorsWriter.self, to: path)
+    }
+  }
+
+  @Test("Opening reads headers, and no tensor", arguments: [OutputFormat.bin, .safetensors])
+  func headers(format: OutputFormat) throws {
+    let folder = try TemporaryFolder()
+    let tensors = [("a", DType.float32, [3]), ("big", .float32, [1024, 1024]), ("b", .int64, [5])]
+    try write(Sample.flat(tensors), format, to: folder.file("big"))
+    let source = CountingBytes(Array(try Data(contentsOf: URL(filePath: folder.file("big")))))
+    var opened = InputFiles()
+    opened.bring(InputFile(path: "big", bytes: source), as: "big")
+    let reader = try Checkpoint.open(path: "big", files: opened)
+    #expect(reader.storages.map(\.byteCount).sorted() == [12, 40, 4 << 20])
+    #expect(source.bytesRead < 300_000)
+    #expect(source.requests <= 6)
+  }
+
+  @Test("Many short reads of a storage cost one pass over it; long ones go through")
+  func spool() throws {
+    let count = 3 << 20
+    let source = CountingBytes(count: count)
+    let base = PlainSource(file: InputFile(path: "x", bytes: source), sizes: [count])
+    let folder = try TemporaryFolder()
+    let spooled = SpooledSource(base, folder: folder.file(""), readers: 1)
+    var bytes = [UInt8](repeating: 0, count: 1000)
+    for offset in stride(from: 0, to: count - 1000, by: 7919) {
+      try bytes.withUnsafeMutableBytes { try spooled.read(StorageID(0), at: offset, into: $0) }
+      #expect(bytes == Array(source.bytes[offset..<offset + 1000]))
+    }
+    #expect(source.bytesRead == count)
+    // What is spooled has no name.
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.file("")).isEmpty)
+
+    let direct = SpooledSource(base, folder: folder.file(""), readers: 1)
+    var long = [UInt8](repeating: 0, count: SpooledSource.longRead)
+    try long.withUnsafeMutableBytes { try direct.read(StorageID(0), at: 5, into: $0) }
+    #expect(long == Array(source.bytes[5..<5 + long.count]))
+    #expect(source.bytesRead == count + long.count)
+  }
+
+  @Test("Spools beyond the capacity go, the least recently used first")
+  func capacity() throws {
+    let size = 64 << 10
+    let source = CountingBytes(count: 4 * size)
+    let base = PlainSource(
+      file: InputFile(path: "x", bytes: source), sizes: Array(repeating: size, count: 4))
+    let folder = try TemporaryFolder()
+    let spooled = SpooledSource(base, folder: folder.file(""), readers: 1, capacity: 2 * size)
+    var byte = [UInt8](repeating: 0, count: 1)
+    func touch(_ storage: Int) throws {
+      try byte.withUnsafeMutableBytes { try spooled.read(StorageID(storage), at: 9, into: $0) }
+      #expect(byte[0] == source.bytes[storage * size + 9])
+    }
+    for storage in [0, 1, 0, 2, 0] { try touch(storage) }
+    let before = base.reads
+    try touch(0)
+    #expect(base.reads == before)
+    try touch(1)
+    #expect(base.reads > before)
+  }
+}
+
+/// Storages one after another in a file.
+private final class PlainSource: TensorSource {
+  let kind = ContainerKind.safetensors
+  let tree = ObjectTree<TensorDescriptor>.dictionary([], ordered: true)
+  let storages: [StorageDescriptor]
+  private let file: InputFile
+  private let starts: [Int]
+  private let count = Mutex(0)
+
+  var reads: Int { count.withLock { $0 } }
+
+  init(file: InputFile, sizes: [Int]) {
+    self.file = file
+    storages = sizes.map { StorageDescriptor(byteCount: $0, extent: nil) }
+    starts = sizes.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1) }
+  }
+
+  func read(_ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(ConversionError) {
+    count.withLock { $0 += 1 }
+    try file.read(at: starts[storage.index] + offset, into: buffer)
+  }
+}

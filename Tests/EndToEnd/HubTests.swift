@@ -1,0 +1,356 @@
+import Crypto
+import Foundation
+import Synchronization
+import TestSupport
+import Testing
+
+/// GPT-2 as Hugging Face has it: `config.json` and `pytorch_model.bin`.
+private enum Sample {
+  static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appending(path: "Fixtures/gpt2")
+  static let isPresent = FileManager.default.fileExists(atPath: folder.appending(path: "pytorch_model.bin").path)
+}
+
+/// Repositories of a hub through the real binary: GPT-2 as Hugging Face has it, and the same in shards.
+@Suite("Hub, end to end", .enabled(if: ServiceProcess.binary != nil && Sample.isPresent), .serialized)
+struct HubTests {
+  private static let commit = String(repeating: "c0ffee00", count: 5)
+
+  private let folder: URL
+  private let config: Data
+  private let checkpoint: Data
+
+  init() throws {
+    folder = FileManager.default.temporaryDirectory.appending(path: "zooport-hub-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    config = try Data(contentsOf: Sample.folder.appending(path: "config.json"))
+    checkpoint = try Data(contentsOf: Sample.folder.appending(path: "pytorch_model.bin"))
+  }
+
+  // MARK: Help
+
+  private static func file(_ bytes: Data, isLarge: Bool = true) -> TestHub.File {
+    TestHub.File(bytes, sha256: SHA256.hash(data: bytes).map { String(format: "%02x", $0) }.joined(), isLarge: isLarge)
+  }
+
+  /// What a command printed, and how it ended.
+  private struct Output {
+    let status: Int32
+    let output: String
+    let errors: String
+  }
+
+  private func run(_ arguments: [String], hub: TestHub? = nil, environment: [String: String] = [:]) throws -> Output {
+    let process = Process()
+    process.executableURL = URL(filePath: try #require(ServiceProcess.binary))
+    process.arguments = arguments
+    process.currentDirectoryURL = folder
+    var variables = ["XDG_CACHE_HOME": folder.appending(path: "cache").path, "PATH": "/usr/bin:/bin"]
+    if let hub { variables["HF_ENDPOINT"] = hub.endpoint }
+    process.environment = variables.merging(environment) { $1 }
+    let (output, errors) = (folder.appending(path: "stdout"), folder.appending(path: "stderr"))
+    for file in [output, errors] { try Data().write(to: file) }
+    process.standardOutput = try FileHandle(forWritingTo: output)
+    process.standardError = try FileHandle(forWritingTo: errors)
+    try process.run()
+    process.waitUntilExit()
+    return Output(
+      status: process.terminationStatus, output: try String(contentsOf: output, encoding: .utf8),
+      errors: try String(contentsOf: errors, encoding: .utf8))
+  }
+
+  /// The repository as one .bin, with a tokenizer.
+  private func hub() throws -> TestHub {
+    try TestHub([
+      "owner/gpt2": .init([
+        "config.json": Self.file(config, isLarge: false), "pytorch_model.bin": Self.file(checkpoint),
+        "tokenizer.json": Self.file(Data("{\"a\": 1}".utf8), isLarge: false), "README.md": Self.file(Data("x".utf8)),
+      ])
+    ])
+  }
+
+  /// The files that a conversion of local files gives, by name.
+  private func expected() throws -> [String: Data] {
+    let target = folder.appending(path: "expected")
+    let result = try run([
+      "convert", "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--output-dir", target.path,
+      Sample.folder.appending(path: "pytorch_model.bin").path, "--config",
+      Sample.folder.appending(path: "config.json").path,
+    ])
+    #expect(result.status == 0)
+    return try contents(target)
+  }
+
+  private func contents(_ folder: URL) throws -> [String: Data] {
+    var files: [String: Data] = [:]
+    for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
+      files[name] = try Data(contentsOf: folder.appending(path: name))
+    }
+    return files
+  }
+
+  /// GPT-2 as safetensors shards with their index and config.
+  private func shards() throws -> [String: TestHub.File] {
+    _ = try expected()
+    let back = folder.appending(path: "back")
+    let result = try run([
+      "convert", "--model", "gpt2", "--src-fmt", "cs-1.8", "--tgt-fmt", "hf", "--output-format", "safetensors",
+      "--max-shard-size", "\(checkpoint.count / 3)", "--output-dir", back.path,
+      folder.appending(path: "expected/pytorch_model_to_cs-1.8.mdl").path, "--config",
+      folder.appending(path: "expected/config_to_cs-1.8.yaml").path,
+    ])
+    #expect(result.status == 0, "\(result.errors)")
+    let folder = back.appending(path: "pytorch_model_to_cs-1.8_to_hf")
+    return try contents(folder).reduce(into: [:]) { files, entry in
+      files[entry.key] = Self.file(entry.value, isLarge: !entry.key.hasSuffix(".json"))
+    }
+  }
+
+  private func serve(_ hub: TestHub, data: String = "data", _ more: [String] = []) throws -> ServiceProcess {
+    try ServiceProcess(
+      folder: folder.appending(path: data),
+      arguments: ["--hub-endpoint", hub.endpoint, "--retry-delay", "1", "--fetch-stall", "2"] + more)
+  }
+
+  private func request(_ checkpoint: [String: Any], options: [String: Any] = [:]) -> [String: Any] {
+    ["model": "auto", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "checkpoint": checkpoint, "options": options]
+  }
+
+  private func url(_ job: [String: Any]) throws -> String { try #require(job["url"] as? String, "\(job)") }
+
+  // MARK: Command line
+
+  @Test("One command converts a repository, a page of it, or a pinned commit, with the bytes of local files")
+  func commandLine() throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let expected = try expected()
+    let hub = try hub()
+    defer { hub.stop() }
+    let references = [
+      "hub://owner/gpt2", "hub://owner/gpt2@\(Self.commit)", "\(hub.endpoint)/owner/gpt2",
+      "\(hub.endpoint)/owner/gpt2/tree/main", "\(hub.endpoint)/owner/gpt2/blob/main/pytorch_model.bin",
+      "\(hub.endpoint)/owner/gpt2/resolve/main/pytorch_model.bin",
+    ]
+    for (index, reference) in references.enumerated() {
+      let target = folder.appending(path: "out-\(index)")
+      let result = try run(
+        [
+          "convert", reference, "--model", "auto", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--output-dir",
+          target.path,
+        ],
+        hub: hub)
+      #expect(result.status == 0, "\(reference): \(result.errors)")
+      #expect(try contents(target) == expected, "\(reference)")
+    }
+    // Six conversions, one download.
+    #expect(hub.bytesSent("pytorch_model.bin") == checkpoint.count)
+    let carried = folder.appending(path: "carried")
+    _ = try run(
+      [
+        "convert", references[0], "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--carry",
+        "--output-dir",
+        carried.path,
+      ], hub: hub)
+    #expect(try contents(carried)["tokenizer.json"] == Data("{\"a\": 1}".utf8))
+  }
+
+  @Test("Refusals of the hub have an exit status and a sentence, and show no token")
+  func refusals() throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let hub = try hub()
+    defer { hub.stop() }
+    hub.change("owner/gated") { $0.access = .gated }
+    for (reference, part) in [
+      ("hub://owner/gated", "gated"), ("hub://owner/none", "no repository"), ("hub://owner/gpt2@none", "none"),
+    ] {
+      let result = try run(
+        ["convert", reference, "--model", "auto", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8"], hub: hub,
+        environment: ["HF_TOKEN": "hf_secret"])
+      #expect(result.status == 5, "\(result.errors)")
+      #expect(result.errors.contains(part))
+      #expect(!(result.errors + result.output).contains("hf_secret"))
+    }
+    #expect(hub.requests.contains { $0.authorization == "Bearer hf_secret" })
+  }
+
+  @Test("A plan reads headers only, as a table and as JSON, and says no with the reasons")
+  func plans() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let hub = try TestHub(["owner/gpt2": .init(try shards())])
+    defer { hub.stop() }
+    let arguments = ["plan", "hub://owner/gpt2", "--model", "auto", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8"]
+    let table = try run(arguments, hub: hub)
+    #expect(table.status == 0, "\(table.errors)")
+    #expect(table.output.hasPrefix("Convertible: gpt2, hf -> "))
+    #expect(table.output.contains("transformer_decoder.layers.0.self_attn.proj_q_dense_layer.weight"))
+    let json = try run(arguments + ["--json"], hub: hub)
+    let plan = try #require(try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any])
+    #expect(plan["convertible"] as? Bool == true)
+    #expect(plan["commits"] as? [String] == [Self.commit])
+    let totals = try #require(plan["totals"] as? [String: Int])
+    let files = try shards()
+    #expect(totals["bytes_to_download"] == files.values.reduce(0) { $0 + $1.size })
+
+    // The same over REST, and what a job would be refused for.
+    let service = try serve(hub)
+    let answer = try await service.json("POST", "/v1/plans", request(["hub": "owner/gpt2"]))
+    #expect(answer["convertible"] as? Bool == true, "\(answer)")
+    #expect((answer["tensors"] as? [Any])?.count == (plan["tensors"] as? [Any])?.count)
+    var other = request(["hub": "owner/gpt2"])
+    other["model"] = "gptj"
+    let refused = try await service.json("POST", "/v1/plans", other)
+    #expect(refused["convertible"] as? Bool == false)
+    #expect((refused["diagnostics"] as? [Any])?.isEmpty == false)
+    let missing = try await service.json("POST", "/v1/plans", request(["hub": "owner/none"]))
+    #expect(missing["code"] as? String == "source_not_found")
+    #expect(service.end(SIGTERM) == 0)
+  }
+
+  // MARK: Service
+
+  @Test(
+    "A job is pinned to a commit, says so, and has the outputs of a local conversion; a second job downloads nothing")
+  func jobs() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let expected = try expected()
+    let hub = try hub()
+    defer { hub.stop() }
+    hub.change("owner/gpt2") { $0.access = .tokenNeeded("hf_secret") }
+    let service = try serve(hub)
+    var input: [String: Any] = ["hub": "owner/gpt2", "token": "hf_secret", "carry": true]
+    let job = try await service.wait(url(service.json("POST", "/v1/jobs", request(input))), for: "succeeded")
+    #expect(!"\(job)".contains("secret"))
+    let inputs = try #require(job["inputs"] as? [String: Any])
+    let shown = try #require((inputs["checkpoint"] as? [[String: Any]])?.first)
+    #expect(shown["commit"] as? String == Self.commit)
+    #expect(shown["hub"] as? String == "owner/gpt2")
+    let outputs = try await service.outputs(of: job)
+    for (name, content) in expected { #expect(outputs[name] == content, "\(name)") }
+    #expect(outputs["tokenizer.json"] == Data("{\"a\": 1}".utf8))
+
+    input["revision"] = Self.commit
+    _ = try await service.wait(url(service.json("POST", "/v1/jobs", request(input))), for: "succeeded")
+    #expect(hub.bytesSent("pytorch_model.bin") == checkpoint.count)
+    // Neither the database nor anything else on the disk holds the token.
+    let data = folder.appending(path: "data")
+    for name in try FileManager.default.subpathsOfDirectory(atPath: data.path) {
+      guard let bytes = try? Data(contentsOf: data.appending(path: name)) else { continue }
+      #expect(bytes.range(of: Data("hf_secret".utf8)) == nil, "\(name)")
+    }
+    #expect(service.end(SIGTERM) == 0)
+  }
+
+  @Test("After kill -9 in the middle of a download nothing that came is fetched again")
+  func killed() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let expected = try expected()
+    let hub = try hub()
+    defer { hub.stop() }
+    let half = checkpoint.count / 2
+    hub.script { $0.isStore && $0.index == 0 ? .stall(after: half, seconds: 20) : nil }
+    let first = try serve(hub, [])
+    let job = try url(await first.json("POST", "/v1/jobs", request(["hub": "owner/gpt2"])))
+    let partial = folder.appending(path: "data/cache/partial")
+    let deadline = ContinuousClock.now + .seconds(15)
+    var size = 0
+    while size < half, ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(20))
+      for name in (try? FileManager.default.contentsOfDirectory(atPath: partial.path)) ?? []
+      where !name.hasSuffix("json") {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: partial.appending(path: name).path)
+        size = max(size, attributes?[.size] as? Int ?? 0)
+      }
+    }
+    #expect(size == half)
+    #expect(first.end(SIGKILL) == SIGKILL)
+    hub.script { _ in nil }
+
+    let second = try serve(hub)
+    let ended = try await second.wait(job, for: "succeeded")
+    #expect(ended["attempt"] as? Int == 2)
+    let outputs = try await second.outputs(of: ended)
+    for (name, content) in expected { #expect(outputs[name] == content, "\(name)") }
+    #expect(hub.bytesSent("pytorch_model.bin") == checkpoint.count)
+    #expect(hub.requests.filter(\.isStore).map(\.range) == [nil, "bytes=\(half)-"])
+    #expect(second.end(SIGTERM) == 0)
+  }
+
+  @Test("A restart repeats no download that was finished")
+  func restarted() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let files = try shards()
+    let hub = try TestHub(["owner/gpt2": .init(files)])
+    defer { hub.stop() }
+    let weights = files.keys.filter { $0.hasSuffix(".safetensors") }.sorted()
+    let last = try #require(weights.last)
+    hub.script { $0.isStore && $0.path == last && $0.index == 0 ? .stall(after: 1000, seconds: 20) : nil }
+    let first = try serve(hub)
+    let job = try url(await first.json("POST", "/v1/jobs", request(["hub": "owner/gpt2"])))
+    let complete = folder.appending(path: "data/cache/files")
+    let deadline = ContinuousClock.now + .seconds(15)
+    // Config, index, and all shards but one.
+    while ContinuousClock.now < deadline {
+      let names = (try? FileManager.default.contentsOfDirectory(atPath: complete.path)) ?? []
+      if names.count >= weights.count + 1, hub.bytesSent(last) == 1000 { break }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    #expect(first.end(SIGTERM) == 0)
+    hub.script { _ in nil }
+    let second = try serve(hub)
+    _ = try await second.wait(job, for: "succeeded")
+    for (name, file) in files where file.size > 0 { #expect(hub.bytesSent(name) == file.size, "\(name)") }
+    #expect(second.end(SIGTERM) == 0)
+  }
+
+  @Test("Two jobs of one repository at the same time download it once, shards in parallel")
+  func singleFlight() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let files = try shards()
+    let hub = try TestHub(["owner/gpt2": .init(files)])
+    defer { hub.stop() }
+    hub.script { $0.isStore ? .slow(0.05) : nil }
+    let service = try serve(hub, ["--workers", "2"])
+    let urls = [
+      try url(await service.json("POST", "/v1/jobs", request(["hub": "owner/gpt2"]))),
+      try url(await service.json("POST", "/v1/jobs", request(["hub": "hub://owner/gpt2@\(Self.commit)"]))),
+    ]
+    for url in urls { _ = try await service.wait(url, for: "succeeded") }
+    for (name, file) in files where name.hasSuffix(".safetensors") {
+      #expect(hub.bytesSent(name) == file.size, "\(name)")
+    }
+    #expect(service.end(SIGTERM) == 0)
+  }
+
+  @Test(
+    "A streamed job has the same outputs, stores nothing of the input, and survives drops", arguments: [true, false])
+  func streaming(isSharded: Bool) async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let files = isSharded ? try shards() : [:]
+    let hub = isSharded ? try TestHub(["owner/gpt2": .init(files)]) : try hub()
+    defer { hub.stop() }
+    let plain = try serve(hub)
+    let stored = try await plain.wait(
+      url(plain.json("POST", "/v1/jobs", request(["hub": "owner/gpt2"]))), for: "succeeded")
+    let expected = try await plain.outputs(of: stored)
+    #expect(plain.end(SIGTERM) == 0)
+
+    hub.reset()
+    hub.script { $0.isStore && $0.index % 3 == 1 ? .drop(after: 100) : nil }
+    let service = try serve(hub, data: "streaming")
+    let job = try await service.wait(
+      url(service.json("POST", "/v1/jobs", request(["hub": "owner/gpt2"], options: ["stream": true]))), for: "succeeded"
+    )
+    let outputs = try await service.outputs(of: job)
+    #expect(Set(outputs.keys) == Set(expected.keys))
+    for (name, content) in expected where !name.hasSuffix("report.json") {
+      #expect(outputs[name] == content, "\(name)")
+    }
+    let kept = try FileManager.default.subpathsOfDirectory(atPath: folder.appending(path: "streaming/cache/files").path)
+    for name in kept {
+      let size = try Data(contentsOf: folder.appending(path: "streaming/cache/files/\(name)")).count
+      #expect(size < 20_000, "\(name)")
+    }
+    #expect(hub.requests.filter { $0.isStore && $0.method == "GET" }.allSatisfy { $0.range != nil })
+    #expect(service.end(SIGTERM) == 0)
+  }
+}

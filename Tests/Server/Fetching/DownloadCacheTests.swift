@@ -1,0 +1,113 @@
+import Foundation
+import Synchronization
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import Core
+@testable import Server
+
+@Suite("Download cache")
+struct DownloadCacheTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func cache(limit: Int = 1 << 30) throws -> DownloadCache {
+    try DownloadCache(root: folder.path.appending("cache"), limit: limit)
+  }
+
+  private func add(_ key: String, bytes: Int = 8192, to cache: DownloadCache) throws -> DownloadCache.Use {
+    try cache.file(key, isCancelled: { false }) { (path) throws(TransferFailure) in
+      do { try Data(count: bytes).write(to: URL(filePath: path.string)) } catch {
+        throw TransferFailure(writing: error)
+      }
+    }
+  }
+
+  private final class Counter: Sendable {
+    let value = Mutex(0)
+  }
+
+  private static func use(_ cache: DownloadCache, _ counter: Counter) async -> String? {
+    try? await onThread {
+      try cache.file("sha256-a", isCancelled: { false }) { (path) throws(TransferFailure) in
+        counter.value.withLock { $0 += 1 }
+        Thread.sleep(forTimeInterval: 0.2)
+        do { try Data("x".utf8).write(to: URL(filePath: path.string)) } catch { throw TransferFailure(writing: error) }
+      }.path.string
+    }.result.get()
+  }
+
+  @Test("Eight users of one file download it once")
+  func singleFlight() async throws {
+    let cache = try cache()
+    let counter = Counter()
+    let paths = await withTaskGroup(of: String?.self) { group in
+      for _ in 0..<8 { group.addTask { await Self.use(cache, counter) } }
+      return await group.reduce(into: Set<String?>()) { $0.insert($1) }
+    }
+    #expect(counter.value.withLock { $0 } == 1)
+    #expect(paths.count == 1 && !paths.contains(nil))
+  }
+
+  @Test("The least recently used goes first, and what is in use stays")
+  func eviction() throws {
+    let cache = try cache(limit: 20_000)
+    let first = try add("first", to: cache)
+    do { _ = try add("second", to: cache) }
+    do { _ = try add("third", to: cache) }
+    // 24 KiB: the oldest that is not in use went.
+    #expect(cache.holds("first"))
+    #expect(!cache.holds("second"))
+    #expect(cache.holds("third"))
+    withExtendedLifetime(first) {}
+    do { _ = try add("third", to: cache) }
+    cache.shrink()
+    #expect(cache.holds("first"))
+  }
+
+  @Test("When everything is in use, nothing goes until it is not")
+  func allInUse() throws {
+    let cache = try cache(limit: 0)
+    var uses = [try add("a", to: cache), try add("b", to: cache)]
+    cache.shrink()
+    #expect(cache.holds("a") && cache.holds("b"))
+    uses.removeFirst()
+    cache.shrink()
+    #expect(!cache.holds("a") && cache.holds("b"))
+    withExtendedLifetime(uses) {}
+  }
+
+  @Test("A failed download leaves nothing complete, and the next one tries")
+  func failure() throws {
+    let cache = try cache()
+    #expect(throws: TransferFailure.self) {
+      try cache.file("k", isCancelled: { false }) { (_) throws(TransferFailure) in throw TransferFailure("no") }
+    }
+    #expect(!cache.holds("k"))
+    _ = try add("k", to: cache)
+    #expect(cache.holds("k"))
+  }
+
+  @Test("Waiting for another download ends when it is cancelled")
+  func cancelled() async throws {
+    let cache = try cache()
+    let isBusy = Mutex(false)
+    async let slow = onThread {
+      try cache.file("k", isCancelled: { false }) { (path) throws(TransferFailure) in
+        isBusy.withLock { $0 = true }
+        Thread.sleep(forTimeInterval: 1)
+        do { try Data().write(to: URL(filePath: path.string)) } catch { throw TransferFailure(writing: error) }
+      }.path
+    }
+    #expect(await eventually { isBusy.withLock { $0 } })
+    let (result, time) = await onThread {
+      try cache.file("k", isCancelled: { true }) { (_) throws(TransferFailure) in throw TransferFailure("not here") }
+        .path
+    }
+    #expect(throws: TransferFailure.self) { try result.get() }
+    #expect(time < .seconds(1))
+    _ = try await slow.result.get()
+  }
+}

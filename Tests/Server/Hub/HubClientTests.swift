@@ -1,0 +1,135 @@
+import Crypto
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import Core
+@testable import Server
+
+@Suite("Hub client")
+struct HubClientTests {
+  private static let commit = String(repeating: "c0ffee00", count: 5)
+
+  private func listing(_ fixture: HubFixture, _ reference: HubReference, token: String? = nil) async throws
+    -> HubClient.Listing
+  {
+    let client = fixture.fetching.hub
+    return try await onThread {
+      try client.listing(reference, token: token.flatMap(HubToken.init), isCancelled: { false })
+    }.result.get()
+  }
+
+  @Test("A listing names the commit; heads state size and digest, and no byte of a file is sent")
+  func metadata() async throws {
+    let weights = someBytes(5000)
+    let fixture = try HubFixture(["config.json": .small("{}"), "a b/model.safetensors": .large(weights)])
+    let found = try await listing(fixture, fixture.reference)
+    #expect(found.commit == Self.commit)
+    #expect(found.files == ["a b/model.safetensors", "config.json"])
+    let large = try await fixture.file("a b/model.safetensors")
+    #expect(large.size == 5000)
+    #expect(large.sha256 == SHA256.hash(data: weights).hexadecimal)
+    #expect(large.contentKey == "sha256-\(large.sha256 ?? "")")
+    let small = try await fixture.file("config.json")
+    #expect(small.size == 2)
+    #expect(small.sha256 == nil)
+    #expect(small.contentKey?.hasPrefix("tag-") == true)
+    #expect(fixture.hub.bytesSent("a b/model.safetensors") == 0)
+    // The store was not asked.
+    #expect(fixture.hub.requests.allSatisfy { !$0.isStore })
+  }
+
+  @Test("Refusals are told apart")
+  func refusals() async throws {
+    let fixture = try HubFixture(["config.json": .small("{}")])
+    fixture.hub.change("owner/gated") { $0.access = .gated }
+    fixture.hub.change("owner/private") { $0.access = .tokenNeeded("right") }
+    func kind(_ repository: String, revision: String = "main", token: String? = nil) async throws -> ErrorKind? {
+      let reference = try HubReference(repository: repository, revision: revision)
+      return await transferError { try await listing(fixture, reference, token: token) }?.kind
+    }
+    #expect(try await kind("owner/gated") == .sourceGated)
+    #expect(try await kind("owner/private") == .sourceNotFound)
+    #expect(try await kind("owner/private", token: "wrong") == .sourceNotFound)
+    #expect(try await kind("owner/private", token: "right") == nil)
+    #expect(try await kind("owner/none") == .sourceNotFound)
+    #expect(try await kind("owner/model", revision: "none") == .revisionNotFound)
+    let missing = await transferError { try await fixture.file("none.bin") }
+    #expect(missing?.kind == .fileNotFound)
+    #expect(missing?.message.contains("none.bin") == true)
+  }
+
+  @Test("429 and 5xx are waited for; other faults are not")
+  func patience() async throws {
+    let fixture = try HubFixture(["config.json": .small("{}")])
+    fixture.hub.script { request in
+      switch request.index {
+      case 0: .status(429, ["Retry-After": "1"])
+      case 1: .status(503, [:])
+      default: nil
+      }
+    }
+    let client = fixture.fetching.hub
+    let reference = try fixture.reference
+    let (result, time) = await onThread { try client.listing(reference, token: nil, isCancelled: { false }) }
+    #expect(try result.get().commit == Self.commit)
+    #expect(time >= .seconds(1))
+    fixture.hub.reset()
+    fixture.hub.script { _ in .status(501, [:]) }
+    #expect(await transferError { try await listing(fixture, reference) }?.kind == .fetchFailed)
+    #expect(fixture.hub.requests.count == 1)
+  }
+
+  @Test("A mirror without commit headers serves a pinned revision, and says so of a branch")
+  func mirror() async throws {
+    let fixture = try HubFixture(["config.json": .small("{}"), "model.bin": .large(someBytes(10))])
+    fixture.hub.omitCommits()
+    fixture.hub.script { $0.path.isEmpty ? .status(404, [:]) : nil }
+    var reference = try fixture.reference
+    let error = await transferError { try await listing(fixture, reference) }
+    #expect(error?.kind == .sourceNotFound)
+    reference.revision = Self.commit
+    #expect(try await listing(fixture, reference).commit == Self.commit)
+    #expect(try await fixture.file("model.bin").size == 10)
+  }
+
+  @Test("The token goes to the hub, and no further")
+  func token() async throws {
+    let weights = someBytes(3000)
+    let fixture = try HubFixture(["model.safetensors": .large(weights)], token: "server-token")
+    fixture.hub.change(HubFixture.repository) { $0.access = .tokenNeeded("server-token") }
+    let remote = try await fixture.file("model.safetensors")
+    #expect(try await fixture.download(remote) == weights)
+    let (hub, store) = (fixture.hub.requests.filter { !$0.isStore }, fixture.hub.requests.filter(\.isStore))
+    #expect(!hub.isEmpty && hub.allSatisfy { $0.authorization == "Bearer server-token" })
+    #expect(!store.isEmpty && store.allSatisfy { $0.authorization == nil })
+  }
+
+  @Test("A token is printed by nobody")
+  func secrecy() throws {
+    let token = try #require(HubToken("hf_secret"))
+    let request = TransferRequest(.get, try SourceURL("https://h/"), token: token)
+    var dumped = ""
+    dump(request, to: &dumped)
+    for text in ["\(token)", String(reflecting: token), "\(request)", dumped] { #expect(!text.contains("secret")) }
+    for wrong in ["", "a b", "a\nb", "ü", String(repeating: "x", count: 2000)] { #expect(HubToken(wrong) == nil) }
+  }
+
+  @Test("A sealed token opens with its key alone, and hides what it holds")
+  func sealing() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path.appending("token.key")
+    let token = try #require(HubToken("hf_secret"))
+    let sealed = try TokenVault(keyFile: path).seal(token)
+    #expect(try TokenVault(keyFile: path).open(sealed) == token)
+    #expect(TokenVault().open(sealed) == nil)
+    #expect(!sealed.box.contains(Data("secret".utf8)))
+    let mode = try FileManager.default.attributesOfItem(atPath: path.string)[.posixPermissions] as? Int
+    #expect(mode == 0o600)
+  }
+}
+
+extension Data {
+  fileprivate func contains(_ other: Data) -> Bool { range(of: other) != nil }
+}

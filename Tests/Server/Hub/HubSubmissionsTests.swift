@@ -1,0 +1,49 @@
+import Foundation
+import Testing
+
+@testable import Server
+
+@Suite("Hub inputs of submissions")
+struct HubSubmissionsTests {
+  private func read(_ json: String) throws -> (HubInput, FileName)? {
+    guard case .object(let members) = try JSONTree.parse(Data(json.utf8)) else { return nil }
+    let hub = HubSubmissions(endpoint: try SourceURL("https://huggingface.co"), vault: TokenVault())
+    return try hub.input(members)
+  }
+
+  @Test("References in every form")
+  func forms() throws {
+    for json in [
+      #"{"hub": "owner/name", "revision": "v1"}"#, #"{"hub": "hub://owner/name@v1"}"#,
+      #"{"hub": "https://huggingface.co/owner/name/tree/v1"}"#,
+      #"{"url": "https://huggingface.co/owner/name/tree/v1"}"#,
+    ] {
+      let (input, name) = try #require(try read(json), "\(json)")
+      #expect(input.reference.repository == "owner/name")
+      #expect(input.reference.revision == "v1")
+      #expect(name.description == "name")
+      #expect(!input.carry && input.token == nil)
+    }
+    let (input, _) = try #require(
+      try read(#"{"hub": "a/b", "subfolder": "s", "variant": "v", "files": ["x.bin"], "carry": true, "token": "t"}"#))
+    #expect(input.reference.subfolder == "s" && input.reference.variant == "v" && input.reference.files == ["x.bin"])
+    #expect(input.carry && input.token != nil)
+  }
+
+  @Test("The URL of a file is downloaded as any other")
+  func urls() throws {
+    #expect(try read(#"{"url": "https://example.org/owner/name"}"#) == nil)
+    #expect(try read(#"{"url": "https://huggingface.co/owner/name/resolve/main/x.bin"}"#) == nil)
+    #expect(try read(#"{"upload": "x"}"#) == nil)
+  }
+
+  @Test(
+    "Refused",
+    arguments: [
+      #"{"hub": 1}"#, #"{"hub": "a/b/c"}"#, #"{"hub": "https://example.org/a/b"}"#, #"{"hub": "a/b", "revision": 1}"#,
+      #"{"hub": "a/b", "files": "x"}"#, #"{"hub": "a/b", "files": []}"#, #"{"hub": "a/b", "files": ["../x"]}"#,
+      #"{"hub": "a/b", "carry": "yes"}"#, #"{"hub": "a/b", "token": ""}"#, #"{"hub": "a/b", "token": "a b"}"#,
+      #"{"hub": "a/b", "zork": 1}"#, #"{"hub": "a/b", "subfolder": ".."}"#,
+    ])
+  func refused(_ json: String) { #expect(throws: HubReference.Refused.self) { try read(json) } }
+}

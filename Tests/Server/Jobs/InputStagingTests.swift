@@ -1,0 +1,96 @@
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import Core
+@testable import Server
+
+@Suite("Staging of inputs")
+struct InputStagingTests {
+  private let gibibyte = 1 << 30
+
+  /// Stages a repository with a checkpoint of 4 GiB that nobody could download here, on a disk with so much left.
+  private func stage(left: Int, streams: Bool = false) async throws -> (isStreamed: Bool, sent: Int) {
+    let fixture = try HubFixture([
+      "config.json": .small("{}"), "model.safetensors": TestHub.File(beginning: Data(), size: 4 * gibibyte),
+    ])
+    let available = try FreeSpace(path: fixture.folder.path, floor: 0).available()
+    let space = FreeSpace(path: fixture.folder.path, floor: available - left)
+    let staging = InputStaging(resolver: fixture.resolver(), space: space, progress: { _, _ in })
+    let root = fixture.folder.path
+    let places = InputStaging.Places(
+      config: root.appending("config"), checkpoint: root.appending("checkpoint"), carried: root.appending("carried"),
+      upload: { _, name in FilePath(name.description) })
+    for place in [places.config, places.checkpoint] {
+      try FileManager.default.createDirectory(atPath: place.string, withIntermediateDirectories: true)
+    }
+    let input = JobInput.hub(HubInput(reference: try fixture.reference), try #require(FileName("model")))
+    let path = try await onThread {
+      let resolved = try staging.resolver.resolve(config: input, checkpoint: [input])
+      let staged = try staging.stage(resolved, at: places, streams: streams)
+      return staged.files.holds(staged.checkpoint[0])
+    }.result.get()
+    return (path, fixture.hub.bytesSent("model.safetensors"))
+  }
+
+  @Test("A checkpoint stays where it is when the disk would hold the outputs alone, or when it is asked for")
+  func streams() async throws {
+    let tight = try await stage(left: 6 * gibibyte)
+    #expect(tight.isStreamed && tight.sent == 0)
+    let asked = try await stage(left: 100 * gibibyte, streams: true)
+    #expect(asked.isStreamed && asked.sent == 0)
+  }
+
+  @Test("When not even the outputs fit, nothing is begun")
+  func full() async throws {
+    let error = await transferError { try await stage(left: 3 * gibibyte).sent }
+    #expect(error?.kind == .diskFull)
+    #expect(error?.message.contains("bytes of disk") == true)
+  }
+
+  @Test("All shards of an index come, of a variant too, under names that belong together")
+  func shards() async throws {
+    let index =
+      #"{"weight_map": {"a": "model.fp16-00001-of-00002.safetensors", "b": "model.fp16-00002-of-00002.safetensors"}}"#
+    let fixture = try HubFixture([
+      "sub/config.json": .small("{}"), "sub/model.safetensors.index.fp16.json": .small(index),
+      "sub/model.fp16-00001-of-00002.safetensors": .large(someBytes(10)),
+      "sub/model.fp16-00002-of-00002.safetensors": .large(someBytes(20)),
+    ])
+    let reference = try HubReference(
+      repository: HubFixture.repository, revision: "main", subfolder: "sub", variant: "fp16", files: nil)
+    let (resolver, name) = (fixture.resolver(), try #require(FileName("model")))
+    let resolved = try await onThread {
+      let input = JobInput.hub(HubInput(reference: reference), name)
+      return try resolver.resolve(config: input, checkpoint: [input])
+    }.result.get()
+    #expect(
+      resolved.checkpoint.map(\.name.description) == [
+        "model.fp16.safetensors.index.json", "model.fp16-00001-of-00002.safetensors",
+        "model.fp16-00002-of-00002.safetensors",
+      ])
+    // One listing for config and checkpoint.
+    #expect(fixture.hub.requests.count { $0.path.isEmpty } == 1)
+    guard case .hub(let pinned, _) = resolved.pinned.config else {
+      Issue.record("the config is no longer a reference")
+      return
+    }
+    #expect(pinned.commit == String(repeating: "c0ffee00", count: 5))
+  }
+
+  @Test("Files of one name cannot be one checkpoint")
+  func duplicates() async throws {
+    let fixture = try HubFixture(["config.json": .small("{}"), "a/x.bin": .large(Data()), "b/x.bin": .large(Data())])
+    let reference = try HubReference(
+      repository: HubFixture.repository, revision: "main", subfolder: nil, variant: nil, files: ["a/x.bin", "b/x.bin"])
+    let (resolver, name) = (fixture.resolver(), try #require(FileName("model")))
+    let error = await transferError {
+      try await onThread {
+        let input = JobInput.hub(HubInput(reference: reference), name)
+        return try resolver.resolve(config: input, checkpoint: [input]).checkpoint.count
+      }.result.get()
+    }
+    #expect(error?.kind == .usage)
+  }
+}
