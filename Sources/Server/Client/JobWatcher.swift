@@ -60,7 +60,7 @@ struct JobWatcher {
         "job \(job.id) has no output \(name); it has \(job.outputs.map(\.name.description).joined(separator: ", "))")
     }
     for output in job.outputs where names.isEmpty || names.contains(output.name.description) {
-      let download = ResumableDownload(output, into: FilePath(folder), client: client) { [bar] done, total in
+      let download = OutputDownload(output, into: FilePath(folder), client: client) { [bar] done, total in
         bar?.show(transfer: "Downloading \(output.name)", done: done, total: total)
       }
       let path = try download.run()

@@ -8,7 +8,7 @@ import SystemPackage
 ///
 /// Bytes go to `<name>.part`. Its digest is checked before it gets its name, by one rename after a sync: a file under the
 /// final name is complete and right.
-final class ResumableDownload {
+final class OutputDownload {
   private let client: ServiceClient
   private let output: RemoteJob.Output
   private let target: FilePath
