@@ -61,7 +61,8 @@ struct RouteEndpointTests {
       for (method, path, allowed) in [
         (HTTPRequest.Method.post, "/v1/models", "GET"), (.put, "/v1/jobs", "POST, GET"),
         (.delete, "/healthz", "GET, HEAD"),
-        (.patch, "/v1/jobs/x", "GET, HEAD, DELETE"), (.post, "/v1/uploads/x", "PUT, GET, HEAD, DELETE"),
+        (.patch, "/v1/jobs/x", "GET, HEAD, DELETE"), (.put, "/v1/uploads", "OPTIONS, POST"),
+        (.post, "/v1/uploads/x", "HEAD, PATCH, PUT, GET, DELETE"),
         (.options, "/v1/jobs", "POST, GET"), (.init("BREW")!, "/v1/jobs", "POST, GET"),
       ] {
         let answer = try await client.send(method, path)

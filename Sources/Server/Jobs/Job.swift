@@ -73,6 +73,14 @@ struct JobProgress: Sendable, Hashable, Codable {
   var bytesTotal = 0
   var tensorsDone = 0
   var tensorsTotal = 0
+  /// When each phase of the attempt began, by its name; nil in records of former versions.
+  var phases: [String: Timestamp]?
+
+  /// Takes over when earlier phases of the attempt began, and notes the beginning of a phase that is new.
+  mutating func follow(_ earlier: JobProgress, at now: Timestamp = .now) {
+    phases = earlier.phases ?? [:]
+    if let phase, phases?[phase] == nil { phases?[phase] = now }
+  }
 }
 
 extension JobProgress {

@@ -94,7 +94,7 @@ struct JobDocument: Encodable, Sendable {
 /// Progress with `phase` present even when it is null.
 private struct ProgressDocument: Encodable {
   private enum CodingKeys: String, CodingKey {
-    case phase, bytesDone, bytesTotal, tensorsDone, tensorsTotal
+    case phase, bytesDone, bytesTotal, tensorsDone, tensorsTotal, phases
   }
 
   let progress: JobProgress
@@ -108,6 +108,7 @@ private struct ProgressDocument: Encodable {
     try container.encode(progress.bytesTotal, forKey: .bytesTotal)
     try container.encode(progress.tensorsDone, forKey: .tensorsDone)
     try container.encode(progress.tensorsTotal, forKey: .tensorsTotal)
+    try container.encode(progress.phases ?? [:], forKey: .phases)
   }
 }
 

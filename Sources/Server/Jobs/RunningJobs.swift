@@ -77,6 +77,7 @@ final class Attempt: ConversionMonitor {
         next = state.progress
         next.phase = progress.phase.rawValue
       }
+      next.follow(state.progress)
       state.progress = next
     }
   }

@@ -106,6 +106,10 @@ enum SchemaName: String, CaseIterable, Sendable {
     "progress": .object([
       "phase": .choice(["fetching", "planning", "converting", "verifying", "publishing"]).orNull,
       "bytes_done": .count, "bytes_total": .count, "tensors_done": .count, "tensors_total": .count,
+      "phases": JSONSchema.object(
+        ["fetching": time, "planning": time, "converting": time, "verifying": time, "publishing": time],
+        optional: ["fetching", "planning", "converting", "verifying", "publishing"]
+      ).about("When each phase of the latest attempt began."),
     ]),
     "warnings": .array(.string()), "error": JSONSchema.named(.problem).orNull,
     "outputs": .array(

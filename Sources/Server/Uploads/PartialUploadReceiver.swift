@@ -1,5 +1,6 @@
 import HTTPTypes
 import NIOCore
+import SystemPackage
 
 /// Adds the bytes of one request to an unfinished upload. Not for concurrent use.
 ///
@@ -37,8 +38,13 @@ final class PartialUploadReceiver {
     self.upload = upload
     self.limit = upload.length ?? limit
     self.checksum = checksum
-    file = try await UploadReceiver.blocking {
-      try UploadFile(resuming: folder.partial(upload.id, upload.name), at: upload.offset, digest: turn.digest)
+    do {
+      file = try await UploadReceiver.blocking {
+        try UploadFile(resuming: folder.partial(upload.id, upload.name), at: upload.offset, digest: turn.digest)
+      }
+    } catch Errno.noSuchFileOrDirectory {
+      // Deleted since the record was read.
+      throw Self.gone
     }
     start = (file.size, file.digest)
   }

@@ -110,7 +110,8 @@ struct TusController: Sendable {
     default:
       throw Problem(
         .methodNotAllowed, .methodNotAllowed,
-        "POST needs X-HTTP-Method-Override: PATCH or DELETE here; a new upload is POST /v1/uploads")
+        "POST needs X-HTTP-Method-Override: PATCH or DELETE here; a new upload is POST /v1/uploads",
+        headers: [.allow: "HEAD, PATCH, PUT, GET, DELETE"])
     }
   }
 

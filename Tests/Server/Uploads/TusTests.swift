@@ -262,7 +262,9 @@ struct TusTests {
         other.send("DELETE \(url) HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\n\r\n")
         #expect(other.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 204 "))
         wire.send("56789")
-        #expect(wire.read(until: "}\n").hasPrefix("HTTP/1.1 410 "))
+        let answer = wire.read(until: "}\n")
+        // 404 when the request was slower to begin than the other to end.
+        #expect(answer.hasPrefix("HTTP/1.1 410 ") || answer.hasPrefix("HTTP/1.1 404 "), "\(answer)")
       }
       #expect(try await head(client, url).status == .notFound)
       #expect(try await client.send(.delete, url).status == .notFound)
