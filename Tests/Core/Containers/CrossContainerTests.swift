@@ -17,7 +17,7 @@ import Testing
 
   /// Types that `cstorch.save` has no HDF5 form for, and names that HDF5 has none for.
   private static func fitsHDF5(_ source: any TensorSource) -> Bool {
-    guard case .dictionary = source.tree else { return false }
+    if case .tensor = source.tree { return false }
     var fits = true
     source.tree.forEachLeaf { path, leaf in
       if case .tensor(let tensor) = leaf, HDF5LeafWriter.runtimeCode(tensor.dtype) == nil { fits = false }
