@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,12 +30,29 @@ def blocks(page):
     return found
 
 
+def statements(block):
+    """The commands of a block; one goes on while a quote is open or a line ends in a backslash."""
+    found, pending = [], ""
+    for line in block.replace("\\\n", " ").splitlines():
+        pending += line
+        try:
+            shlex.split(pending, comments=True)
+        except ValueError:
+            pending += "\n"
+            continue
+        found.append(pending)
+        pending = ""
+    assert not pending, f"a quote is never closed: {pending}"
+    return found
+
+
 def shell(page):
-    """The shell commands of a page, one by one, without those that set the address."""
+    """The shell commands of a page, one by one, without those that set the address or need another host than the service."""
     commands = []
     for block in blocks(page):
-        if re.match(r"(curl|zooport) ", block.split("\n", 1)[-1] if "export " in block else block):
-            commands += [line for line in block.replace("\\\n", " ").splitlines() if not line.startswith("export ")]
+        if re.match(r"(export|curl|zooport) ", block):
+            commands += [
+                command for command in statements(block) if not command.startswith("export ") and "https://" not in command]
     return commands
 
 
