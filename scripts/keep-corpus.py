@@ -5,7 +5,7 @@
 
 libFuzzer's merge keeps the inputs of FOLDER that reach code which no smaller one reaches. Inputs that the corpus names
 already stay under their names, and stay although the merge finds them covered when their name is no hash: these are
-regressions. At most 160 KiB of text are kept for each target, smallest inputs first.
+regressions. At most 48 KiB of text are kept for each target, smallest inputs first.
 """
 
 import base64
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-LIMIT = 160 << 10
+LIMIT = 48 << 10
 
 
 def main(fuzz: str, target: str, folder: str) -> None:
