@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <sys/types.h>
+#include <sys/vfs.h>
 
 ssize_t copy_file_range(int source, off_t *source_offset, int target, off_t *target_offset, size_t length,
                         unsigned int flags);
@@ -11,6 +12,20 @@ ssize_t copy_file_range(int source, off_t *source_offset, int target, off_t *tar
 static inline ssize_t zooport_copy_file_range(int source, off_t source_offset, int target, off_t target_offset,
                                               size_t length) {
   return copy_file_range(source, &source_offset, target, &target_offset, length, 0);
+}
+
+// Whether copy_file_range on the file system of a file can share extents or copy on a server: btrfs, XFS, ZFS, bcachefs,
+// OverlayFS, NFS, SMB. The numbers are those of linux/magic.h and of the file systems that are built outside of Linux.
+static inline int zooport_copies_by_reference(int file) {
+  struct statfs info;
+  if (fstatfs(file, &info) != 0) return 0;
+  switch ((unsigned long)info.f_type & 0xFFFFFFFFul) {
+    case 0x9123683Eul: case 0x58465342ul: case 0x2FC12FC1ul: case 0xCA451A4Eul:
+    case 0x794C7630ul: case 0x6969ul: case 0xFE534D42ul: case 0xFF534D42ul:
+      return 1;
+    default:
+      return 0;
+  }
 }
 
 // Of string.h, but only with _GNU_SOURCE.

@@ -3,8 +3,8 @@ import Synchronization
 /// Fills the storages of sinks as a plan says, on several threads, within a byte budget.
 ///
 /// Every output offset is known before the first byte is written, so threads take pieces of work in file order and never
-/// wait for each other. A tensor that is a contiguous copy goes from file to file inside the kernel; every other tensor is
-/// computed tile by tile.
+/// wait for each other. A tensor that is a contiguous copy goes from file to file as it is, inside the kernel where that
+/// moves no bytes; every other tensor is computed tile by tile.
 ///
 /// Memory: at most `Budget.bytes` in buffers, whatever the checkpoint.
 struct Executor {
@@ -93,7 +93,7 @@ struct Executor {
   /// Returns for each job how many finite values became infinite in a smaller precision.
   @discardableResult
   func run(_ jobs: [Job], into sinks: [any TensorSink]) throws(ConversionError) -> [Int] {
-    let division = divide(jobs)
+    let division = divide(jobs, into: sinks)
     let pieces = division.all
     let progress = Progress(
       jobs: jobs, pieces: pieces.map(\.job), bytesTotal: jobs.reduce(0) { $0 + $1.tensor.byteCount }, monitor: monitor)
@@ -157,7 +157,8 @@ struct Executor {
       "\(path): the bytes that '\(job.key)' is made from do not match their checksum; fetch the file again")
   }
 
-  private func divide(_ jobs: [Job]) -> Pieces {
+  private func divide(_ jobs: [Job], into sinks: [any TensorSink]) -> Pieces {
+    let byReference = sinks.map { FileCopy.isByReference(into: $0.file) }
     var pieces = Pieces()
     var checked: Set<StorageID> = []
     for (index, job) in jobs.enumerated() {
@@ -183,6 +184,10 @@ struct Executor {
           pieces.readWhole[piece] = storage
           return
         }
+        if !byReference[job.sink], copiesWhole(job, storage), total > 0 {
+          pieces.checks.append((storage, pieces.writes[index]))
+          return
+        }
         let first = pieces.all.count
         let total = source.storages[storage.index].byteCount
         for start in stride(from: 0, to: total, by: Self.copyPiece) {
@@ -203,6 +208,12 @@ struct Executor {
       zip(view.shape, view.strides).reduce(1, { $0 + ($1.0 - 1) * $1.1 }) * view.elementSize == job.tensor.byteCount
     else { return nil }
     return range.lowerBound
+  }
+
+  /// True when a job is the copy of all bytes of a storage.
+  private func copiesWhole(_ job: Job, _ storage: StorageID) -> Bool {
+    guard case .view(let view) = job.lowered, view.offset == 0, extent(of: job) != nil else { return false }
+    return job.tensor.byteCount == source.storages[storage.index].byteCount
   }
 
   /// Where the bytes of a job already lie verbatim in a file.
@@ -241,20 +252,27 @@ struct Executor {
     _ tile: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) -> UInt32 {
     let known = knownChecksum(job, piece)
-    if !sink.needsChecksums || known != nil {
+    if !sink.needsChecksums || known != nil, FileCopy.isByReference(into: sink.file) {
       try FileCopy.copy(extent, from: piece.start, count: piece.count, to: sink.file, at: target, buffer: tile)
       return known ?? 0
     }
+    let isSummed = sink.needsChecksums || statesChecksum(job)
+    let part = min(tile.count, TileEvaluator.hotBytes)
     var checksum: UInt32 = 0
     var done = 0
     while done < piece.count {
-      let bytes = UnsafeMutableRawBufferPointer(rebasing: tile[..<min(tile.count, piece.count - done)])
+      let bytes = UnsafeMutableRawBufferPointer(rebasing: tile[..<min(part, piece.count - done)])
       try extent.file.read(at: extent.offset + piece.start + done, into: bytes)
       try sink.file.write(UnsafeRawBufferPointer(bytes), at: target + done)
-      checksum = Checksum.crc32(UnsafeRawBufferPointer(bytes), continuing: checksum)
+      if isSummed { checksum = Checksum.crc32(UnsafeRawBufferPointer(bytes), continuing: checksum) }
       done += bytes.count
     }
     return checksum
+  }
+
+  private func statesChecksum(_ job: Job) -> Bool {
+    guard case .view(let view) = job.lowered else { return false }
+    return source.storages[view.storage.index].crc32 != nil
   }
 
   /// The CRC-32 that the source's directory states for exactly these bytes.

@@ -98,7 +98,7 @@ final class TileEvaluator {
   }
 
   /// Bytes that are computed, summed and written before the next ones: a part of the second-level cache.
-  private static let hotBytes = 256 << 10
+  static let hotBytes = 256 << 10
 
   /// Loads what a box of a view needs once, then emits it a few rows at a time. False when the scratch is too small.
   private func produce(
