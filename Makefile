@@ -35,9 +35,9 @@ lint: ## Check the format of every Swift file.
 format: ## Format every Swift file in place.
 	swift format --in-place --recursive Package.swift Sources Tests benchmarks
 
-bench: build ## Print the figures that README quotes (makes files of 1.5 GB in a temporary folder).
+bench: build ## Print the figures that README quotes (needs 40 GB of disk; MODEL_ZOO names a checkout of the vendor tool).
 	@scripts/setup.sh bench
-	.venv/bin/python benchmarks/conversion.py
+	.venv/bin/python benchmarks/conversion.py $(if $(MODEL_ZOO),--model-zoo $(MODEL_ZOO))
 	swift run -c release PlanningBenchmark
 	.venv/bin/python benchmarks/load.py
 
