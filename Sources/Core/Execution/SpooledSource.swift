@@ -10,8 +10,9 @@ import SystemPackage
 /// A source that is elsewhere, fit for an executor that reads small pieces in any order.
 ///
 /// Long reads go through. The first short read of a storage, as a transpose makes them, or the first part of one that is
-/// going to be read again for its checksum, brings the whole storage into a spool: a file without a name beside the outputs, which the kernel removes when its last reader is done. Disk: the
-/// capacity, or as many storages as there are threads. Nothing of the input is left when the source goes.
+/// going to be read again for its checksum, brings the whole storage into a spool: a file without a name beside the
+/// outputs, which the kernel removes when its last reader is done. Disk: the capacity, or as many storages as there are
+/// threads. Nothing of the input is left when the source goes.
 final class SpooledSource: TensorSource {
   var kind: ContainerKind { base.kind }
   var tree: ObjectTree<TensorDescriptor> { base.tree }
