@@ -101,12 +101,12 @@ def expected_routes(service):
 
 
 def reached_routes(service):
-    """The methods and paths that have answered, as the service counts them."""
+    """The methods and paths that have answered 2xx, as the service counts them."""
     address, authorization = service
     request = urllib.request.Request(address + "/metrics", headers={"Authorization": authorization})
     with urllib.request.urlopen(request, timeout=30) as answer:
         text = answer.read().decode()
-    counter = re.compile(r'zooport_http_requests_total\{method="(.*?)",route="(.*?)",status="[245]xx"\} [1-9]')
+    counter = re.compile(r'zooport_http_requests_total\{method="(.*?)",route="(.*?)",status="2xx"\} [1-9]')
     return set(counter.findall(text))
 
 
@@ -149,6 +149,6 @@ def test_description_is_true(service, tmp_path):
         cwd=tmp_path, env=os.environ | {"SCHEMATHESIS_HOOKS": str(hooks)}, capture_output=True, text=True, timeout=SECONDS * 4,
     )
     assert process.returncode == 0, process.stdout[-12000:] + process.stderr[-2000:]
-    # Whether a random request meets a job that can be cancelled, or a plan that can be made, is luck; that it was made is not.
-    missed = expected_routes(service) - reached_routes(service)
-    assert not missed, f"never tried: {sorted(missed)}"
+    # Every route was reached, not only refused; but a job that can still be cancelled is met by luck only.
+    missed = expected_routes(service) - reached_routes(service) - {("POST", "/v1/jobs/{job}/cancel")}
+    assert not missed, f"never answered with success: {sorted(missed)}"

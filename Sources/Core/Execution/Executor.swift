@@ -252,14 +252,13 @@ struct Executor {
     _ tile: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) -> UInt32 {
     let known = knownChecksum(job, piece)
-    if !sink.needsChecksums || known != nil, FileCopy.isByReference(into: sink.file) {
-      try FileCopy.copy(extent, from: piece.start, count: piece.count, to: sink.file, at: target, buffer: tile)
-      return known ?? 0
-    }
+    let taken =
+      sink.needsChecksums && known == nil
+      ? 0 : try FileCopy.copyByReference(extent, from: piece.start, count: piece.count, to: sink.file, at: target)
+    var done = taken
     let isSummed = sink.needsChecksums || statesChecksum(job)
     let part = min(tile.count, TileEvaluator.hotBytes)
     var checksum: UInt32 = 0
-    var done = 0
     while done < piece.count {
       let bytes = UnsafeMutableRawBufferPointer(rebasing: tile[..<min(part, piece.count - done)])
       try extent.file.read(at: extent.offset + piece.start + done, into: bytes)
@@ -267,7 +266,8 @@ struct Executor {
       if isSummed { checksum = Checksum.crc32(UnsafeRawBufferPointer(bytes), continuing: checksum) }
       done += bytes.count
     }
-    return checksum
+    // What the kernel took is not summed here: `divide` has it checked by pieces of its own.
+    return taken > 0 ? known ?? 0 : checksum
   }
 
   private func statesChecksum(_ job: Job) -> Bool {

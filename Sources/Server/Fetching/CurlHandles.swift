@@ -6,8 +6,9 @@ import Synchronization
 /// All requests of one collection are under one egress policy: a connection that is used again was vetted by it.
 final class CurlHandles: Sendable {
   /// A handle that belongs to whoever holds it.
+  ///
+  /// `@unchecked Sendable`: it is either at rest behind the mutex or with the one transfer that took it.
   struct Handle: @unchecked Sendable {
-    // Used by one thread at a time: it is either here or with one transfer.
     let pointer: UnsafeMutableRawPointer
   }
 

@@ -3,6 +3,17 @@ import HTTPTypes
 
 /// What the routes of jobs do.
 extension Operation {
+  /// A config of a small GPT-2, which needs no upload.
+  static let submissionExample: JSONTree = [
+    "command": "convert-config", "model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8",
+    "config": [
+      "inline": [
+        "model_type": "gpt2", "vocab_size": 97, "n_embd": 32, "n_head": 4, "n_layer": 3, "n_positions": 24,
+        "embd_pdrop": 0, "attn_pdrop": 0, "resid_pdrop": 0,
+      ]
+    ],
+  ]
+
   static let submitJob = Operation(
     id: "submitJob", group: .jobs, summary: "Submit a conversion.",
     details:
@@ -14,7 +25,10 @@ extension Operation {
         schema: .string(pattern: "^[!-~]+$", longest: IdempotencyKey.limit),
         summary: "Makes the submission safe to send again.")
     ],
-    body: [.json(.jobSubmission), Content(mediaType: "multipart/form-data", schema: .named(.jobForm))],
+    body: [
+      .json(.jobSubmission, example: submissionExample),
+      Content(mediaType: "multipart/form-data", schema: .named(.jobForm)),
+    ],
     answers: [
       Answer(
         status: 200, summary: "The job, which was there.", content: [.json(.job)], headers: ["Location": "The job."]),

@@ -128,8 +128,7 @@ struct SQLiteJobStore: JobStore {
 
   func expired(endedBefore moment: Timestamp) throws -> [Identifier] {
     try database.pool.read { db in
-      try String.fetchAll(db, sql: Statements.expiredJobs, arguments: ["before": moment.milliseconds])
-        .compactMap(Identifier.init)
+      try Identifier.fetchAll(db, sql: Statements.expiredJobs, arguments: ["before": moment.milliseconds])
     }
   }
 
@@ -268,7 +267,7 @@ struct SQLiteJobStore: JobStore {
   }
 
   func succeededJobs() throws -> Set<Identifier> {
-    try database.pool.read { Set(try String.fetchAll($0, sql: Statements.succeededJobs).compactMap(Identifier.init)) }
+    try database.pool.read { Set(try Identifier.fetchAll($0, sql: Statements.succeededJobs)) }
   }
 
   /// Runs an update that is bound to a lease; false when the lease is stale.

@@ -81,7 +81,13 @@ struct OpenAPIDocument: Sendable {
   }
 
   private static func content(_ content: [Operation.Content]) -> JSONTree {
-    .object(Dictionary(uniqueKeysWithValues: content.map { ($0.mediaType, ["schema": $0.schema.json]) }))
+    var types: [String: JSONTree] = [:]
+    for content in content {
+      var type: [String: JSONTree] = ["schema": content.schema.json]
+      type["example"] = content.example
+      types[content.mediaType] = .object(type)
+    }
+    return .object(types)
   }
 
   /// HEAD answers have heads only.

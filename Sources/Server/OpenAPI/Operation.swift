@@ -46,8 +46,12 @@ struct Operation: Sendable {
   struct Content: Sendable {
     let mediaType: String
     let schema: JSONSchema
+    /// A body that is answered with success by a service without any uploads.
+    var example: JSONTree?
 
-    static func json(_ name: SchemaName) -> Content { Content(mediaType: "application/json", schema: .named(name)) }
+    static func json(_ name: SchemaName, example: JSONTree? = nil) -> Content {
+      Content(mediaType: "application/json", schema: .named(name), example: example)
+    }
   }
 
   struct Answer: Sendable {

@@ -8,7 +8,7 @@ extension Operation {
     details:
       "Takes the body of a job and stores nothing. A checkpoint that cannot be converted is an answer, too; the other "
       + "statuses are for inputs that cannot be had.",
-    body: [.json(.jobSubmission)],
+    body: [.json(.jobSubmission, example: submissionExample)],
     answers: [Answer(status: 200, summary: "The plan.", content: [.json(.plan)])],
     refusals: [
       Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),

@@ -33,3 +33,12 @@ struct Database: Sendable {
     }
   }
 }
+
+extension Identifier {
+  /// The ids that a query answers, one a row. Throws `DatabaseError`.
+  static func fetchAll(
+    _ db: GRDB.Database, sql: String, arguments: StatementArguments = StatementArguments()
+  ) throws -> [Identifier] {
+    try String.fetchAll(db, sql: sql, arguments: arguments).compactMap(Identifier.init)
+  }
+}

@@ -54,8 +54,7 @@ struct SQLitePartialUploadStore: PartialUploadStore {
 
   func stale(since moment: Timestamp) throws -> [Identifier] {
     try database.pool.read { db in
-      try String.fetchAll(db, sql: Statements.stalePartials, arguments: ["before": moment.milliseconds])
-        .compactMap(Identifier.init)
+      try Identifier.fetchAll(db, sql: Statements.stalePartials, arguments: ["before": moment.milliseconds])
     }
   }
 
@@ -68,7 +67,7 @@ struct SQLitePartialUploadStore: PartialUploadStore {
   }
 
   func partials() throws -> Set<Identifier> {
-    try database.pool.read { Set(try String.fetchAll($0, sql: Statements.partials).compactMap(Identifier.init)) }
+    try database.pool.read { Set(try Identifier.fetchAll($0, sql: Statements.partials)) }
   }
 
   private static func delete(_ id: Identifier, in db: GRDB.Database) throws -> Bool {

@@ -53,8 +53,7 @@ struct SQLiteUploadStore: UploadStore {
 
   func expired(unusedSince moment: Timestamp) throws -> [Identifier] {
     try database.pool.read { db in
-      try String.fetchAll(db, sql: Statements.expiredUploads, arguments: ["before": moment.milliseconds])
-        .compactMap(Identifier.init)
+      try Identifier.fetchAll(db, sql: Statements.expiredUploads, arguments: ["before": moment.milliseconds])
     }
   }
 
@@ -67,6 +66,6 @@ struct SQLiteUploadStore: UploadStore {
   }
 
   func uploads() throws -> Set<Identifier> {
-    try database.pool.read { Set(try String.fetchAll($0, sql: Statements.uploads).compactMap(Identifier.init)) }
+    try database.pool.read { Set(try Identifier.fetchAll($0, sql: Statements.uploads)) }
   }
 }
