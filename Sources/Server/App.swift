@@ -17,6 +17,7 @@ struct App<Runner: ConversionRunner> {
   let access: AccessControl
   let tokens: any TokenStore
   let pool: WorkerPool<Runner>
+  let webhooks: WebhookSender
   let controllers: Controllers
   let janitor: Janitor
   /// Held as long as the app lives.
@@ -63,7 +64,7 @@ struct App<Runner: ConversionRunner> {
       budget: settings.memoryBudget)
     let fetching = Fetching(
       settings: settings, cache: try DownloadCache(root: data.cache, limit: settings.cacheLimit),
-      vault: try TokenVault(keyFile: data.tokenKey), space: space)
+      vault: try SecretVault(keyFile: data.tokenKey), space: space)
     let hub = HubSubmissions(endpoint: settings.hubEndpoint, vault: fetching.vault)
     let data = data
     pool = WorkerPool(
@@ -76,6 +77,8 @@ struct App<Runner: ConversionRunner> {
       },
       store: store, running: running, signal: signal, lease: settings.lease,
       maximumAttempts: settings.maximumAttempts, vitals: vitals, reporter: reporter, logger: logger)
+    webhooks = WebhookSender(
+      store: store, vault: fetching.vault, settings: settings, signal: signal, metrics: metrics, logger: logger)
     janitor = Janitor(
       jobs: store, uploads: uploads, partials: partials, data: data, retention: settings.retention, logger: logger)
     let tus = TusController(
@@ -123,7 +126,7 @@ struct App<Runner: ConversionRunner> {
   func run(onListening: @escaping @Sendable (Int) async -> Void) async throws {
     var configuration = ServiceGroupConfiguration(
       // Shut down in reverse: first the workers give their jobs back, then open requests end.
-      services: [http(onListening: onListening), janitor, pool],
+      services: [http(onListening: onListening), janitor, webhooks, pool],
       gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
     configuration.maximumGracefulShutdownDuration = settings.shutdown
     try await ServiceGroup(configuration: configuration).run()

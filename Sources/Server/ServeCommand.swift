@@ -44,6 +44,9 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("max-attempts")) var maxAttempts: String?
   @Option(help: help("retries")) var retries: String?
   @Option(help: help("retry-delay")) var retryDelay: String?
+  @Option(help: help("webhook-retries")) var webhookRetries: String?
+  @Option(help: help("webhook-delay")) var webhookDelay: String?
+  @Option(help: help("webhook-timeout")) var webhookTimeout: String?
   @Option(help: help("lease")) var lease: String?
   @Option(help: help("shutdown")) var shutdown: String?
   @Flag(inversion: .prefixedNo, help: help("require-tokens")) var requireTokens: Bool?
@@ -62,6 +65,7 @@ struct ServeCommand: AsyncParsableCommand {
       "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "keep-inputs": keepInputs,
       "keep-partial": keepPartial,
       "keep-outputs": keepOutputs, "max-attempts": maxAttempts,
+      "webhook-retries": webhookRetries, "webhook-delay": webhookDelay, "webhook-timeout": webhookTimeout,
       "retries": retries, "retry-delay": retryDelay, "lease": lease, "shutdown": shutdown, "log-level": logLevel,
       "require-tokens": requireTokens.map(String.init), "allow-anonymous": allowAnonymous.map(String.init),
       "visibility": visibility, "total-memory": totalMemory, "small-job": smallJob, "queue-limit": queueLimit,

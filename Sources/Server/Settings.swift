@@ -22,6 +22,8 @@ struct Settings: Sendable {
   var retention = Retention()
   var maximumAttempts = 10
   var retry = RetryPolicy()
+  var webhookRetry = RetryPolicy.webhooks
+  var webhookTimeout = 15
   var lease: Duration = .seconds(30)
   var shutdown: Duration = .seconds(10)
   /// Bytes of the inputs of a small job; 0 makes no difference.
@@ -96,7 +98,9 @@ struct Settings: Sendable {
       help: "File with the token that is shown to the hub; HF_TOKEN holds when this is not given."),
     .init(
       name: "allow-private-fetch", standard: "",
-      help: "Comma-separated CIDR blocks, addresses and host names that downloads may go to though they are not public."
+      help:
+        "Comma-separated CIDR blocks, addresses and host names that downloads and webhooks may go to though they are not "
+        + "public."
     ),
     .init(
       name: "keep-inputs", standard: "24",
@@ -115,6 +119,12 @@ struct Settings: Sendable {
       help: "Times that a job is run again after a fault that may pass: a full disk, a failed download."),
     .init(
       name: "retry-delay", standard: "30", help: "Seconds before a job is run again; doubled each time, 900 at most."),
+    .init(name: "webhook-retries", standard: "14", help: "Times that a webhook is sent again which was not taken."),
+    .init(
+      name: "webhook-delay", standard: "5",
+      help: "Seconds before a webhook is sent again; doubled each time, 3 h at most."
+    ),
+    .init(name: "webhook-timeout", standard: "15", help: "Seconds that a receiver has to answer a webhook."),
     .init(name: "lease", standard: "30", help: "Seconds after which the job of a dead worker is run again."),
     .init(name: "shutdown", standard: "10", help: "Seconds that open requests have to end when the service stops."),
     .init(
@@ -187,6 +197,9 @@ struct Settings: Sendable {
     maximumAttempts = reader.number("max-attempts", in: 1...1000) ?? maximumAttempts
     retry.retries = reader.number("retries", in: 0...100) ?? retry.retries
     retry.delay = reader.number("retry-delay", in: 1...900).map { .seconds($0) } ?? retry.delay
+    webhookRetry.retries = reader.number("webhook-retries", in: 0...100) ?? webhookRetry.retries
+    webhookRetry.delay = reader.number("webhook-delay", in: 1...10_800).map { .seconds($0) } ?? webhookRetry.delay
+    webhookTimeout = reader.number("webhook-timeout", in: 1...300) ?? webhookTimeout
     lease = reader.number("lease", in: 3...3600).map { .seconds($0) } ?? lease
     shutdown = reader.number("shutdown", in: 0...3600).map { .seconds($0) } ?? shutdown
     requiresTokens = reader.flag("require-tokens") ?? requiresTokens

@@ -9,25 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from documents import blocks
 from service import BINARY, Service
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB = re.compile(r'"url":"/v1/jobs/([0-9a-z]{26})"')
 MODEL = "pytorch_model_to_cs-1.8.mdl"
-
-
-def blocks(page):
-    """The indented blocks of a page; empty lines between indented ones belong to a block."""
-    found, block = [], []
-    for line in (ROOT / "docs" / page).read_text().splitlines() + ["end"]:
-        if line.startswith("    "):
-            block.append(line[4:])
-        elif not line and block:
-            block.append("")
-        elif block:
-            found.append("\n".join(block).rstrip())
-            block = []
-    return found
 
 
 def statements(block):

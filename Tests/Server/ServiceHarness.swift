@@ -107,7 +107,9 @@ struct ServiceHarness {
     _ setup: TestingSetup = .router, guardLimits: ConnectionGuard.Limits? = nil,
     _ body: @Sendable (Client) async throws -> Void
   ) async throws {
-    try await app.http(services: [app.pool], guardLimits: guardLimits).test(setup) { try await body(Client(base: $0)) }
+    try await app.http(services: [app.webhooks, app.pool], guardLimits: guardLimits).test(setup) {
+      try await body(Client(base: $0))
+    }
     // The folder goes with its last reference.
     withExtendedLifetime(self) {}
   }

@@ -25,7 +25,7 @@ struct RemoteInputs {
     let folder = home ?? FilePath(NSHomeDirectory()).appending(".cache")
     let cache = try DownloadCache(root: folder.appending("zooport"), limit: settings.cacheLimit)
     fetching = Fetching(
-      settings: settings, cache: cache, vault: TokenVault(),
+      settings: settings, cache: cache, vault: SecretVault(),
       space: FreeSpace(path: folder, floor: settings.diskFloor))
   }
 

@@ -7,7 +7,7 @@ import SystemPackage
 /// One HTTP request over libcurl with everything in hand: method, header fields, a body from memory or a file, and an answer
 /// that is kept or passed on as it comes. Blocks; used once, on one thread. Redirects are not followed.
 ///
-/// `CurlTransfer` is for files that strangers name; this is for the requests of the client commands and of webhooks.
+/// `CurlTransfer` is for files that strangers name; this is for the requests of the client commands and for webhooks.
 final class CurlRequest {
   /// What is sent.
   enum Body {
@@ -36,8 +36,6 @@ final class CurlRequest {
   private let url: SourceURL
   private let headers: [(name: String, value: String)]
   private let body: Body
-  /// Where the request may go; nil for anywhere, as for a client that its user runs.
-  private let policy: EgressPolicy?
   private let limits: Limits
   private var sink: Sink?
   private let isCancelled: () -> Bool
@@ -46,7 +44,7 @@ final class CurlRequest {
   private var received = Data()
   private var sentBytes = 0
   private var failure: (any Error)?
-  private var refused: (address: IPAddress, kind: String)?
+  private var socket: VettedSocket
 
   /// What bounds a request.
   struct Limits {
@@ -55,6 +53,8 @@ final class CurlRequest {
     var silentSeconds = 60
     /// Bytes of an answer that is kept in memory.
     var answerBytes = 16 << 20
+    /// False lets the body of the answer go by unread.
+    var keepsAnswer = true
     /// Seconds for everything; nil for as long as bytes flow.
     var totalSeconds: Int?
   }
@@ -68,7 +68,7 @@ final class CurlRequest {
     self.url = url
     self.headers = headers
     self.body = body
-    self.policy = policy
+    socket = VettedSocket(policy: policy, host: url.host)
     self.limits = limits
     self.isCancelled = isCancelled
     self.sink = sink
@@ -90,7 +90,7 @@ final class CurlRequest {
 
     let code = withExtendedLifetime(self) { curl_easy_perform(handle) }
     if let failure { throw failure }
-    guard code == CURLE_OK else { throw self.failure(for: code) }
+    guard code == CURLE_OK else { throw socket.failure(for: code, of: "the request to") }
     return Answer(head: head, body: received)
   }
 
@@ -127,13 +127,13 @@ final class CurlRequest {
       guard let context else { return 1 }
       return CurlRequest.from(context).isStopped ? 1 : 0
     }
-    guard policy != nil else { return }
+    guard socket.policy != nil else { return }
     // No proxy from the environment: the vetted address must be the server's own.
     zooport_curl_set_string(handle, CURLOPT_PROXY, "")
     zooport_curl_set_pointer(handle, CURLOPT_OPENSOCKETDATA, context)
     zooport_curl_set_open_socket(handle) { context, _, address in
       guard let context, let address else { return -1 }
-      return CurlRequest.from(context).openSocket(address)
+      return CurlRequest.from(context).socket.open(address)
     }
   }
 
@@ -182,7 +182,7 @@ final class CurlRequest {
       // The text of an error is for people, not for the file that the sink writes.
       if let sink, (200..<300).contains(head.status) {
         try sink(head, bytes)
-      } else {
+      } else if limits.keepsAnswer {
         guard received.count + bytes.count <= limits.answerBytes else {
           throw TransferFailure("\(url.host) answered more than \(limits.answerBytes) bytes")
         }
@@ -217,35 +217,6 @@ final class CurlRequest {
         failure = error
         return Int(CURL_READFUNC_ABORT)
       }
-    }
-  }
-
-  /// Opens a socket unless the policy refuses its address.
-  private func openSocket(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
-    let length = Int(address.pointee.addrlen)
-    guard let ip = withUnsafePointer(to: &address.pointee.addr, { IPAddress($0, length: length) }) else { return -1 }
-    if let kind = policy?.refusal(of: ip, host: url.host) {
-      refused = (ip, kind)
-      return -1
-    }
-    refused = nil
-    return socket(
-      address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
-  }
-
-  private func failure(for code: CURLcode) -> TransferFailure {
-    if code == CURLE_COULDNT_CONNECT, let refused {
-      return TransferFailure(
-        "\(url.host) is at \(refused.address), a \(refused.kind) address, which this service sends nothing to; an "
-          + "operator can allow it")
-    }
-    let reason = String(cString: curl_easy_strerror(code))
-    switch code {
-    case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_OPERATION_TIMEDOUT, CURLE_GOT_NOTHING,
-      CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_SSL_CONNECT_ERROR:
-      return TransferFailure("the request to \(url.host) failed: \(reason)", mayPass: true)
-    default:
-      return TransferFailure("the request to \(url.host) failed: \(reason)")
     }
   }
 }

@@ -8,7 +8,6 @@ final class CurlTransfer {
   typealias Receiver = (TransferHead, UnsafeRawBufferPointer) throws(TransferFailure) -> Void
 
   private let request: TransferRequest
-  private let policy: EgressPolicy
   private let limits: Fetcher.Limits
   private let isCancelled: @Sendable () -> Bool
   private let receiver: Receiver
@@ -18,8 +17,7 @@ final class CurlTransfer {
   /// Set by a callback that ended the transfer; more telling than libcurl's own code.
   private var failure: TransferFailure?
   private var handle: UnsafeMutableRawPointer?
-  /// The last address that the policy refused.
-  private var refused: (address: IPAddress, kind: String)?
+  private var socket: VettedSocket
 
   /// Bytes of all header lines of one answer.
   private static let headerLimit = 256 << 10
@@ -30,7 +28,7 @@ final class CurlTransfer {
     isCancelled: @escaping @Sendable () -> Bool, receiver: @escaping Receiver
   ) {
     self.request = request
-    self.policy = policy
+    socket = VettedSocket(policy: policy, host: request.url.host)
     self.limits = limits
     self.isCancelled = isCancelled
     self.receiver = receiver
@@ -53,7 +51,7 @@ final class CurlTransfer {
 
     let code = curl_easy_perform(taken.pointer)
     if let failure { throw failure }
-    guard code == CURLE_OK else { throw self.failure(for: code) }
+    guard code == CURLE_OK else { throw socket.failure(for: code, of: "the download from") }
     let head = completedHead(taken.pointer)
     var location: UnsafeMutablePointer<CChar>?
     zooport_curl_get_string(taken.pointer, CURLINFO_REDIRECT_URL, &location)
@@ -101,7 +99,7 @@ final class CurlTransfer {
     zooport_curl_set_pointer(handle, CURLOPT_OPENSOCKETDATA, context)
     zooport_curl_set_open_socket(handle) { context, _, address in
       guard let context, let address else { return -1 }
-      return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().openSocket(address)
+      return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().socket.open(address)
     }
   }
 
@@ -150,37 +148,5 @@ final class CurlTransfer {
     guard isCancelled() else { return true }
     failure = .cancelled
     return false
-  }
-
-  /// Opens a socket unless the policy refuses its address.
-  private func openSocket(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
-    let length = Int(address.pointee.addrlen)
-    let ip = withUnsafePointer(to: &address.pointee.addr) { IPAddress($0, length: length) }
-    guard let ip else { return -1 }
-    if let kind = policy.refusal(of: ip, host: request.url.host) {
-      // Another address of the same host may be public: libcurl goes on with the next one.
-      refused = (ip, kind)
-      return -1
-    }
-    refused = nil
-    return socket(
-      address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
-  }
-
-  private func failure(for code: CURLcode) -> TransferFailure {
-    let host = request.url.host
-    if code == CURLE_COULDNT_CONNECT, let refused {
-      return TransferFailure(
-        "\(host) is at \(refused.address), a \(refused.kind) address, which this service does not fetch from; an "
-          + "operator can allow it")
-    }
-    let reason = String(cString: curl_easy_strerror(code))
-    switch code {
-    case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_OPERATION_TIMEDOUT, CURLE_GOT_NOTHING,
-      CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_SSL_CONNECT_ERROR:
-      return TransferFailure("the download from \(host) failed: \(reason)", mayPass: true)
-    default:
-      return TransferFailure("the download from \(host) failed: \(reason)")
-    }
   }
 }

@@ -3,11 +3,11 @@ struct Fetching: Sendable {
   let fetcher: Fetcher
   let hub: HubClient
   let cache: DownloadCache
-  let vault: TokenVault
+  let vault: SecretVault
   let space: FreeSpace
 
   /// Creates the cache folder. Throws a Foundation error.
-  init(settings: Settings, cache: DownloadCache, vault: TokenVault, space: FreeSpace) {
+  init(settings: Settings, cache: DownloadCache, vault: SecretVault, space: FreeSpace) {
     fetcher = Fetcher(policy: settings.egress, limits: settings.fetchLimits)
     hub = HubClient(
       endpoint: settings.hubEndpoint, policy: settings.egress, limits: settings.fetchLimits, token: settings.hubToken)

@@ -6,6 +6,8 @@ struct TransferFailure: Error {
   let error: ConversionError
   /// True for faults of the moment: another try may succeed.
   let mayPass: Bool
+  /// The egress policy forbids the address.
+  var isRefused = false
   /// What the server asked for; at most a minute.
   var retryAfter: Duration?
 

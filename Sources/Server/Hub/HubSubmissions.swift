@@ -2,7 +2,7 @@
 struct HubSubmissions: Sendable {
   /// The base URL of the hub, whose pages are references too.
   let endpoint: SourceURL
-  let vault: TokenVault
+  let vault: SecretVault
 
   private static let members: Set = ["hub", "revision", "subfolder", "variant", "files", "carry", "token"]
 
@@ -51,7 +51,7 @@ struct HubSubmissions: Sendable {
     default: throw .init(reason: "carry must be true or false")
     }
     if let text = try string(members, "token") {
-      guard let token = HubToken(text), let sealed = try? vault.seal(token) else {
+      guard let token = HubToken(text), let sealed = try? vault.seal(token.secret) else {
         throw .init(reason: "token must be 1 to 1024 printable ASCII characters")
       }
       input.token = sealed

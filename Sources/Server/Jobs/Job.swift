@@ -32,6 +32,8 @@ struct Job: Sendable, Hashable {
   var inputBytes: Int?
   /// Equal for jobs that must give equal outputs; nil when an input is a download, which may change.
   var fingerprint: String?
+  /// Who is told of its end.
+  var webhook: Webhook?
   /// The outputs are those of an equal job; this one never ran.
   var isReused = false
   /// It does not expire.

@@ -38,7 +38,7 @@ struct JobDocument: Encodable, Sendable {
 
   private enum CodingKeys: String, CodingKey {
     case id, status, command, model, srcFmt, tgtFmt, createdAt, startedAt, finishedAt, attempt, progress, warnings
-    case error, outputs, inputs, options, url, reused, notBefore, pinned, owner, team
+    case error, outputs, inputs, options, url, reused, notBefore, pinned, owner, team, webhook
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -67,6 +67,7 @@ struct JobDocument: Encodable, Sendable {
     try container.encode(job.isPinned, forKey: .pinned)
     try container.encode(job.ownership.owner, forKey: .owner)
     try container.encode(job.ownership.team, forKey: .team)
+    try container.encode(job.webhook.map(WebhookDocument.init), forKey: .webhook)
   }
 
   private var outputs: [Output] {

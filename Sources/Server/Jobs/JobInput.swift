@@ -36,7 +36,7 @@ struct HubInput: Sendable, Hashable, Codable {
   /// Tokenizer and generation files go to the outputs as they are.
   var carry = false
   /// What opens a private repository; nil leaves that to the operator's token.
-  var token: SealedToken?
+  var token: SealedSecret?
 }
 
 /// The form in the database. What clients see is `JobDocument.Input`.

@@ -30,7 +30,7 @@ struct JobSubmission {
   private var inputDigests: [(name: FileName, sha256: String)?] = []
 
   /// The plain fields.
-  static let plainFields: Set = ["command", "model", "src_fmt", "tgt_fmt", "options", "reuse"]
+  static let plainFields: Set = ["command", "model", "src_fmt", "tgt_fmt", "options", "reuse", "webhook"]
 
   init() {}
 
@@ -111,6 +111,8 @@ struct JobSubmission {
     let reader = OptionsReader(fields["options"], command: command, target: Format(target))
     findings += reader.findings
     reuses = flag("reuse", default: true)
+    let webhook = WebhookReader(fields["webhook"], vault: hub.vault)
+    findings += webhook.findings
 
     if config.isEmpty, checkpoint.count == 1, hub.isReference(checkpoint[0]) {
       // The config of a repository comes with its checkpoint.
@@ -151,7 +153,7 @@ struct JobSubmission {
     var job = Job(
       id: .generate(), command: command, model: model, sourceFormat: source, targetFormat: target,
       config: configInput, checkpoint: checkpointInputs, options: reader.options, createdAt: .now,
-      ownership: principal.ownership)
+      ownership: principal.ownership, webhook: webhook.webhook)
     // A config alone is small whatever it is; limits of the formats see to that.
     let isKnown = command == .convertConfig || job.inputs.allSatisfy(\.isLocal)
     if isKnown { job.inputBytes = uploadBytes }

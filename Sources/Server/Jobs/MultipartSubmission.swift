@@ -6,7 +6,7 @@ import NIOCore
 /// Reads a submission that is multipart/form-data. Files go to disk as they arrive.
 ///
 /// Parts with a file name are `config` and `checkpoint` files, the latter as often as there are shards. Parts without
-/// are the plain fields; `options`, and `config` or `checkpoint` without a file name, are JSON.
+/// are the plain fields; `options`, `webhook`, and `config` or `checkpoint` without a file name, are JSON.
 struct MultipartSubmission {
   let folder: DataFolder
   /// Bytes of one file.
@@ -122,9 +122,9 @@ struct MultipartSubmission {
         throw Problem.invalid(field: field, "\(field) must be a file (curl -F \(field)=@FILE) or an input as JSON")
       }
       submission.add(value, text: text[...], to: field)
-    case "options":
+    case "options", "webhook":
       guard let value = try? JSONTree.parse(data) else {
-        throw Problem.invalid(field: field, "options must be a JSON object")
+        throw Problem.invalid(field: field, "\(field) must be a JSON object")
       }
       submission.add(value, field: field)
     default:

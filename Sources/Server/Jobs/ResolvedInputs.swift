@@ -32,7 +32,7 @@ struct InputResolver: Sendable {
   let hub: HubClient
   let fetcher: Fetcher
   let cache: DownloadCache
-  let vault: TokenVault
+  let vault: SecretVault
   let isCancelled: @Sendable () -> Bool
 
   /// Asks the servers of all inputs; every repository is asked once and pinned to one commit.
@@ -113,7 +113,7 @@ private struct Repositories {
 
   private func token(of input: HubInput) throws(TransferFailure) -> HubToken? {
     guard let sealed = input.token else { return nil }
-    guard let token = resolver.vault.open(sealed) else {
+    guard let token = resolver.vault.open(sealed).flatMap(HubToken.init) else {
       throw TransferFailure(
         ConversionError(.sourceNotFound, "the token of this job cannot be read any more; submit the job again"))
     }

@@ -26,7 +26,8 @@ struct SQLiteJobStore: JobStore {
           "config": JSONBody.text(job.config), "checkpoint": JSONBody.text(job.checkpoint),
           "options": JSONBody.text(job.options), "created_at": job.createdAt.milliseconds,
           "fingerprint": job.fingerprint, "owner": job.ownership.owner, "team": job.ownership.team,
-          "input_bytes": job.inputBytes,
+          "input_bytes": job.inputBytes, "webhook": try job.webhook.map { try JSONBody.text($0.target) },
+          "webhook_state": job.webhook?.state.rawValue, "webhook_origin": job.webhook?.target.url.origin,
         ])
       for id in job.inputs.compactMap(\.upload) {
         guard try Bool.fetchOne(db, sql: Statements.uploadExists, arguments: ["id": id.description]) == true else {
@@ -160,7 +161,7 @@ struct SQLiteJobStore: JobStore {
           "worker": worker, "now": now.milliseconds, "lease_until": leaseUntil.milliseconds,
           "largest": bounds.largestInput ?? Int.max, "any": bounds.largestInput == nil,
           "running": bounds.runningPerOwner ?? Int.max,
-          "horizon": now.advanced(by: RetryPolicy.longest).milliseconds,
+          "horizon": now.advanced(by: RetryPolicy.longestOfJobs).milliseconds,
         ])
       guard let row else { return nil }
       let job = try Self.job(row, in: db)
@@ -285,7 +286,7 @@ struct SQLiteJobStore: JobStore {
   }
 
   /// Reads a row. Throws `CorruptRow` when the database was edited by hand.
-  private static func job(_ row: Row, in db: GRDB.Database) throws -> Job {
+  static func job(_ row: Row, in db: GRDB.Database) throws -> Job {
     guard let id = Identifier(row["id"]), let status = JobStatus(rawValue: row["status"]),
       let command = ConversionRequest.Command(rawValue: row["command"])
     else { throw CorruptRow(table: "jobs", id: row["id"]) }
@@ -303,6 +304,7 @@ struct SQLiteJobStore: JobStore {
     job.ownership = Ownership(owner: row["owner"], team: row["team"])
     job.inputBytes = row["input_bytes"]
     job.fingerprint = row["fingerprint"]
+    job.webhook = try webhook(row)
     job.isReused = row["reused"]
     job.isPinned = row["pinned"]
     job.progress = try (row["progress"] as String?).map { try JSONBody.decode(JobProgress.self, from: $0) }

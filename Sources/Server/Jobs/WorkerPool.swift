@@ -1,7 +1,5 @@
-import Foundation
 import Logging
 import ServiceLifecycle
-import Synchronization
 
 /// The worker threads, and one more that keeps their leases. Off the cooperative pool: conversions block.
 ///
@@ -17,36 +15,18 @@ struct WorkerPool<Runner: ConversionRunner>: Service {
   let reporter: JobReporter
   let logger: Logger
 
-  /// Pickles and configs may be nested deeply; the main thread's size is the one they were tried with.
-  private static var stackSize: Int { 8 << 20 }
-
   func run() async throws {
-    let (ends, continuation) = AsyncStream.makeStream(of: Void.self)
-    let bodies =
-      workers.map { worker in
-        { @Sendable in
+    let threads = workers.map { worker in
+      (
+        name: worker.name,
+        body: { @Sendable in
           vitals.begin()
           worker.run()
           vitals.end()
         }
-      } + [{ @Sendable in keepLeases() }]
-    for (index, body) in bodies.enumerated() {
-      let thread = Thread {
-        body()
-        continuation.yield()
-      }
-      thread.name = index < workers.count ? "worker-\(index)" : "leases"
-      thread.stackSize = Self.stackSize
-      thread.start()
+      )
     }
-    await withTaskCancellationOrGracefulShutdownHandler {
-      var rest = bodies.count
-      // A stream ends its iteration when the task is cancelled; the threads are stopping by then.
-      for await _ in ends {
-        rest -= 1
-        if rest == 0 { break }
-      }
-    } onCancelOrGracefulShutdown: {
+    await ServiceThreads.run(threads + [("leases", { @Sendable in keepLeases() })]) {
       signal.stop()
       running.stopAll(.shutdown)
     }

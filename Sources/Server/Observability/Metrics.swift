@@ -34,13 +34,17 @@ final class Metrics: Sendable {
       name: "zooport_job_errors_total", help: "Attempts that failed, by the code of the error.", labels: ["code"])
     static let leasesLost = Counter(
       name: "zooport_leases_lost_total", help: "Attempts whose lease ran out.", labels: [])
+    static let webhooks = Counter(
+      name: "zooport_webhook_attempts_total",
+      help: "Tries to tell a receiver that a job has ended: delivered, postponed to another try, or failed for good.",
+      labels: ["result"])
     static let bytes = Counter(
       name: "zooport_bytes_total",
       help: "Bytes of files: uploaded by clients, fetched by URL, converted into outputs, downloaded by clients.",
       labels: ["direction"])
 
     /// In the order of the exposition.
-    static let all = [requests, jobsEnded, jobErrors, leasesLost, bytes]
+    static let all = [requests, jobsEnded, jobErrors, leasesLost, webhooks, bytes]
   }
 
   /// A distribution of durations in seconds.
@@ -74,6 +78,8 @@ final class Metrics: Sendable {
     // Series that alerts are built on exist before the first event.
     state.withLock { state in
       state.counters[.leasesLost] = [[]: 0]
+      state.counters[.webhooks] = Dictionary(
+        uniqueKeysWithValues: ["delivered", "postponed", "failed"].map { ([$0], 0) })
       state.counters[.bytes] = Dictionary(
         uniqueKeysWithValues: ["uploaded", "fetched", "converted", "downloaded"].map { ([$0], 0) })
     }

@@ -26,6 +26,7 @@ struct OpenAPIDocument: Sendable {
       ],
       "servers": [["url": "/"]],
       "paths": .object(paths.mapValues { .object($0) }),
+      "webhooks": ["jobEnded": ["post": Self.jobEnded]],
       "components": [
         "schemas": .object(
           Dictionary(uniqueKeysWithValues: SchemaName.allCases.map { ($0.rawValue, $0.schema.described) })),
@@ -40,6 +41,28 @@ struct OpenAPIDocument: Sendable {
       "tags": .array(Operation.Group.allCases.map { ["name": .string($0.rawValue)] }),
     ]
   }
+
+  /// What the service sends to a webhook.
+  private static let jobEnded: JSONTree = [
+    "operationId": "jobEnded", "summary": "A job has ended.",
+    "description": "Sent to the webhook of a job, with headers after Standard Webhooks 1.0.0, until it is taken.",
+    "parameters": .array(
+      [
+        ("webhook-id", "Of the message, the same in every try."),
+        ("webhook-timestamp", "When this try was made, in seconds since 1970."),
+        ("webhook-signature", "`v1,` and the Base64 of HMAC-SHA256 over id, timestamp and body, with dots between."),
+      ].map { name, summary in
+        [
+          "name": .string(name), "in": "header", "required": true, "description": .string(summary),
+          "schema": ["type": "string"],
+        ]
+      }),
+    "requestBody": ["required": true, "content": content([.json(.webhookEvent)])],
+    "responses": [
+      "2XX": ["description": "Taken."], "410": ["description": "No messages any more: it is not sent again."],
+      "default": ["description": "It is sent again later."],
+    ],
+  ]
 
   private func operation(of route: RouteTable.Route) -> JSONTree {
     let operation = route.operation

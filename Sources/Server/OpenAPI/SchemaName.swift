@@ -8,6 +8,8 @@ enum SchemaName: String, CaseIterable, Sendable {
   case jobSubmission = "JobSubmission"
   case jobForm = "JobForm"
   case input = "Input"
+  case webhook = "Webhook"
+  case webhookEvent = "WebhookEvent"
   case options = "Options"
   case plan = "Plan"
   case upload = "Upload"
@@ -39,7 +41,8 @@ enum SchemaName: String, CaseIterable, Sendable {
           "checkpoint": .anyOf([.named(.input), .array(.named(.input), atLeast: 1)])
             .about("One file, or one for each shard; absent for `convert-config`."),
           "options": .named(.options).orNull, "reuse": Self.reuse,
-        ], optional: ["command", "config", "checkpoint", "options", "reuse"])
+          "webhook": JSONSchema.named(.webhook).orNull.about("Who is told of the end of the job."),
+        ], optional: ["command", "config", "checkpoint", "options", "reuse", "webhook"])
     case .jobForm:
       .object(
         [
@@ -48,9 +51,20 @@ enum SchemaName: String, CaseIterable, Sendable {
           "checkpoint": .array(.bytes).about("The checkpoint; as often as there are shards."),
           "options": .string().about("Options in JSON."),
           "reuse": .choice(["true", "false"]).about("As in JobSubmission."),
-        ], optional: ["command", "config", "checkpoint", "options", "reuse"])
+          "webhook": .string().about("A Webhook in JSON."),
+        ], optional: ["command", "config", "checkpoint", "options", "reuse", "webhook"])
     case .input: Self.inputSchema
     case .options: Self.optionsSchema
+    case .webhook:
+      .object([
+        "url": .string(longest: SourceURL.limit).about("Where the message is posted."),
+        "secret": .string(longest: 128).about("`whsec_` and the Base64 of 24 to 64 bytes; never shown again."),
+      ])
+    case .webhookEvent:
+      .object([
+        "type": .choice(WebhookEvent.types), "timestamp": Self.time.about("When the job ended."),
+        "data": JSONSchema.named(.job).about("The job as it is when the message is sent."),
+      ])
     case .plan: Self.planSchema
     case .upload:
       .object([
@@ -119,6 +133,12 @@ enum SchemaName: String, CaseIterable, Sendable {
     "pinned": .boolean.about("It does not expire."),
     "owner": JSONSchema.string().orNull.about("The name of the token that submitted it."),
     "team": JSONSchema.string().orNull,
+    "webhook": JSONSchema.object([
+      "id": id.about("Of the message, as `webhook-id`."), "host": .string(),
+      "state": .choice(Webhook.State.allCases.map(\.rawValue)), "attempts": .count,
+      "last_status": JSONSchema.integer(100...999).orNull.about("What the receiver answered last."),
+      "last_error": JSONSchema.string().orNull, "next_attempt_at": time.orNull, "delivered_at": time.orNull,
+    ]).orNull,
   ])
 
   private static let inputSchema = JSONSchema.anyOf([

@@ -27,7 +27,7 @@ struct DataFolder: Sendable {
   var lock: FilePath { root.appending("lock") }
   /// The folder of the download cache.
   var cache: FilePath { root.appending("cache") }
-  /// The key that seals the tokens of jobs.
+  /// The key that seals tokens and webhook secrets of jobs.
   var tokenKey: FilePath { root.appending("token.key") }
   private var uploads: FilePath { root.appending("uploads") }
   private var outputs: FilePath { root.appending("outputs") }

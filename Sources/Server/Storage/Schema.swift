@@ -12,6 +12,7 @@ enum Schema {
     migrator.registerMigration("5 access") { try $0.execute(sql: version5) }
     migrator.registerMigration("6 fairness") { try $0.execute(sql: version6) }
     migrator.registerMigration("7 unfinished uploads") { try $0.execute(sql: version7) }
+    migrator.registerMigration("8 webhooks") { try $0.execute(sql: version8) }
     return migrator
   }
 
@@ -154,5 +155,23 @@ enum Schema {
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX partial_uploads_by_update ON partial_uploads (updated_at);
     CREATE INDEX partial_uploads_by_owner ON partial_uploads (owner);
+    """
+
+  /// Who is told of the end of a job. A trigger, so that no way of ending a job forgets it. `webhook` is what the client
+  /// asked for, `webhook_report` what came of it; the origin is apart because receivers take turns.
+  private static let version8 = """
+    ALTER TABLE jobs ADD COLUMN webhook TEXT;
+    ALTER TABLE jobs ADD COLUMN webhook_state TEXT
+      CHECK (webhook_state IN ('waiting', 'pending', 'delivered', 'failed'));
+    ALTER TABLE jobs ADD COLUMN webhook_origin TEXT;
+    ALTER TABLE jobs ADD COLUMN webhook_due INTEGER;
+    ALTER TABLE jobs ADD COLUMN webhook_report TEXT;
+    CREATE INDEX jobs_by_webhook ON jobs (webhook_due, webhook_origin) WHERE webhook_state = 'pending';
+
+    CREATE TRIGGER webhook_of_ended_job AFTER UPDATE OF status ON jobs
+    WHEN NEW.webhook_state = 'waiting' AND NEW.status IN ('succeeded', 'failed', 'cancelled')
+    BEGIN
+      UPDATE jobs SET webhook_state = 'pending', webhook_due = NEW.finished_at WHERE id = NEW.id;
+    END;
     """
 }

@@ -6,9 +6,9 @@ enum Statements {
 
   static let insertJob = """
     INSERT INTO jobs (id, status, command, model, source_format, target_format, config, checkpoint, options,
-      created_at, available_at, fingerprint, owner, team, input_bytes)
+      created_at, available_at, fingerprint, owner, team, input_bytes, webhook, webhook_state, webhook_origin)
     VALUES (:id, 'queued', :command, :model, :source_format, :target_format, :config, :checkpoint, :options,
-      :created_at, :created_at, :fingerprint, :owner, :team, :input_bytes)
+      :created_at, :created_at, :fingerprint, :owner, :team, :input_bytes, :webhook, :webhook_state, :webhook_origin)
     """
   static let jobOfKey = """
     SELECT jobs.*, idempotency_keys.digest AS key_digest
@@ -164,6 +164,18 @@ enum Statements {
     INSERT INTO probe (id, written_at) VALUES (1, :now) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at
     """
   static let succeededJobs = "SELECT id FROM jobs WHERE status = 'succeeded'"
+
+  // Webhooks
+
+  static let dueWebhook = """
+    SELECT * FROM jobs
+    WHERE webhook_state = 'pending' AND (webhook_due <= :now OR webhook_due > :horizon)
+      AND webhook_origin NOT IN (SELECT value FROM json_each(:busy))
+    ORDER BY webhook_due LIMIT 1
+    """
+  static let recordWebhook = """
+    UPDATE jobs SET webhook_state = :state, webhook_report = :report, webhook_due = :due WHERE id = :id
+    """
 
   // Uploads
 

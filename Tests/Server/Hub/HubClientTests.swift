@@ -115,19 +115,6 @@ struct HubClientTests {
     for text in ["\(token)", String(reflecting: token), "\(request)", dumped] { #expect(!text.contains("secret")) }
     for wrong in ["", "a b", "a\nb", "ü", String(repeating: "x", count: 2000)] { #expect(HubToken(wrong) == nil) }
   }
-
-  @Test("A sealed token opens with its key alone, and hides what it holds")
-  func sealing() throws {
-    let folder = try TemporaryFolder()
-    let path = folder.path.appending("token.key")
-    let token = try #require(HubToken("hf_secret"))
-    let sealed = try TokenVault(keyFile: path).seal(token)
-    #expect(try TokenVault(keyFile: path).open(sealed) == token)
-    #expect(TokenVault().open(sealed) == nil)
-    #expect(!sealed.box.contains(Data("secret".utf8)))
-    let mode = try FileManager.default.attributesOfItem(atPath: path.string)[.posixPermissions] as? Int
-    #expect(mode == 0o600)
-  }
 }
 
 extension Data {

@@ -50,7 +50,7 @@ struct HubFixture {
     change(&settings.fetchLimits)
     fetching = Fetching(
       settings: settings, cache: try DownloadCache(root: folder.path.appending("cache"), limit: cacheLimit),
-      vault: TokenVault(), space: FreeSpace(path: folder.path, floor: 0))
+      vault: SecretVault(), space: FreeSpace(path: folder.path, floor: 0))
   }
 
   var reference: HubReference {

@@ -7,7 +7,7 @@ import Testing
 struct HubSubmissionsTests {
   private func read(_ json: String) throws -> (HubInput, FileName)? {
     guard case .object(let members) = try JSONTree.parse(Data(json.utf8)) else { return nil }
-    let hub = HubSubmissions(endpoint: try SourceURL("https://huggingface.co"), vault: TokenVault())
+    let hub = HubSubmissions(endpoint: try SourceURL("https://huggingface.co"), vault: SecretVault())
     return try hub.input(members)
   }
 

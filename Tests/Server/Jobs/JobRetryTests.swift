@@ -16,7 +16,7 @@ struct JobRetryTests {
     #expect(
       (1...9).map { policy.pause(after: $0).map { Int($0.seconds) } } == [30, 60, 120, 240, 480, 900, 900, 900, nil])
     #expect(RetryPolicy(retries: 0, delay: .seconds(1)).pause(after: 1) == nil)
-    #expect(RetryPolicy(retries: 1000, delay: .seconds(1)).pause(after: 999) == RetryPolicy.longest)
+    #expect(RetryPolicy(retries: 1000, delay: .seconds(1)).pause(after: 999) == RetryPolicy.longestOfJobs)
   }
 
   @Test("Only a full disk and a download that may come back are worth another attempt")

@@ -14,12 +14,15 @@ struct JobStoreConformance {
   struct Subject {
     let jobs: any JobStore
     let uploads: any UploadStore
+    let webhooks: any WebhookStore
     let folder: TemporaryFolder
 
     init() throws {
       folder = try TemporaryFolder()
       let database = try Database(path: folder.path.appending("test.sqlite").string)
-      jobs = SQLiteJobStore(database: database)
+      let store = SQLiteJobStore(database: database)
+      jobs = store
+      webhooks = store
       uploads = SQLiteUploadStore(database: database)
     }
 
@@ -27,7 +30,7 @@ struct JobStoreConformance {
     @discardableResult
     func add(
       _ index: Int = 0, model: String = "gpt2", checkpoint: [JobInput] = [], bringing: [Upload] = [],
-      owner: String? = nil, inputBytes: Int? = nil
+      owner: String? = nil, inputBytes: Int? = nil, webhook: Webhook? = nil
     ) async throws -> Job {
       let time = Timestamp(milliseconds: 1_000_000 + index)
       var options = ConversionOptions()
@@ -36,7 +39,8 @@ struct JobStoreConformance {
       let job = Job(
         id: .generate(at: time), command: .convert, model: model, sourceFormat: "hf", targetFormat: "cs-1.8",
         config: .inline("{\"a\": 1.0}", FileName("config.json")!), checkpoint: checkpoint,
-        options: options, createdAt: time, ownership: Ownership(owner: owner), inputBytes: inputBytes)
+        options: options, createdAt: time, ownership: Ownership(owner: owner), inputBytes: inputBytes,
+        webhook: webhook)
       try await jobs.insert(job, bringing: bringing)
       return job
     }

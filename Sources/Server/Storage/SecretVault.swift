@@ -2,8 +2,9 @@ import Crypto
 import Foundation
 import SystemPackage
 
-/// A token as a job keeps it in the database: AES-256-GCM, so that neither the database nor a copy of it shows it.
-struct SealedToken: Sendable, Hashable, Codable {
+/// A secret of a submission as a job keeps it in the database: AES-256-GCM, so that neither the database nor a copy of it
+/// shows it.
+struct SealedSecret: Sendable, Hashable, Codable {
   /// Nonce, ciphertext and authentication tag.
   let box: Data
 
@@ -17,8 +18,8 @@ struct SealedToken: Sendable, Hashable, Codable {
   fileprivate init(box: Data) { self.box = box }
 }
 
-/// Seals and opens tokens with a key that lies beside the database in a file that only the service reads.
-struct TokenVault: Sendable {
+/// Seals and opens secrets with a key that lies beside the database in a file that only the service reads.
+struct SecretVault: Sendable {
   private let key: SymmetricKey
 
   private static let keyBytes = 32
@@ -44,20 +45,20 @@ struct TokenVault: Sendable {
   /// The file is no key of this service.
   struct Unusable: Error, CustomStringConvertible {
     let path: FilePath
-    var description: String { "\(path) holds no key; remove it, and submit jobs that need a token again" }
+    var description: String { "\(path) holds no key; remove it, and submit jobs with a token or a webhook again" }
   }
 
   /// Throws `CryptoKitError`.
-  func seal(_ token: HubToken) throws -> SealedToken {
-    let box = try AES.GCM.seal(Data(token.secret.utf8), using: key)
-    return SealedToken(box: box.combined ?? Data())
+  func seal(_ secret: String) throws -> SealedSecret {
+    let box = try AES.GCM.seal(Data(secret.utf8), using: key)
+    return SealedSecret(box: box.combined ?? Data())
   }
 
   /// Nil when the key is another one than that which sealed it.
-  func open(_ sealed: SealedToken) -> HubToken? {
+  func open(_ sealed: SealedSecret) -> String? {
     guard let box = try? AES.GCM.SealedBox(combined: sealed.box), let data = try? AES.GCM.open(box, using: key) else {
       return nil
     }
-    return HubToken(String(decoding: data, as: UTF8.self))
+    return String(decoding: data, as: UTF8.self)
   }
 }

@@ -1,0 +1,50 @@
+import CCurl
+import Core
+
+/// The sockets of one request: opened after the egress policy has seen the address, and what it refused.
+struct VettedSocket {
+  /// Where the request may go; nil for anywhere, as for a client that its user runs.
+  let policy: EgressPolicy?
+  let host: String
+  /// The last address that the policy refused, unless a later one of the host was allowed.
+  private var refused: (address: IPAddress, kind: String)?
+
+  init(policy: EgressPolicy?, host: String) {
+    self.policy = policy
+    self.host = host
+  }
+
+  /// For `CURLOPT_OPENSOCKETFUNCTION`: a socket, or -1 when the policy refuses its address.
+  mutating func open(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
+    let length = Int(address.pointee.addrlen)
+    let ip = withUnsafePointer(to: &address.pointee.addr) { IPAddress($0, length: length) }
+    guard let ip else { return -1 }
+    if let kind = policy?.refusal(of: ip, host: host) {
+      // Another address of the same host may be public: libcurl goes on with the next one.
+      refused = (ip, kind)
+      return -1
+    }
+    refused = nil
+    return socket(
+      address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
+  }
+
+  /// What a code of libcurl says about a request, called `what` in the message.
+  func failure(for code: CURLcode, of what: String) -> TransferFailure {
+    if code == CURLE_COULDNT_CONNECT, let refused {
+      var failure = TransferFailure(
+        "\(host) is at \(refused.address), a \(refused.kind) address, which this service does not connect to; an "
+          + "operator can allow it")
+      failure.isRefused = true
+      return failure
+    }
+    let reason = String(cString: curl_easy_strerror(code))
+    switch code {
+    case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_OPERATION_TIMEDOUT, CURLE_GOT_NOTHING,
+      CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_SSL_CONNECT_ERROR:
+      return TransferFailure("\(what) \(host) failed: \(reason)", mayPass: true)
+    default:
+      return TransferFailure("\(what) \(host) failed: \(reason)")
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import GRDB
+
+/// Messages are columns of their job, and a trigger makes them pending; see `Schema`.
+extension SQLiteJobStore: WebhookStore {
+  func dueWebhook(at now: Timestamp, longestPause: Duration, notOf busy: Set<String>) throws -> Job? {
+    try database.pool.read { db in
+      let statement = try db.cachedStatement(sql: Statements.dueWebhook)
+      return try Row.fetchOne(
+        statement,
+        arguments: [
+          "now": now.milliseconds, "horizon": now.advanced(by: longestPause).milliseconds,
+          "busy": try JSONBody.text(busy.sorted()),
+        ]
+      ).map { try Self.job($0, in: db) }
+    }
+  }
+
+  func record(_ webhook: Webhook, of job: Identifier) throws {
+    try database.pool.write { db in
+      try db.execute(
+        sql: Statements.recordWebhook,
+        arguments: [
+          "id": job.description, "state": webhook.state.rawValue, "report": try JSONBody.text(webhook.report),
+          "due": webhook.dueAt?.milliseconds,
+        ])
+    }
+  }
+
+  /// The webhook of a job's row, if it has one.
+  static func webhook(_ row: Row) throws -> Webhook? {
+    guard let text = row["webhook"] as String? else { return nil }
+    guard let state = Webhook.State(rawValue: row["webhook_state"]) else {
+      throw CorruptRow(table: "jobs", id: row["id"])
+    }
+    var webhook = Webhook(target: try JSONBody.decode(Webhook.Target.self, from: text), state: state)
+    if let report = row["webhook_report"] as String? {
+      webhook.report = try JSONBody.decode(Webhook.Report.self, from: report)
+    }
+    webhook.dueAt = (row["webhook_due"] as Int?).map(Timestamp.init(milliseconds:))
+    return webhook
+  }
+}

@@ -1,0 +1,173 @@
+import Core
+import Foundation
+import HTTPTypes
+import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// Sends what is due, on threads of its own.
+///
+/// A receiver gets one message at a time, so that one which hangs holds up nobody else's. Sending comes before recording:
+/// after a kill -9 in between, a message is sent once more, with the same id.
+struct WebhookSender: Service {
+  let store: any WebhookStore
+  let vault: SecretVault
+  let policy: EgressPolicy
+  let retry: RetryPolicy
+  /// For a whole try.
+  let timeoutSeconds: Int
+  let signal: WorkSignal
+  let metrics: Metrics
+  let logger: Logger
+  private let receivers = BusyReceivers()
+
+  init(
+    store: any WebhookStore, vault: SecretVault, settings: Settings, signal: WorkSignal, metrics: Metrics,
+    logger: Logger
+  ) {
+    self.store = store
+    self.vault = vault
+    policy = settings.egress
+    retry = settings.webhookRetry
+    timeoutSeconds = settings.webhookTimeout
+    self.signal = signal
+    self.metrics = metrics
+    self.logger = logger
+  }
+
+  /// Receivers that may hang at the same time before others have to wait.
+  private static let threads = 4
+  /// How soon after the end of a job its message goes out at the latest.
+  private static let idle: Duration = .seconds(1)
+
+  func run() async throws {
+    await ServiceThreads.run((0..<Self.threads).map { ("webhooks-\($0)", send) }) { signal.stop() }
+  }
+
+  /// The life of a thread.
+  private func send() {
+    while !signal.hasStopped {
+      let seen = signal.current
+      do {
+        if let job = try receivers.take({ busy in
+          try store.dueWebhook(at: .now, longestPause: retry.longest, notOf: busy)
+        }), let webhook = job.webhook {
+          defer { receivers.giveBack(webhook.target.url.origin) }
+          try deliver(webhook, of: job)
+          continue
+        }
+      } catch {
+        logger.error("webhooks not readable", metadata: ["cause": "\(error)"])
+      }
+      signal.wait(after: seen, atMost: Self.idle)
+    }
+  }
+
+  /// Tries once, and stores what came of it. A try that the end of the service cut off does not count.
+  private func deliver(_ webhook: Webhook, of job: Job) throws {
+    let outcome = try attempt(webhook, of: job)
+    guard outcome != .stopped else { return }
+    var webhook = webhook
+    webhook.report.attempts += 1
+    webhook.dueAt = nil
+    webhook.report.lastStatus = nil
+    webhook.report.lastError = nil
+    switch outcome {
+    case .stopped: return
+    case .taken(let status):
+      webhook.state = .delivered
+      webhook.report.lastStatus = status
+      webhook.report.deliveredAt = .now
+    case .refused(let status, let message):
+      webhook.state = .failed
+      webhook.report.lastStatus = status
+      webhook.report.lastError = message
+    case .missed(let status, let message, let retryAfter):
+      webhook.report.lastStatus = status
+      webhook.report.lastError = message
+      if let pause = retry.pause(after: webhook.report.attempts) {
+        webhook.dueAt = Timestamp.now.advanced(by: min(max(pause, retryAfter ?? pause), retry.longest))
+      } else {
+        webhook.state = .failed
+      }
+    }
+    try store.record(webhook, of: job.id)
+    report(webhook, of: job)
+  }
+
+  /// What came of a try.
+  private enum Outcome: Equatable {
+    case taken(status: Int)
+    /// Another try would be of no use.
+    case refused(status: Int?, String)
+    case missed(status: Int?, String, retryAfter: Duration?)
+    /// The service stops.
+    case stopped
+  }
+
+  private func attempt(_ webhook: Webhook, of job: Job) throws -> Outcome {
+    guard let secret = vault.open(webhook.target.secret).flatMap(WebhookSecret.init) else {
+      return .refused(status: nil, "the secret cannot be read any more: the key of the service was replaced")
+    }
+    let event = WebhookEvent(job: job)
+    let body = try JSONBody.encode(event)
+    let id = webhook.target.id
+    let seconds = Timestamp.now.milliseconds / 1000
+    let request = CurlRequest(
+      .post, webhook.target.url,
+      headers: [
+        ("Content-Type", "application/json"), ("webhook-id", id.description), ("webhook-timestamp", "\(seconds)"),
+        ("webhook-signature", secret.signature(id: id.description, seconds: seconds, body: body)),
+      ],
+      body: .data(body), policy: policy,
+      limits: .init(
+        connectSeconds: timeoutSeconds, silentSeconds: timeoutSeconds, keepsAnswer: false, totalSeconds: timeoutSeconds),
+      isCancelled: { signal.hasStopped })
+    do {
+      let head = try request.perform().head
+      let status = head.status
+      switch status {
+      case 200..<300: return .taken(status: status)
+      // Standard Webhooks: the receiver wants no more.
+      case 410: return .refused(status: status, "the receiver answered 410: it wants no messages any more")
+      case 300..<400:
+        return .missed(status: status, "the receiver answered \(status); redirects are not followed", retryAfter: nil)
+      default:
+        let retryAfter = head.headers[.retryAfter].flatMap { Int($0) }.map { Duration.seconds(max($0, 0)) }
+        return .missed(status: status, "the receiver answered \(status)", retryAfter: retryAfter)
+      }
+    } catch let failure as TransferFailure {
+      if failure.error.kind == .cancelled { return .stopped }
+      return failure.isRefused
+        ? .refused(status: nil, failure.error.message)
+        : .missed(status: nil, failure.error.message, retryAfter: nil)
+    }
+  }
+
+  private func report(_ webhook: Webhook, of job: Job) {
+    let result = webhook.state == .pending ? "postponed" : webhook.state.rawValue
+    metrics.add(.webhooks, [result])
+    var metadata: Logger.Metadata = [
+      "job": "\(job.id)", "webhook": "\(webhook.target.id)", "host": "\(webhook.target.url.host)",
+      "attempt": "\(webhook.report.attempts)",
+    ]
+    if let error = webhook.report.lastError { metadata["cause"] = "\(error)" }
+    logger.log(level: webhook.state == .failed ? .warning : .info, "webhook \(result)", metadata: metadata)
+  }
+}
+
+/// The receivers that are being talked to. One process serves a data folder, so its memory knows them all.
+private final class BusyReceivers: Sendable {
+  private let origins = Mutex<Set<String>>([])
+
+  /// Takes the receiver of the job that `next` finds.
+  func take(_ next: (_ busy: Set<String>) throws -> Job?) rethrows -> Job? {
+    try origins.withLock { busy in
+      let job = try next(busy)
+      if let webhook = job?.webhook { busy.insert(webhook.target.url.origin) }
+      return job
+    }
+  }
+
+  func giveBack(_ origin: String) { origins.withLock { _ = $0.remove(origin) } }
+}
