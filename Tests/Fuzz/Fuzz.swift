@@ -3,7 +3,6 @@ import Foundation
 
 /// Fuzzes one parser.
 ///
-///     Fuzz replay              run every kept input once
 ///     Fuzz unpack TARGET DIR   write the kept inputs as files
 ///     Fuzz TARGET [ARG...]     hand over to libFuzzer, where the build has it; see scripts/fuzz.sh
 @main enum Fuzz {
@@ -17,12 +16,6 @@ import Foundation
     }
     switch arguments.first.flatMap({ FuzzTarget(rawValue: $0) }) {
     case let target?: fuzz(target, Array(arguments.dropFirst()))
-    case nil where arguments == ["replay"]:
-      for target in FuzzTarget.allCases {
-        let corpus = try Corpus(of: target)
-        for input in corpus.inputs { target.run(input.bytes) }
-        print("\(target.rawValue): \(corpus.inputs.count) kept inputs")
-      }
     case nil where arguments.count == 3 && arguments[0] == "unpack":
       guard let target = FuzzTarget(rawValue: arguments[1]) else { usage() }
       try Corpus(of: target).unpack(into: URL(fileURLWithPath: arguments[2]))
@@ -32,7 +25,7 @@ import Foundation
 
   private static func usage() -> Never {
     let names = FuzzTarget.allCases.map(\.rawValue).joined(separator: "|")
-    FileHandle.standardError.write(Data("Usage: Fuzz replay | unpack TARGET DIR | \(names) [ARG...]\n".utf8))
+    FileHandle.standardError.write(Data("Usage: Fuzz unpack TARGET DIR | \(names) [ARG...]\n".utf8))
     exit(2)
   }
 

@@ -53,9 +53,14 @@ public final class LoopbackServer: Sendable {
   }
 
   /// The port it listens on.
-  public let port: Int
-  private let listener: Int32
-  private let log = Mutex<[String]>([])
+  public var port: Int { listener.port }
+  private let listener: LoopbackListener
+  private let log: Log
+
+  /// Outlives the server in the threads of its connections.
+  private final class Log: Sendable {
+    let targets = Mutex<[String]>([])
+  }
 
   /// `answer` gets the request target, such as `/file?x=1`, and a function to send raw bytes with.
   public convenience init(_ answer: @escaping @Sendable (_ target: String, _ send: Send) -> Void) throws {
@@ -85,39 +90,22 @@ public final class LoopbackServer: Sendable {
   }
 
   private init(handler answer: @escaping @Sendable (_ request: Request, _ send: Send) -> Bool) throws {
-    listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let listener = listener
-    let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(listener, $0, length) == 0 && listen(listener, 64) == 0 && getsockname(listener, $0, &length) == 0
+    let log = Log()
+    self.log = log
+    listener = try LoopbackListener { connection in
+      while let request = Self.readRequest(connection) {
+        log.targets.withLock { $0.append(request.target) }
+        guard answer(request, Send(connection: connection)) else { break }
       }
+      close(connection)
     }
-    guard isBound else { throw POSIXError(.EADDRINUSE) }
-    port = Int(UInt16(bigEndian: address.sin_port))
-    Thread { [self] in
-      while true {
-        let connection = accept(listener, nil, nil)
-        guard connection >= 0 else { return }
-        Thread { [self] in
-          while let request = Self.readRequest(connection) {
-            log.withLock { $0.append(request.target) }
-            guard answer(request, Send(connection: connection)) else { break }
-          }
-          close(connection)
-        }.start()
-      }
-    }.start()
   }
 
   /// The targets that were asked for, in order.
-  public var requests: [String] { log.withLock { $0 } }
+  public var requests: [String] { log.targets.withLock { $0 } }
 
   /// Takes no more connections.
-  public func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
+  public func stop() { listener.stop() }
 
   /// A whole answer.
   public static func answer(_ status: String, _ body: String, headers: String = "") -> String {

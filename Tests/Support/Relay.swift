@@ -5,7 +5,41 @@ import Synchronization
 ///
 /// Two threads a connection. It lives until `stop` or the end of the process.
 public final class Relay: Sendable {
-  private struct State {
+  private let listener: LoopbackListener
+  private let connections: Connections
+
+  /// Listens on a free port.
+  public init(to target: Int) throws {
+    let connections = Connections(target: UInt16(target))
+    self.connections = connections
+    listener = try LoopbackListener { connections.serve($0) }
+  }
+
+  /// The port that clients connect to.
+  public var port: Int { listener.port }
+
+  /// Cuts the next connection that sends more than so many bytes, once for each number.
+  public func cut(after bytes: Int...) { connections.state.withLock { $0.cuts += bytes } }
+
+  /// Holds the bytes of every connection back after so many, until `flow`.
+  public func stall(after bytes: Int) { connections.state.withLock { $0.stallAfter = bytes } }
+
+  /// Lets new connections pass.
+  public func flow() { connections.state.withLock { $0.stallAfter = nil } }
+
+  /// Connections that were cut.
+  public var cuts: Int { connections.state.withLock { $0.done } }
+
+  /// Bytes from the server to clients.
+  public var passedBack: Int { connections.state.withLock { $0.passedBack } }
+
+  /// Takes no more connections.
+  public func stop() { listener.stop() }
+}
+
+/// What the threads of a relay share.
+private final class Connections: Sendable {
+  struct State {
     /// Bytes towards the server after which the next connections are cut.
     var cuts: [Int] = []
     var stallAfter: Int?
@@ -13,56 +47,14 @@ public final class Relay: Sendable {
     var passedBack = 0
   }
 
-  /// The port that clients connect to.
-  public let port: Int
-  private let target: UInt16
-  private let listener: Int32
-  private let state = Mutex(State())
+  let target: UInt16
+  let state = Mutex(State())
 
-  /// Listens on a free port.
-  public init(to target: Int) throws {
-    self.target = UInt16(target)
-    listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var address = Self.address(0)
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let listener = listener
-    let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(listener, $0, length) == 0 && listen(listener, 64) == 0 && getsockname(listener, $0, &length) == 0
-      }
-    }
-    guard isBound else { throw POSIXError(.EADDRINUSE) }
-    port = Int(UInt16(bigEndian: address.sin_port))
-    Thread { [self] in
-      while true {
-        let client = accept(listener, nil, nil)
-        guard client >= 0 else { return }
-        Thread { [self] in serve(client) }.start()
-      }
-    }.start()
-  }
+  init(target: UInt16) { self.target = target }
 
-  /// Cuts the next connection that sends more than so many bytes, once for each number.
-  public func cut(after bytes: Int...) { state.withLock { $0.cuts += bytes } }
-
-  /// Holds the bytes of every connection back after so many, until `flow`.
-  public func stall(after bytes: Int) { state.withLock { $0.stallAfter = bytes } }
-
-  /// Lets new connections pass.
-  public func flow() { state.withLock { $0.stallAfter = nil } }
-
-  /// Connections that were cut.
-  public var cuts: Int { state.withLock { $0.done } }
-
-  /// Bytes from the server to clients.
-  public var passedBack: Int { state.withLock { $0.passedBack } }
-
-  /// Takes no more connections.
-  public func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
-
-  private func serve(_ client: Int32) {
+  func serve(_ client: Int32) {
     let server = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var address = Self.address(target)
+    var address = LoopbackListener.address(target)
     let status = withUnsafePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         connect(server, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
@@ -101,13 +93,5 @@ public final class Relay: Sendable {
       passed(count)
       guard send(sink, buffer, count, Int32(MSG_NOSIGNAL)) == count else { return }
     }
-  }
-
-  private static func address(_ port: UInt16) -> sockaddr_in {
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    return address
   }
 }
