@@ -67,6 +67,39 @@ struct ClientTests {
     try await command(arguments, service).result()
   }
 
+  @Test("submit --webhook: the receiver is told; a secret that is none is refused before anything is sent")
+  func webhook() async throws {
+    let bodies = Mutex<[Data]>([])
+    let receiver = try LoopbackServer.answering { request, send in
+      bodies.withLock { $0.append(request.body) }
+      send(LoopbackServer.answer("204 No Content", ""))
+    }
+    defer { receiver.stop() }
+    let service = try ServiceProcess(
+      folder: folder.appending(path: "data"), arguments: ["--allow-private-fetch", "127.0.0.1"])
+    let secret = folder.appending(path: "secret")
+    let arguments =
+      ["submit"] + Self.formats + Self.inputs
+      + ["--webhook", "http://127.0.0.1:\(receiver.port)/hook", "--webhook-secret-file", secret.path]
+    try Data("password\n".utf8).write(to: secret)
+    let refused = try await run(arguments, service)
+    #expect(refused.status == 2)
+    #expect(refused.error.contains("whsec_") && !refused.error.contains("password"))
+    let jobs = try await service.json("GET", "/v1/jobs")
+    #expect((jobs["jobs"] as? [Any])?.isEmpty == true)
+    #expect(try await run(Array(arguments.dropLast(2)), service).status == 2)
+
+    try Data("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n".utf8).write(to: secret)
+    let submitted = try await run(arguments, service)
+    #expect(submitted.status == 0, "\(submitted.error)")
+    let id = try #require(submitted.lines.first)
+    for _ in 0..<300 where bodies.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(100)) }
+    let body = try #require(bodies.withLock { $0.first })
+    let event = try #require(try JSONSerialization.jsonObject(with: body) as? [String: Any])
+    #expect(event["type"] as? String == "job.succeeded")
+    #expect((event["data"] as? [String: Any])?["id"] as? String == id)
+  }
+
   private static let formats = ["--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8"]
   private static let inputs = [
     gpt2.appending(path: "pytorch_model.bin").path, "--config", gpt2.appending(path: "config.json").path,

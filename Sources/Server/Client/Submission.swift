@@ -35,17 +35,20 @@ struct Submission {
     let checkpoint: [Input]?
     let options: Options?
     let reuse: Bool?
+    let webhook: WebhookOptions.Target?
   }
 
   /// Uploads, submits and prints the id; then waits and downloads as far as that was asked for.
   func run(_ client: ServiceClient) throws {
     let watcher = JobWatcher(client: client, showsProgress: !choices.noProgressBar)
     let files = try files()
+    let webhook = try choices.webhook.target()
     let body = Body(
       command: command.rawValue, model: formats.model, srcFmt: formats.srcFmt, tgtFmt: formats.tgtFmt,
       config: try send(config, client, watcher.bar),
       checkpoint: command == .convert ? try files.map { try send($0, client, watcher.bar) } : nil,
-      options: command == .convert ? chosen : nil, reuse: choices.noReuse ? false : nil)
+      options: command == .convert ? chosen : nil, reuse: choices.noReuse ? false : nil,
+      webhook: webhook)
     watcher.bar?.clear()
     // A submission whose answer is lost is sent again; the key makes it the same one.
     let job = try client.json(

@@ -31,6 +31,8 @@ struct SubmissionOptions: ParsableArguments {
   @Flag(help: "Run the job though an equal one has outputs.")
   var noReuse = false
 
+  @OptionGroup var webhook: WebhookOptions
+
   @Flag(help: "Show no progress bar. There is none unless standard error is a terminal.")
   var noProgressBar = false
 }
