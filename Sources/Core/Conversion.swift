@@ -94,7 +94,8 @@ public struct ConversionProgress: Sendable, Hashable {
 public protocol ConversionMonitor: Sendable {
   /// Called after each piece of work.
   func report(_ progress: ConversionProgress)
-  /// Checked before each piece of work; true ends the conversion with `.cancelled` and leaves no file.
+  /// Checked before each piece of work, whatever the phase, several times a second. True ends the conversion with
+  /// `.cancelled` and leaves no file; it must then stay true.
   var isCancelled: Bool { get }
 }
 
@@ -117,6 +118,14 @@ public enum Conversion {
   /// that did not exist before.
   public static func run(
     _ request: ConversionRequest, monitor: some ConversionMonitor
+  ) throws(ConversionError) -> ConversionResult {
+    try Interruption.heeding({ monitor.isCancelled }) { () throws(ConversionError) in
+      try convert(request, monitor)
+    }
+  }
+
+  private static func convert(
+    _ request: ConversionRequest, _ monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
     monitor.report(ConversionProgress(phase: .planning))
     let (plan, input) = try plan(request)
@@ -195,7 +204,7 @@ public enum Conversion {
     let files = try CheckpointFiles(plan, at: outputs, maxShardSize: options.maxShardSize)
     let config = try stage(plan, at: outputs.config)
     let type = outputs.format.sink
-    let layout = OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
+    let layout = try OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
     var sinks: [any TensorSink] = []
     for (path, sink) in zip(files.paths, layout.sinks) { sinks.append(try type.init(path: path, layout: sink)) }
     var budget = Executor.Budget(options)

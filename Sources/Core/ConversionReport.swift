@@ -59,6 +59,12 @@ struct ConversionReport {
         "name": .string(name), "size": .int(file.size), "sha256": digest.map { .string($0) } ?? .null,
       ])
     }
+    var listed: [ConfigValue] = []
+    var pacer = Interruption.Pacer()
+    for (tensor, digest) in zip(tensors, computed[local.count...]) {
+      try pacer.step()
+      listed.append(Self.describe(tensor, digest: digest))
+    }
     return [
       "zooport": .string(Zooport.version),
       "command": .string(request.command.rawValue),
@@ -69,7 +75,7 @@ struct ConversionReport {
       "options": .object(options),
       "inputs": .array(Array(described[..<inputs.count])),
       "outputs": .array(Array(described[inputs.count...])),
-      "tensors": .array(zip(tensors, computed[local.count...]).map(Self.describe)),
+      "tensors": .array(listed),
       "warnings": .array(warnings.map(Self.describe)),
       "deviations": .array(deviations.map(Self.describe)),
     ]

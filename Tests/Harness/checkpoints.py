@@ -1,6 +1,7 @@
 """GPT-2 checkpoints of any size, drawn from a fixed seed: what the suites convert."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,33 @@ def make(folder, shape):
         "n_head": 2, "n_layer": shape.layers, "n_positions": positions, "n_inner": None,
         "activation_function": "gelu_new", "attn_pdrop": 0.1, "resid_pdrop": 0.1, "embd_pdrop": 0.1,
         "layer_norm_epsilon": 1e-5, "initializer_range": 0.02}))
+    return checkpoint
+
+
+def make_names(folder, tensors):
+    """Writes a GPT-2 of about so many tensors of a few zeros each, as safetensors: names and hardly anything else."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    d, layers = 2, tensors // 12
+    shapes = {"transformer.wte.weight": (4, d), "transformer.wpe.weight": (4, d)}
+    for layer in range(layers):
+        for name, size in {"ln_1": (d,), "attn.c_attn": (d, 3 * d), "attn.c_proj": (d, d), "ln_2": (d,),
+                           "mlp.c_fc": (d, 4 * d), "mlp.c_proj": (4 * d, d)}.items():
+            shapes[f"transformer.h.{layer}.{name}.weight"] = size
+            shapes[f"transformer.h.{layer}.{name}.bias"] = size[-1:]
+    shapes |= {"transformer.ln_f.weight": (d,), "transformer.ln_f.bias": (d,), "lm_head.weight": (4, d)}
+    header, end = {}, 0
+    for key, shape in shapes.items():
+        start, end = end, end + 4 * math.prod(shape)
+        header[key] = {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    checkpoint = Checkpoint(folder / "config.json", folder / "model.safetensors")
+    with checkpoint.weights.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+    checkpoint.config.write_text(json.dumps({
+        "model_type": "gpt2", "vocab_size": 4, "n_embd": d, "n_head": 2, "n_layer": layers, "n_positions": 4,
+        "activation_function": "gelu_new", "attn_pdrop": 0.1, "resid_pdrop": 0.1, "embd_pdrop": 0.1}))
     return checkpoint
 
 

@@ -75,9 +75,11 @@ public struct ConfigDocument: Sendable {
   ///
   /// A YAML document that was read and then changed through `root` keeps its comments and its untouched lines where
   /// possible; keys that were there before then stay in the order of the text. Everything else is written afresh.
-  public func render() -> String {
+  public func render() -> String { render {} }
+
+  private func render<Failure: Error>(_ step: () throws(Failure) -> Void) throws(Failure) -> String {
     switch syntax {
-    case .json: return JSONWriter.render(.object(root))
+    case .json: return try JSONWriter.render(.object(root), step: step)
     case .yaml:
       if let source,
         let text = YAMLPatch.apply(root, to: source.bytes, reading: source.root, limits: source.limits)
@@ -88,9 +90,11 @@ public struct ConfigDocument: Sendable {
     }
   }
 
-  /// Writes the text into a staged file, from its start. Does not publish. Throws `.outputFailed` or `.diskFull`.
+  /// Writes the text into a staged file, from its start. Does not publish. Throws `.outputFailed`, `.diskFull` or `.cancelled`.
   public func save(to file: StagedFile) throws(ConversionError) {
-    try file.write(Array(render().utf8), at: 0)
+    var pacer = Interruption.Pacer()
+    let text = try render { () throws(ConversionError) in try pacer.step() }
+    try file.write(Array(text.utf8), at: 0)
   }
 }
 

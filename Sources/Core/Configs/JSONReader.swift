@@ -37,6 +37,7 @@ private struct JSONParser {
   var position = 0
   var depth = 0
   var nodes = 0
+  private var pacer = Interruption.Pacer()
 
   init(bytes: [UInt8], name: String, limits: Limits) {
     self.bytes = bytes
@@ -68,6 +69,7 @@ private struct JSONParser {
 
   private mutating func value() throws(ConversionError) -> ConfigValue {
     nodes += 1
+    try pacer.step()
     guard nodes <= limits.configNodes else {
       throw failure("more than \(limits.configNodes) values", .hostileInput)
     }

@@ -8,15 +8,22 @@ public enum JSONWriter {
   /// Infinite numbers and NaN are written as Python does, though no standard JSON has them. Keys that are no strings
   /// become strings as in Python: `True` is `"true"`, `None` is `"null"`. Complexity: O(document).
   public static func render(_ value: ConfigValue) -> String {
+    render(value) {}
+  }
+
+  /// The same, with a call for each value, by which a long document can be given up.
+  static func render<Failure: Error>(
+    _ value: ConfigValue, step: () throws(Failure) -> Void
+  ) throws(Failure) -> String {
     var writer = JSONPrinter(indented: true)
-    writer.write(value, indent: 0)
+    try writer.write(value, indent: 0, step: step)
     return writer.text + "\n"
   }
 
   /// The document on one line, without spaces and without a newline.
   public static func renderCompact(_ value: ConfigValue) -> String {
     var writer = JSONPrinter(indented: false)
-    writer.write(value, indent: 0)
+    writer.write(value, indent: 0) {}
     return writer.text
   }
 
@@ -34,7 +41,10 @@ private struct JSONPrinter {
 
   init(indented: Bool) { self.indented = indented }
 
-  mutating func write(_ value: ConfigValue, indent: Int) {
+  mutating func write<Failure: Error>(
+    _ value: ConfigValue, indent: Int, step: () throws(Failure) -> Void
+  ) throws(Failure) {
+    try step()
     switch value {
     case .null: text += "null"
     case .bool(let flag): text += flag ? "true" : "false"
@@ -48,7 +58,7 @@ private struct JSONPrinter {
       text += "["
       for (index, element) in values.enumerated() {
         separate(first: index == 0, indent: indent + 4)
-        write(element, indent: indent + 4)
+        try write(element, indent: indent + 4, step: step)
       }
       newline(indent)
       text += "]"
@@ -62,7 +72,7 @@ private struct JSONPrinter {
         separate(first: index == 0, indent: indent + 4)
         write(string: Self.keyText(key))
         text += indented ? ": " : ":"
-        write(element, indent: indent + 4)
+        try write(element, indent: indent + 4, step: step)
       }
       newline(indent)
       text += "}"

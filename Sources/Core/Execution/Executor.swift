@@ -93,7 +93,7 @@ struct Executor {
   /// Returns for each job how many finite values became infinite in a smaller precision.
   @discardableResult
   func run(_ jobs: [Job], into sinks: [any TensorSink]) throws(ConversionError) -> [Int] {
-    let division = divide(jobs, into: sinks)
+    let division = try divide(jobs, into: sinks)
     let pieces = division.all
     let progress = Progress(
       jobs: jobs, pieces: pieces.map(\.job), bytesTotal: jobs.reduce(0) { $0 + $1.tensor.byteCount }, monitor: monitor)
@@ -110,7 +110,7 @@ struct Executor {
         let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
         guard index < pieces.count, failure.withLock({ $0 == nil }) else { return }
         do throws(ConversionError) {
-          if monitor.isCancelled { throw ConversionError(.cancelled, "The conversion was cancelled.") }
+          if monitor.isCancelled { throw ConversionError.cancelled }
           let piece = pieces[index]
           let job = jobs[piece.job]
           let checksum = try perform(piece, job, sinks[job.sink], evaluator, tile)
@@ -157,11 +157,13 @@ struct Executor {
       "\(path): the bytes that '\(job.key)' is made from do not match their checksum; fetch the file again")
   }
 
-  private func divide(_ jobs: [Job], into sinks: [any TensorSink]) -> Pieces {
+  private func divide(_ jobs: [Job], into sinks: [any TensorSink]) throws(ConversionError) -> Pieces {
     let byReference = sinks.map { FileCopy.isByReference(into: $0.file) }
     var pieces = Pieces()
     var checked: Set<StorageID> = []
+    var pacer = Interruption.Pacer()
     for (index, job) in jobs.enumerated() {
+      try pacer.step()
       let first = pieces.all.count
       let total = job.tensor.byteCount
       if extent(of: job) != nil {

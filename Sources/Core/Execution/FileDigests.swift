@@ -39,7 +39,7 @@ struct FileDigests {
     var hash = SHA256()
     var done = 0
     while done < range.length {
-      if monitor.isCancelled { throw ConversionError(.cancelled, "The conversion was cancelled.") }
+      if monitor.isCancelled { throw ConversionError.cancelled }
       let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, range.length - done)])
       try range.file.read(at: range.offset + done, into: piece)
       hash.update(bufferPointer: UnsafeRawBufferPointer(piece))

@@ -5,15 +5,18 @@ struct OutputLayout {
   /// What each storage is made from, sink after sink.
   private(set) var jobs: [Executor.Job] = []
 
-  /// `trees` are the parts of the plan's tree that go into a file each. Complexity: O(tensors).
-  init(_ plan: Plan, trees: [ObjectTree<Int>], sharing: Bool) {
-    for tree in trees { add(tree, of: plan, sharing: sharing) }
+  /// `trees` are the parts of the plan's tree that go into a file each. Throws nothing but `.cancelled`.
+  /// Complexity: O(tensors).
+  init(_ plan: Plan, trees: [ObjectTree<Int>], sharing: Bool) throws(ConversionError) {
+    for tree in trees { try add(tree, of: plan, sharing: sharing) }
   }
 
-  private mutating func add(_ tree: ObjectTree<Int>, of plan: Plan, sharing: Bool) {
+  private mutating func add(_ tree: ObjectTree<Int>, of plan: Plan, sharing: Bool) throws(ConversionError) {
+    var pacer = Interruption.Pacer()
     var storages: [(first: Plan.Tensor, tensorCount: Int)] = []
     var known: [Content: Int] = [:]
-    let output = tree.mapTensors { index in
+    let output = try tree.mapTensors { (index) throws(ConversionError) in
+      try pacer.step()
       let tensor = plan.tensors[index].tensor
       let content = Content(expression: tensor.expression, dtype: tensor.dtype)
       let storage: Int
@@ -28,6 +31,7 @@ struct OutputLayout {
       return OutputTensor(dtype: tensor.dtype, shape: tensor.shape, storage: storage)
     }
     for (index, storage) in storages.enumerated() {
+      try pacer.step()
       jobs.append(
         Executor.Job(
           key: storage.first.key, tensor: storage.first.tensor,

@@ -31,6 +31,7 @@ struct Verification {
   func check(_ file: StagedFile, holds tree: ObjectTree<Int>, of plan: Plan) throws(ConversionError) {
     let reopened: any TensorSource
     do throws(ConversionError) { reopened = try Checkpoint.open(path: file.stagedPath) } catch {
+      try Interruption.check()
       throw failure(file, "cannot be opened again", cause: error.message)
     }
     let pairs = try pairs(reopened, file, tree, plan)
@@ -72,7 +73,9 @@ struct Verification {
       throw failure(file, "holds \(written.count) tensors, not the \(planned.count) that were planned")
     }
     var pairs: [Pair] = []
+    var pacer = Interruption.Pacer()
     for (planned, written) in zip(planned, written) {
+      try pacer.step()
       let tensor = plan.tensors[planned.index].tensor
       guard tensor.dtype == written.tensor.dtype, tensor.shape == written.tensor.shape else {
         throw failure(file, "holds '\(planned.path)' with another type or shape than was planned")
@@ -98,7 +101,7 @@ struct Verification {
     var isEqual = true
     try Tiling.forEachTile(of: pair.shape, elements: max(half / size, 1)) { box throws(ConversionError) in
       guard isEqual else { return }
-      if monitor.isCancelled { throw ConversionError(.cancelled, "The conversion was cancelled.") }
+      if monitor.isCancelled { throw ConversionError.cancelled }
       let strides = TensorShape.contiguousStrides(box.count)
       try written.evaluate(pair.written, box, into: .init(pointer: first, strides: strides, elementSize: size))
       try planned.evaluate(pair.planned, box, into: .init(pointer: second, strides: strides, elementSize: size))

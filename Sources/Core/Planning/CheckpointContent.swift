@@ -61,7 +61,9 @@ struct CheckpointContent {
       }
     }
     var values = OrderedDictionary<String, StateDict.Value>(minimumCapacity: state.count)
+    var pacer = Interruption.Pacer()
     for entry in state {
+      try pacer.step()
       let key = entry.key.description
       guard values[key] == nil else {
         throw ConversionError(.unreadableInput, "The state dict has the key '\(key)' twice.")

@@ -32,7 +32,7 @@ enum Detection {
     var candidates: [Candidate] = []
     var failures: [ConversionError] = []
     for route in routes {
-      if let checkpoint, !fits(checkpoint, route) { continue }
+      if let checkpoint, try !fits(checkpoint, route) { continue }
       do throws(ConversionError) {
         let plan =
           if let checkpoint {
@@ -41,7 +41,10 @@ enum Detection {
             try Planner.plan(config: config, along: route)
           }
         candidates.append(Candidate(route: route, plan: plan))
-      } catch { failures.append(error) }
+      } catch {
+        try Interruption.check()
+        failures.append(error)
+      }
     }
     guard !candidates.isEmpty else {
       // Keys that fit one layout whose config cannot be converted deserve that layout's own error.
@@ -94,8 +97,8 @@ enum Detection {
   /// True when the layout knows every key of the checkpoint.
   ///
   /// The way to another release may let any key pass, so the keys are tried on the way to the layout that is furthest
-  /// from the source.
-  private static func fits(_ checkpoint: ObjectTree<TensorDescriptor>, _ route: Route) -> Bool {
+  /// from the source. Throws nothing but `.cancelled`.
+  private static func fits(_ checkpoint: ObjectTree<TensorDescriptor>, _ route: Route) throws(ConversionError) -> Bool {
     let (model, source) = (route.model, route.source)
     let furthest: Format? =
       if source == .hf {
@@ -107,12 +110,15 @@ enum Detection {
       }
     guard let furthest, let probe = Route(model: model, source: source, target: furthest),
       var state = try? CheckpointContent(checkpoint, format: source, bareAllowed: true).stateDict
-    else { return false }
+    else {
+      try Interruption.check()
+      return false
+    }
     var prefix = probe.optionalPrefix
     for hop in probe.hops {
       var findings = StateDictPlanner.Findings()
       let step = ConfigPlanner.Step(hop: hop, context: RuleContext(left: [:], right: [:]))
-      state = StateDictPlanner(step: step, optionalPrefix: prefix).convert(state, findings: &findings)
+      state = try StateDictPlanner(step: step, optionalPrefix: prefix).convert(state, findings: &findings)
       prefix = nil
       if !findings.unmatched.isEmpty { return false }
     }

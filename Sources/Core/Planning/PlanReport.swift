@@ -84,15 +84,19 @@ public struct PlanReport: Sendable {
   /// Plans a request. Blocks; reads headers only.
   ///
   /// An input that cannot be converted is an answer, not an error. Throws when the inputs could not be had: `.fetchFailed`
-  /// and its like, `.cancelled`, `.internal`.
-  public init(_ request: ConversionRequest) throws(ConversionError) {
+  /// and its like, `.cancelled` soon after `isCancelled` becomes true, `.internal`.
+  public init(
+    _ request: ConversionRequest, isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) throws(ConversionError) {
     model = request.model
     sourceFormat = request.sourceFormat
     targetFormat = request.targetFormat
     let plan: Plan
     let input: CheckpointInput?
     do throws(ConversionError) {
-      (plan, input) = try Conversion.plan(request)
+      (plan, input) = try Interruption.heeding(isCancelled) { () throws(ConversionError) in
+        try Conversion.plan(request)
+      }
     } catch {
       guard !Self.faults.contains(error.kind) else { throw error }
       self.error = error

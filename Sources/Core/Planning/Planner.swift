@@ -57,7 +57,7 @@ public enum Planner {
     for step in outcome.steps {
       var findings = StateDictPlanner.Findings()
       let planner = StateDictPlanner(step: step, optionalPrefix: step.hop.keepsPrefix ? nil : prefix)
-      content.stateDict = planner.convert(content.stateDict, findings: &findings)
+      content.stateDict = try planner.convert(content.stateDict, findings: &findings)
       if !step.hop.keepsPrefix { prefix = nil }
       for key in findings.unmatched {
         let finding = Diagnostic(
@@ -98,7 +98,7 @@ public enum Planner {
         }
       }
     }
-    var plan = assemble(content, entries: entries, outcome: outcome, warnings: warnings, route: route)
+    var plan = try assemble(content, entries: entries, outcome: outcome, warnings: warnings, route: route)
     plan.deviations = deviations
     return plan
   }
@@ -126,7 +126,7 @@ public enum Planner {
   private static func assemble(
     _ content: CheckpointContent, entries: [ObjectTree<SymbolicTensor>.Entry], outcome: ConfigPlanner.Outcome,
     warnings: [Diagnostic], route: Route
-  ) -> Plan {
+  ) throws(ConversionError) -> Plan {
     var tensors: [Plan.Tensor] = []
     func numbered(_ tree: ObjectTree<SymbolicTensor>, key: String) -> ObjectTree<Int> {
       tree.mapTensors { tensor in
@@ -136,7 +136,9 @@ public enum Planner {
     }
     var state: [ObjectTree<Int>.Entry] = []
     state.reserveCapacity(content.stateDict.values.count)
+    var pacer = Interruption.Pacer()
     for (key, value) in content.stateDict.values {
+      try pacer.step()
       let tree: ObjectTree<SymbolicTensor> =
         switch value {
         case .tensor(let tensor): .tensor(tensor)

@@ -46,10 +46,10 @@ struct StateDictPlanner {
     var values: [(key: String, value: StateDict.Value)?]
   }
 
-  /// The state dict of the other side.
-  func convert(_ input: StateDict, findings: inout Findings) -> StateDict {
+  /// The state dict of the other side. Throws nothing but `.cancelled`: whatever is wrong with the input is a finding.
+  func convert(_ input: StateDict, findings: inout Findings) throws(ConversionError) -> StateDict {
     var source = input.values
-    if let optionalPrefix { source = withoutPrefix(optionalPrefix, source, &findings) }
+    if let optionalPrefix { source = try withoutPrefix(optionalPrefix, source, &findings) }
     for (key, twin, rule) in resolveTies(&source, side: from) {
       findings.deviations.append(
         Diagnostic(
@@ -62,15 +62,17 @@ struct StateDictPlanner {
     var output = OrderedDictionary<String, StateDict.Value>()
     output.reserveCapacity(source.count)
     var repeats: [Instance] = []
-    for instance in collect(source, &findings, passing: &output) {
+    var pacer = Interruption.Pacer()
+    for instance in try collect(source, &findings, passing: &output) {
+      try pacer.step()
       if case .repeated(from.other, _, _) = rules[instance.rule].transform {
         repeats.append(instance)
       } else {
         apply(instance, to: &output, &findings)
       }
     }
-    writeRepeats(repeats, to: &output)
-    generateBuffers(&output, &findings)
+    try writeRepeats(repeats, to: &output)
+    try generateBuffers(&output, &findings)
     drawHeads(&output, &findings)
     _ = resolveTies(&output, side: from.other)
     return StateDict(output)
@@ -80,7 +82,7 @@ struct StateDictPlanner {
   private func collect(
     _ source: OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings,
     passing output: inout OrderedDictionary<String, StateDict.Value>
-  ) -> [Instance] {
+  ) throws(ConversionError) -> [Instance] {
     let index = PatternIndex(
       rules.enumerated().flatMap { number, rule in
         rule.claims(from).enumerated().map { (PatternIndex.Slot(rule: number, position: $0), $1) }
@@ -88,7 +90,9 @@ struct StateDictPlanner {
     var instances: [Instance] = []
     instances.reserveCapacity(source.count)
     var open: [OpenInstance: Int] = [:]
+    var pacer = Interruption.Pacer()
     for (key, value) in source {
+      try pacer.step()
       guard let (slot, binding) = match(key, index) else {
         if passesUnknownKeys { output[key] = value } else { findings.unmatched.append(key) }
         continue
@@ -189,10 +193,12 @@ struct StateDictPlanner {
   /// Keys without the prefix that files of a release may or may not carry.
   private func withoutPrefix(
     _ prefix: String, _ source: OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings
-  ) -> OrderedDictionary<String, StateDict.Value> {
+  ) throws(ConversionError) -> OrderedDictionary<String, StateDict.Value> {
     guard source.keys.contains(where: { $0.hasPrefix(prefix) }) else { return source }
     var stripped = OrderedDictionary<String, StateDict.Value>(minimumCapacity: source.count)
+    var pacer = Interruption.Pacer()
     for (key, value) in source {
+      try pacer.step()
       let short = key.hasPrefix(prefix) ? String(key.dropFirst(prefix.count)) : key
       if stripped.updateValue(value, forKey: short) != nil {
         findings.failures.append(
@@ -232,13 +238,17 @@ struct StateDictPlanner {
   }
 
   /// Writes one copy of each tensor for each layer that the output has.
-  private func writeRepeats(_ repeats: [Instance], to output: inout OrderedDictionary<String, StateDict.Value>) {
+  private func writeRepeats(
+    _ repeats: [Instance], to output: inout OrderedDictionary<String, StateDict.Value>
+  ) throws(ConversionError) {
+    var pacer = Interruption.Pacer()
     for instance in repeats {
       guard case .repeated(_, let hole, let beside) = rules[instance.rule].transform,
         let value = instance.values.first ?? nil
       else { continue }
       let layers = PatternIndex([(PatternIndex.Slot(rule: instance.rule, position: 0), beside)])
       for key in Array(output.keys) {
+        try pacer.step()
         guard let binding = layers.matches(key.split(separator: ".")).first?.binding, let layer = binding[hole],
           binding.allSatisfy({ $0.key == hole || instance.binding[$0.key] == $0.value })
         else { continue }
@@ -251,7 +261,7 @@ struct StateDictPlanner {
 
   private func generateBuffers(
     _ output: inout OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings
-  ) {
+  ) throws(ConversionError) {
     var anchors: [(PatternIndex.Slot, KeyPattern)] = []
     for (number, rule) in rules.enumerated() {
       guard case .generate(from.other, let beside, _) = rule.transform else { continue }
@@ -259,7 +269,9 @@ struct StateDictPlanner {
     }
     guard !anchors.isEmpty else { return }
     let index = PatternIndex(anchors)
+    var pacer = Interruption.Pacer()
     for key in Array(output.keys) {
+      try pacer.step()
       for (slot, binding) in index.matches(key.split(separator: ".")) {
         let rule = rules[slot.rule]
         guard case .generate(_, _, let recipe) = rule.transform else { continue }

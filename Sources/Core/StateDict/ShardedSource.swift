@@ -31,7 +31,9 @@ public struct ShardedSource: TensorSource {
     }
     var entries: [ObjectTree<TensorDescriptor>.Entry] = []
     entries.reserveCapacity(index.weightMap.count)
+    var pacer = Interruption.Pacer()
     for (key, shard) in index.weightMap {
+      try pacer.step()
       guard let position = byShard[shard] else {
         throw ConversionError(.unreadableInput, "\(name): the shard \(shard) of \(key) is missing")
       }
@@ -92,7 +94,9 @@ private struct ShardJoin {
     var found: [String: TensorDescriptor] = [:]
     found.reserveCapacity(entries.count)
     var keys: [String] = []
+    var pacer = Interruption.Pacer()
     for entry in entries {
+      try pacer.step()
       guard case .string(let key) = entry.key, case .tensor(let tensor) = entry.value else {
         throw ConversionError(
           .unreadableInput, "\(shard): \(entry.key) is no tensor; a shard holds named tensors and nothing else")

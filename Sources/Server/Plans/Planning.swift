@@ -44,7 +44,11 @@ struct Planning: Sendable {
         config: staged.config, checkpoint: staged.checkpoint, options: options)
       request.files = staged.files
       let report: PlanReport
-      do throws(ConversionError) { report = try PlanReport(request) } catch { throw TransferFailure(error) }
+      do throws(ConversionError) {
+        report = try PlanReport(request, isCancelled: staging.resolver.isCancelled)
+      } catch {
+        throw TransferFailure(error)
+      }
       let pinned = [inputs.pinned.config] + inputs.pinned.checkpoint
       let commits = pinned.compactMap { input in if case .hub(let hub, _) = input { hub.commit } else { nil } }
       return Outcome(

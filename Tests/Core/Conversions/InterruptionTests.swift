@@ -54,6 +54,98 @@ import Testing
     #expect(last.map { $0.tensorsDone == $0.tensorsTotal && $0.bytesDone == $0.bytesTotal } == true)
   }
 
+  /// Notes how often it was asked before the first tensor, and cancels at one of these times.
+  private final class Asked: ConversionMonitor {
+    let count = Mutex(0)
+    private let isConverting = Mutex(false)
+    private let limit: Int
+
+    init(limit: Int = .max) { self.limit = limit }
+
+    func report(_ progress: ConversionProgress) {
+      if progress.phase == .converting { isConverting.withLock { $0 = true } }
+    }
+    var isCancelled: Bool {
+      let isConverting = isConverting.withLock { $0 }
+      return count.withLock { count in
+        if !isConverting { count += 1 }
+        return count >= limit
+      }
+    }
+  }
+
+  /// Whoever reads headers, matches rules and lays files out asks once in about a thousand names, each of them.
+  @Test(arguments: inputs, outputs) func planningIsInterrupted(input: ContainerKind, output: OutputFormat) throws {
+    let model = try SmallGPT2()
+    let layers = 400
+    let path = try model.writeDeep(input.writer, layers: layers, as: "model")
+    let asked = Asked()
+    _ = try convert(model, path, output, asked)
+    let count = asked.count.withLock { $0 }
+    // The header, the state dict, the rules (twice), the plan, the layout (twice), the header that is written.
+    #expect(count >= 8 * (layers * 12 / 1_024), "asked \(count) times")
+    try FileManager.default.removeItem(atPath: model.folder.file("out"))
+    for limit in stride(from: 1, through: count, by: max(count / 12, 1)) {
+      let watched = Asked(limit: limit)
+      let error = conversionError { try convert(model, path, output, watched) }
+      #expect(error?.kind == .cancelled, "at question \(limit) of \(count)")
+      #expect(watched.count.withLock { $0 } <= limit + 1, "went on after question \(limit)")
+      #expect(model.outputs.isEmpty)
+    }
+  }
+
+  /// Trying one model after the other must not take a cancellation for a model that does not fit.
+  @Test func detectionIsInterrupted() throws {
+    let model = try SmallGPT2()
+    let path = try model.writeDeep(SafetensorsWriter.self, layers: 100, as: "model")
+    var request = ConversionRequest(
+      command: .convert, model: "auto", sourceFormat: "auto", targetFormat: "cs-1.8", config: model.config,
+      checkpoint: [path])
+    let asked = Asked()
+    request.outputDirectory = model.folder.file("out")
+    _ = try Conversion.run(request, monitor: asked)
+    let count = asked.count.withLock { $0 }
+    for limit in stride(from: 1, through: count, by: max(count / 8, 1)) {
+      let error = conversionError { try Conversion.run(request, monitor: Asked(limit: limit)) }
+      #expect(error?.kind == .cancelled, "at question \(limit) of \(count)")
+    }
+    // A plan alone asks less often, as it lays nothing out.
+    for limit in [1, count / 4, count / 2] {
+      let asked = Asked(limit: limit)
+      let error = conversionError { try PlanReport(request, isCancelled: { asked.isCancelled }) }
+      #expect(error?.kind == .cancelled, "at question \(limit) of \(count)")
+    }
+  }
+
+  /// Shards are joined by name, from an index that is as long as the checkpoint.
+  @Test func readingShardsIsInterrupted() throws {
+    let model = try SmallGPT2()
+    let path = try model.writeDeep(SafetensorsWriter.self, layers: 200, as: "model-00001-of-00001.safetensors")
+    let keys = try Checkpoint.open(path: path).tensors().keys
+    let map = Dictionary(uniqueKeysWithValues: keys.map { ($0, "model-00001-of-00001.safetensors") })
+    let index = try model.folder.write(
+      [UInt8](try JSONSerialization.data(withJSONObject: ["weight_map": map])), as: "model.safetensors.index.json")
+    let questions = Mutex(0)
+    _ = try Interruption.heeding({
+      questions.withLock { $0 += 1 }
+      return false
+    }) { () throws(ConversionError) in try CheckpointInput(paths: [index]) }
+    let count = questions.withLock { $0 }
+    #expect(count >= 4 * 2)
+    for limit in 1...count {
+      questions.withLock { $0 = 0 }
+      let error = conversionError {
+        try Interruption.heeding({
+          questions.withLock { count in
+            count += 1
+            return count >= limit
+          }
+        }) { () throws(ConversionError) in try CheckpointInput(paths: [index]) }
+      }
+      #expect(error?.kind == .cancelled, "at question \(limit) of \(count)")
+    }
+  }
+
   /// The file loses its tail between the reading of its header and the reading of its tensors.
   @Test(arguments: inputs, outputs) func aFileThatShrinksIsAnError(input: ContainerKind, output: OutputFormat) throws {
     let model = try SmallGPT2()

@@ -32,7 +32,7 @@ import Testing
       config: ["n_embd": 8, "n_head": 2, "n_layer": 2, "n_positions": 6, "vocab_size": 11], checkpoint)
     // safetensors holds the state dict alone.
     let tree = format == .safetensors ? try #require(plan.tree?["model"]) : try #require(plan.tree)
-    let layout = OutputLayout(plan, trees: [tree], sharing: format.sink.sharesStorages)
+    let layout = try OutputLayout(plan, trees: [tree], sharing: format.sink.sharesStorages)
     let sink = try format.sink.init(path: folder.file("model"), layout: layout.sinks[0])
     let budget = Executor.Budget(bytes: 1 << 20, threads: 2)
     try Executor(source: checkpoint, budget: budget, monitor: UnattendedMonitor()).run(layout.jobs, into: [sink])

@@ -181,8 +181,8 @@ import Testing
     let there = try Self.steps(pair, config: Self.config(of: pair))
     let back = try Self.steps(pair.reversed, config: there.document)
     let (state, synthetic) = try Self.stateDict(of: pair)
-    let written = Self.convert(state, there.steps)
-    let returned = Self.convert(written, back.steps)
+    let written = try Self.convert(state, there.steps)
+    let returned = try Self.convert(written, back.steps)
 
     let surviving = Set(written.values.values.flatMap { $0.tensor?.expression.sourceKeys ?? [] })
     #expect(!surviving.isEmpty)
@@ -224,7 +224,7 @@ import Testing
     }
     let steps = try Self.steps(try #require(pair), config: Self.config(of: try #require(pair))).steps
     let synthetic = SyntheticStateDict(hop.tensors, side: side, width: SmallConfigs.width)
-    let written = Self.convert(synthetic.stateDict, steps)
+    let written = try Self.convert(synthetic.stateDict, steps)
     let surviving = Set(written.values.values.flatMap { $0.tensor?.expression.sourceKeys ?? [] })
     #expect(surviving == Set(synthetic.shapes.map(\.key)))
   }
@@ -274,7 +274,7 @@ import Testing
     guard pair.source != first else { return (synthetic.stateDict, synthetic) }
     let start = Pair(subject: pair.subject, source: first, target: pair.source)
     let steps = try steps(start, config: config(of: start)).steps
-    var state = convert(synthetic.stateDict, steps)
+    var state = try convert(synthetic.stateDict, steps)
     // Heads that were drawn on the way here come from no source.
     state.values.removeAll { $0.value.tensor?.expression.sourceKeys.isEmpty ?? true }
     return (state, synthetic)
@@ -289,11 +289,11 @@ import Testing
   }
 
   /// The state dict after all steps; every key must match and every rule must apply.
-  static func convert(_ state: StateDict, _ steps: [ConfigPlanner.Step]) -> StateDict {
+  static func convert(_ state: StateDict, _ steps: [ConfigPlanner.Step]) throws -> StateDict {
     var state = state
     for step in steps {
       var findings = StateDictPlanner.Findings()
-      state = StateDictPlanner(step: step).convert(state, findings: &findings)
+      state = try StateDictPlanner(step: step).convert(state, findings: &findings)
       #expect(findings.unmatched.isEmpty)
       #expect(findings.failures.isEmpty)
     }

@@ -8,34 +8,34 @@ import Testing
   func convert(
     _ values: OrderedDictionary<String, StateDict.Value>, from side: Side = .left, left: ConfigObject = [:],
     right: ConfigObject = [:], @RulesBuilder _ rules: () -> [Rule]
-  ) -> (values: OrderedDictionary<String, StateDict.Value>, findings: StateDictPlanner.Findings) {
+  ) throws -> (values: OrderedDictionary<String, StateDict.Value>, findings: StateDictPlanner.Findings) {
     let bridge = Bridge(to: Release(1, 7), hfClass: "", modelType: "", tensors: rules(), config: [])
     let step = ConfigPlanner.Step(hop: .bridge(bridge, from: side), context: RuleContext(left: left, right: right))
     var findings = StateDictPlanner.Findings()
-    return (StateDictPlanner(step: step).convert(StateDict(values), findings: &findings).values, findings)
+    return (try StateDictPlanner(step: step).convert(StateDict(values), findings: &findings).values, findings)
   }
 
   func tensor(_ key: String, _ shape: [Int] = [2]) -> StateDict.Value {
     .tensor(SymbolicTensor(source: key, dtype: .bfloat16, shape: shape))
   }
 
-  @Test func refusedKeysMayHoldNone() {
-    let absent = convert(["a.norm": .other(.none)]) { Refuse(.left, "a.norm", "no norm there") }
+  @Test func refusedKeysMayHoldNone() throws {
+    let absent = try convert(["a.norm": .other(.none)]) { Refuse(.left, "a.norm", "no norm there") }
     #expect(absent.values.isEmpty)
     #expect(absent.findings.failures.isEmpty)
-    let present = convert(["a.norm": tensor("a.norm")]) { Refuse(.left, "a.norm", "no norm there") }
+    let present = try convert(["a.norm": tensor("a.norm")]) { Refuse(.left, "a.norm", "no norm there") }
     #expect(present.values.isEmpty)
     #expect(present.findings.failures.map(\.kind) == [.configNotConvertible])
     #expect(present.findings.failures.map(\.message) == ["a.norm: no norm there"])
   }
 
-  @Test func refusedKeysOfTheOtherSideAreUnknown() {
-    let result = convert(["a.norm": tensor("a.norm")]) { Refuse(.right, "a.norm", "no norm there") }
+  @Test func refusedKeysOfTheOtherSideAreUnknown() throws {
+    let result = try convert(["a.norm": tensor("a.norm")]) { Refuse(.right, "a.norm", "no norm there") }
     #expect(result.findings.unmatched == ["a.norm"])
   }
 
-  @Test func drawnHeadsWithoutDeviationAreZeros() {
-    let result = convert([:], right: ["size": 3]) {
+  @Test func drawnHeadsWithoutDeviationAreZeros() throws {
+    let result = try convert([:], right: ["size": 3]) {
       Drawn(.right, "bias", shape: [.cs("size")], standardDeviation: 0)
       Drawn(.right, "weight", shape: [.fixed(2), .cs("size")])
     }
@@ -45,15 +45,15 @@ import Testing
     #expect(result.findings.warnings.count == 2)
   }
 
-  @Test func drawnHeadsNeedTheirLengths() {
-    let result = convert([:]) { Drawn(.right, "bias", shape: [.cs("size")], standardDeviation: 0) }
+  @Test func drawnHeadsNeedTheirLengths() throws {
+    let result = try convert([:]) { Drawn(.right, "bias", shape: [.cs("size")], standardDeviation: 0) }
     #expect(result.values.isEmpty)
     #expect(result.findings.failures.count == 1)
     #expect(result.findings.failures.first?.message.contains("'size'") == true)
   }
 
-  @Test func heldHeadsAreNotDrawn() {
-    let result = convert(["head": tensor("head")], right: ["size": 3]) {
+  @Test func heldHeadsAreNotDrawn() throws {
+    let result = try convert(["head": tensor("head")], right: ["size": 3]) {
       Rename("head", "weight")
       Drawn(.right, "weight", shape: [.cs("size")])
     }
@@ -61,8 +61,8 @@ import Testing
     #expect(result.findings.warnings.isEmpty)
   }
 
-  @Test func buffersAreMadeBesideEachAnchor() {
-    let result = convert(["x.0.w": tensor("x.0.w"), "x.7.w": tensor("x.7.w")], from: .right) {
+  @Test func buffersAreMadeBesideEachAnchor() throws {
+    let result = try convert(["x.0.w": tensor("x.0.w"), "x.7.w": tensor("x.7.w")], from: .right) {
       Rename("h.{layer}.w", "x.{layer}.w")
       Generated(.left, "h.{layer}.mask", beside: "h.{layer}.w") { (_) throws(RuleFailure) in .causalMask(size: 4) }
       Generated(.left, "h.{layer}.scale", beside: "h.{layer}.w") { (_) throws(RuleFailure) in .scalar(1) }
@@ -73,21 +73,21 @@ import Testing
     #expect(result.values["h.7.mask"]?.tensor?.dtype == .uint8)
   }
 
-  @Test func mirrorsAreWrittenAndReadOnce() {
+  @Test func mirrorsAreWrittenAndReadOnce() throws {
     let rules = { Rename("a.{leaf}", mirrored: ["b.{leaf}", "c.{leaf}"]) }
-    let written = convert(["a.bias": tensor("a.bias")]) { rules() }
+    let written = try convert(["a.bias": tensor("a.bias")]) { rules() }
     #expect(written.values == ["b.bias": tensor("a.bias"), "c.bias": tensor("a.bias")])
-    let first = convert(["c.bias": tensor("c.bias"), "b.bias": tensor("b.bias")], from: .right) { rules() }
+    let first = try convert(["c.bias": tensor("c.bias"), "b.bias": tensor("b.bias")], from: .right) { rules() }
     #expect(first.values == ["a.bias": tensor("b.bias")])
-    let second = convert(["c.bias": tensor("c.bias")], from: .right) { rules() }
+    let second = try convert(["c.bias": tensor("c.bias")], from: .right) { rules() }
     #expect(second.values == ["a.bias": tensor("c.bias")])
   }
 
-  @Test(arguments: [true, false]) func tiesFillWhatIsNone(shared: Bool) {
+  @Test(arguments: [true, false]) func tiesFillWhatIsNone(shared: Bool) throws {
     let rules = {
       Tie(.right, "embedding", to: "head", when: ConfigCondition(.right, "share"))
     }
-    let result = convert(
+    let result = try convert(
       ["embedding": .other(.none), "head": tensor("head")], from: .right, right: ["share": .bool(shared)]
     ) {
       Rename("embedding", "embedding")

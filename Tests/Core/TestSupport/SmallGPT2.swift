@@ -56,6 +56,21 @@ struct SmallGPT2 {
       ? withUnsafeBytes(of: Double(value), Array.init) : withUnsafeBytes(of: value, Array.init)
   }
 
+  /// Writes a model of many layers, whose tensors have an element or three each.
+  func writeDeep(_ sink: (some TensorSink).Type, layers: Int, as name: String) throws -> String {
+    let block = Self.tensors.filter { $0.key.hasPrefix("transformer.h.0.") }
+    var tensors: [(String, DType, [Int])] = []
+    for layer in 0..<layers {
+      for (key, shape) in block {
+        let suffix = key.dropFirst("transformer.h.0.".count)
+        tensors.append(("transformer.h.\(layer).\(suffix)", .float32, shape.map { $0 == 24 ? 3 : 1 }))
+      }
+    }
+    tensors += Self.tensors.filter { !$0.key.contains(".h.") }.map { ($0.key, .float32, $0.shape) }
+    try Sample.flat(tensors).write(with: sink, to: folder.file(name))
+    return folder.file(name)
+  }
+
   /// Writes the whole model into one file.
   func write<Sink: TensorSink>(_ sink: Sink.Type, as name: String, dtype: DType = .float32) throws -> String {
     try Self.sample(dtype: dtype).write(with: sink, to: folder.file(name))

@@ -6,6 +6,7 @@ final class HDF5MetadataReader {
   /// The file.
   let file: HDF5File
   private var bytesLeft: Int
+  private var pacer = Interruption.Pacer()
   private var heaps: [Int: HDF5HeapCollection] = [:]
   private var cachedHeapBytes = 0
 
@@ -17,6 +18,7 @@ final class HDF5MetadataReader {
 
   /// A cursor over `count` bytes at an address, charged to the budget.
   func block(at address: Int, count: Int, what: String) throws(ConversionError) -> HDF5Cursor {
+    try pacer.step()
     let cursor = try file.block(at: address, count: count, what: what)
     bytesLeft -= count
     guard bytesLeft >= 0 else {

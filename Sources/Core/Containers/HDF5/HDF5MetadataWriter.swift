@@ -10,6 +10,7 @@ final class HDF5MetadataWriter {
   private var heapAddress = 0
   private var heapCapacity = 2048
   private var heapObjects: UInt16 = 0
+  private var pacer = Interruption.Pacer()
 
   /// A writer whose first byte goes to an offset that is a multiple of 8.
   init(file: StagedFile, offset: Int) {
@@ -23,6 +24,7 @@ final class HDF5MetadataWriter {
   /// Appends bytes, padded to 8, and returns their address.
   @discardableResult
   func append(_ bytes: [UInt8]) throws(ConversionError) -> Int {
+    try pacer.step()
     let address = position
     buffer += bytes
     while buffer.count % 8 != 0 { buffer.append(0) }

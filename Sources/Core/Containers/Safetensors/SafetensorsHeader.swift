@@ -24,7 +24,9 @@ struct SafetensorsHeader {
     var names: Set<String> = []
     try parser.expect("{")
     var first = true
+    var pacer = Interruption.Pacer()
     while try parser.hasNext("}", first: &first) {
+      try pacer.step()
       let name = try parser.key()
       // Names that are equal but for their Unicode normal form would be one key of the state dict.
       guard names.insert(name).inserted else { throw parser.hostile("has two entries named '\(name.prefix(200))'") }

@@ -25,7 +25,9 @@ public struct SafetensorsReader: TensorSource {
     var entries: [ObjectTree<TensorDescriptor>.Entry] = []
     storages.reserveCapacity(header.entries.count)
     entries.reserveCapacity(header.entries.count)
+    var pacer = Interruption.Pacer()
     for entry in header.entries {
+      try pacer.step()
       let tensor = try Self.tensor(entry, index: storages.count, path: file.path, limits: limits)
       entries.append(.init(.string(entry.name), .tensor(tensor)))
       let extent = FileExtent(file: file, offset: start + entry.range.lowerBound, length: entry.range.count)

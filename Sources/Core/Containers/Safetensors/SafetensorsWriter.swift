@@ -24,7 +24,9 @@ public struct SafetensorsWriter: TensorSink {
     var offsets = [Int](repeating: 0, count: layout.storages.count)
     var header = Array(#"{"__metadata__":{"format":"pt"}"#.utf8)
     var position = 0
+    var pacer = Interruption.Pacer()
     for (name, tensor, type) in tensors {
+      try pacer.step()
       offsets[tensor.storage] = position
       let (end, overflow) = position.addingReportingOverflow(layout.storages[tensor.storage])
       guard !overflow else {
@@ -61,7 +63,9 @@ public struct SafetensorsWriter: TensorSink {
     var used = [Bool](repeating: false, count: layout.storages.count)
     var tensors: [(name: String, tensor: OutputTensor, type: String)] = []
     tensors.reserveCapacity(entries.count)
+    var pacer = Interruption.Pacer()
     for entry in entries {
+      try pacer.step()
       guard case .string(let name) = entry.key, name != "__metadata__", case .tensor(let tensor) = entry.value else {
         throw ConversionError(.usage, "\(path): safetensors holds named tensors only, but '\(entry.key)' is none")
       }

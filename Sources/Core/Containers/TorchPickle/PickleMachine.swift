@@ -16,6 +16,7 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   private var marks: [Int] = []
   private var memo = PickleMemo()
   private var operations = 0
+  private var pacer = Interruption.Pacer()
   /// Every `EMPTY_TUPLE` is the same node: it cannot change.
   private var emptyTuple: PickleValue?
 
@@ -48,6 +49,7 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
     while true {
       let code = try input.byte()
       operations += 1
+      try pacer.step()
       guard operations <= limits.pickleOperations else {
         throw hostile("the pickle has more than \(limits.pickleOperations) opcodes")
       }

@@ -26,7 +26,11 @@ struct PickleTreeBuilder {
   mutating func build(_ root: PickleValue) throws(ConversionError) -> PickleTree {
     if case .node(let index) = root { try measure(index) }
     var trees = [PickleTree](repeating: .none, count: heap.nodes.count)
-    for index in order { trees[index] = try tree(heap.nodes[index], trees) }
+    var pacer = Interruption.Pacer()
+    for index in order {
+      try pacer.step()
+      trees[index] = try tree(heap.nodes[index], trees)
+    }
     return try tree(root, trees)
   }
 
@@ -35,7 +39,9 @@ struct PickleTreeBuilder {
   private mutating func measure(_ root: Int) throws(ConversionError) {
     var path: [(node: Int, next: Int)] = [(root, 0)]
     heights[root] = -1
+    var pacer = Interruption.Pacer()
     while let (node, next) = path.last {
+      try pacer.step()
       let children = heap.nodes[node].items
       guard next < children.count else {
         try close(node, children)
@@ -126,7 +132,9 @@ struct PickleTreeBuilder {
     entries.reserveCapacity(values.count / 2)
     var places: [PickleTree.Key: Int] = [:]
     places.reserveCapacity(values.count / 2)
+    var pacer = Interruption.Pacer()
     for index in stride(from: 0, to: values.count - 1, by: 2) {
+      try pacer.step()
       guard let key = Self.key(try tree(values[index], trees)) else {
         throw hostile("a dictionary of the pickle has a key that is neither text nor number nor a tuple of these")
       }

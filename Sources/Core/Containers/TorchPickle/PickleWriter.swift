@@ -9,6 +9,7 @@ struct PickleWriter {
   /// Storages whose tensors have more than one type; these are written untyped.
   private let untyped: Set<Int>
   private var memo: [String: Int] = [:]
+  private var pacer = Interruption.Pacer()
 
   /// The pickle of a layout's tree.
   ///
@@ -34,6 +35,7 @@ struct PickleWriter {
   }
 
   private mutating func write(_ tree: ObjectTree<OutputTensor>) throws(ConversionError) {
+    try pacer.step()
     switch tree {
     case .tensor(let tensor): try write(tensor)
     case .none: op("N")

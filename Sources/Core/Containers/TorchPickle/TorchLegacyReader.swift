@@ -97,7 +97,9 @@ private struct TorchLegacyStorages: PickleStorageResolver {
     _ keys: [ObjectTree<TensorDescriptor>], in file: InputFile, from start: Int
   ) throws(ConversionError) {
     var position = start
+    var pacer = Interruption.Pacer()
     for key in keys {
+      try pacer.step()
       guard case .string(let name) = key, let index = indices[name], storages[index].offset == nil else {
         throw hostile("the list of storages names one that no tensor uses, or one twice")
       }

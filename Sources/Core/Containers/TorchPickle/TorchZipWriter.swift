@@ -32,7 +32,9 @@ public final class TorchZipWriter: TensorSink {
     ]
     var records: [ZipRecord] = []
     var position = 0
+    var pacer = Interruption.Pacer()
     func add(_ name: String, size: Int, content: [UInt8]?) throws(ConversionError) {
+      try pacer.step()
       let record = ZipRecord(name: "\(Self.root)/\(name)", size: size, content: content, headerOffset: position)
       guard let end = record.end else {
         throw ConversionError(.outputFailed, "\(path): the checkpoint is larger than a file can be")
@@ -60,7 +62,9 @@ public final class TorchZipWriter: TensorSink {
     // What lies between two contents is written at once: the descriptor of the first and the header of the second.
     var between: [UInt8] = []
     var position = 0
+    var pacer = Interruption.Pacer()
     for (index, record) in records.enumerated() {
+      try pacer.step()
       let checksum = record.content.map { Checksum.crc32($0) } ?? checksums[index - firstStorage]
       between += record.localHeader
       try file.write(between, at: position)

@@ -27,6 +27,7 @@ struct ZipDirectory {
   /// The entries in the order of the directory.
   private(set) var entries: [Entry] = []
   private var indices: [String: Int] = [:]
+  private var pacer = Interruption.Pacer()
 
   /// Reads the directory of a file.
   ///
@@ -47,7 +48,10 @@ struct ZipDirectory {
     }
     try readEntries(ZipBytes(try file.bytes(at: end.offset, count: end.size)), count: end.count)
     if !file.isRemote {
-      for index in entries.indices { entries[index].dataOffset = try locate(entries[index]) }
+      for index in entries.indices {
+        try pacer.step()
+        entries[index].dataOffset = try locate(entries[index])
+      }
     }
     try checkOverlaps(before: end.offset)
   }
@@ -75,6 +79,7 @@ struct ZipDirectory {
     entries.reserveCapacity(count)
     indices.reserveCapacity(count)
     for _ in 0..<count {
+      try pacer.step()
       guard bytes.has(46, at: position), bytes.u32(position) == 0x0201_4B50 else {
         throw hostile("the directory is damaged after \(entries.count) entries")
       }
