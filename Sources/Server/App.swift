@@ -107,7 +107,7 @@ struct App<Runner: ConversionRunner> {
     services: [any Service] = [], guardLimits: ConnectionGuard.Limits? = nil,
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
   ) -> some ApplicationProtocol {
-    let limits = guardLimits ?? ConnectionGuard.Limits(body: settings.maximumUpload)
+    let limits = guardLimits ?? ConnectionGuard.Limits()
     var configuration = HTTP1Channel.Configuration(
       additionalChannelHandlers: [ConnectionGuard(limits: limits)], idleTimeout: .seconds(60))
     configuration.httpDecoder = .init(

@@ -1,6 +1,7 @@
 """Headers and bodies over their limits, and clients that are too slow."""
 
 import json
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -39,6 +40,20 @@ def test_body_over_the_limit(service):
     assert (chunked.status, chunked.json["code"]) == (413, "too_large")
     assert service.send("PUT", "/v1/uploads/x", b"x" * MIB).status == 201
     eventually(lambda: not list((service.folder / "incoming").iterdir()), 5)
+
+
+@pytest.mark.parametrize("path, size, status", [
+    ("/v1/uploads/x", MIB + 1, 413), ("/v1/elsewhere", 5, 404), ("/v1/models", 5, 405), ("/v1/uploads/x", MIB, 201)])
+def test_curl_keeps_a_body_that_is_refused(service, tmp_path, path, size, status):
+    """curl waits for 100 Continue, hears the refusal instead, and sends nothing."""
+    (tmp_path / "file").write_bytes(b"x" * size)
+    start = time.monotonic()
+    result = subprocess.run(
+        ["curl", "-s", "-T", tmp_path / "file", "-H", "Expect: 100-continue", "--expect100-timeout", "20",
+         "-w", "%{http_code} %{size_upload}", "-o", tmp_path / "answer", service.base + path],
+        capture_output=True, text=True, check=False)
+    assert result.stdout == f"{status} {size if status == 201 else 0}", (result, (tmp_path / "answer").read_text())
+    assert time.monotonic() - start < 10, "nobody told curl to go on"
 
 
 def test_submission_over_the_limit(service):

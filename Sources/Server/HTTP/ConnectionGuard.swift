@@ -5,8 +5,8 @@ import NIOHTTPTypesHTTP1
 
 /// What Hummingbird leaves to its user on a connection: `100 Continue`, early answers, and peers that are too slow.
 ///
-/// - `Expect: 100-continue` is answered at once, so that curl does not wait a second before each upload, unless the
-///   announced body is over the limit: then the refusal is what the client reads first.
+/// - `Expect: 100-continue` is answered when the handler asks for the body. Until then it may refuse the request, and what
+///   the client reads first is the refusal: it sends nothing (RFC 9110, section 10.1.1).
 /// - An answer that is complete before its request is ends the connection. Otherwise the rest of the body, perhaps
 ///   100 GB, would be read and thrown away. The connection lingers for a moment, half closed, so that the answer is not
 ///   lost to a reset.
@@ -20,8 +20,6 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   /// What is asked of a peer.
   struct Limits: Sendable {
-    /// Bytes of the largest body.
-    var body: Int
     /// Bytes a second, averaged over `window`.
     var minimumRate = 512
     /// How long a peer may be too slow.
@@ -29,6 +27,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     /// How long to wait for the peer to read an early answer.
     var linger: TimeAmount = .seconds(2)
   }
+
+  /// An outbound event: the handler of the request asks for its body.
+  struct BodyAwaited: Sendable {}
 
   /// TCP_NOTSENT_LOWAT of Linux, which the C library's module does not export.
   private static let notSentLowWater = NIOBSDSocket.Option(rawValue: 25)
@@ -38,6 +39,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var requestsRead = 0
   private var answersWritten = 0
   private var isReadingBody = false
+  /// The client of the latest request holds its body back until it is told to go on.
+  private var awaitsContinue = false
   private var isClosing = false
   private var isLingering = false
   /// A read was asked for and nothing has come since: the peer is the slow side.
@@ -84,15 +87,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       isReadingBody = true
       // A rate is judged over whole windows only; the one in which a body begins is given away.
       received = limits.requiredBytes
-      if head.headerFields[.expect]?.lowercased() == "100-continue",
-        head.headerFields[.contentLength].flatMap({ Int($0) }) ?? 0 <= limits.body
-      {
-        context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
-      }
+      awaitsContinue = head.headerFields[.expect]?.lowercased() == "100-continue"
     case .body(let buffer):
+      // It did not wait, as it may.
+      awaitsContinue = false
       received += buffer.readableBytes
     case .end:
       isReadingBody = false
+      awaitsContinue = false
       requestsRead += 1
     }
     context.fireChannelRead(data)
@@ -103,11 +105,21 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     if isLingering { context.read() }
   }
 
+  func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+    guard event is BodyAwaited else { return context.triggerUserOutboundEvent(event, promise: promise) }
+    promise?.succeed()
+    // While an earlier request is being answered, the event is about that one, whose body is here already.
+    guard awaitsContinue, requestsRead == answersWritten else { return }
+    awaitsContinue = false
+    context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+  }
+
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
     case .head(var head):
       if head.status.kind != .informational, requestsRead <= answersWritten {
         isClosing = true
+        awaitsContinue = false
         head.headerFields[.connection] = "close"
         context.write(wrapOutboundOut(.head(head)), promise: promise)
       } else {

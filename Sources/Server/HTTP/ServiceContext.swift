@@ -1,4 +1,5 @@
 import Hummingbird
+import NIOCore
 
 /// What a handler knows beside the request: its log with the request's id, what the path captured, and who asks.
 struct ServiceContext: RequestContext {
@@ -6,5 +7,11 @@ struct ServiceContext: RequestContext {
   /// Set before the handler is called, from the token of the request and the access that the route declares.
   var principal = Principal.nobody
 
-  init(source: ApplicationRequestContextSource) { coreContext = CoreRequestContextStorage(source: source) }
+  /// What the request came over.
+  let channel: any Channel
+
+  init(source: ApplicationRequestContextSource) {
+    coreContext = CoreRequestContextStorage(source: source)
+    channel = source.channel
+  }
 }

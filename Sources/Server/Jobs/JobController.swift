@@ -40,13 +40,13 @@ struct JobController: Sendable {
       }
       let form = MultipartSubmission(
         folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit, keepsFiles: known == nil)
-      let result = try await form.read(request, boundary: boundary)
+      let result = try await form.read(BodyReader(request, context), boundary: boundary)
       submission = result.submission
       received = result.uploads
       for index in received.indices { received[index].ownership = context.principal.ownership }
       reporter.moved(received.reduce(0) { $0 + $1.size }, .uploaded)
     } else if HeaderParameters(contentType).value.lowercased() == "application/json" {
-      var body = BodyReader(request)
+      var body = BodyReader(request, context)
       submission = try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView))
     } else {
       throw Problem(

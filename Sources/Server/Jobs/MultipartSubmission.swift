@@ -1,6 +1,5 @@
 import Crypto
 import Foundation
-import Hummingbird
 import NIOCore
 
 /// Reads a submission that is multipart/form-data. Files go to disk as they arrive.
@@ -24,11 +23,11 @@ struct MultipartSubmission {
   }
 
   /// Reads the whole body. When it throws, no file is left.
-  func read(_ request: Request, boundary: String) async throws -> Result {
+  func read(_ body: BodyReader, boundary: String) async throws -> Result {
     var uploads: [Upload] = []
     var receiver: UploadReceiver?
     do {
-      let submission = try await read(request, boundary: boundary, uploads: &uploads, receiver: &receiver)
+      let submission = try await read(body, boundary: boundary, uploads: &uploads, receiver: &receiver)
       return Result(submission: submission, uploads: uploads)
     } catch {
       await receiver?.discard()
@@ -41,11 +40,11 @@ struct MultipartSubmission {
   }
 
   private func read(
-    _ request: Request, boundary: String, uploads: inout [Upload], receiver: inout UploadReceiver?
+    _ body: BodyReader, boundary: String, uploads: inout [Upload], receiver: inout UploadReceiver?
   ) async throws -> JobSubmission {
     var submission = JobSubmission()
     var parser = MultipartParser(boundary: boundary)
-    var body = BodyReader(request)
+    var body = body
     var field = ""
     var text = ByteBuffer()
     var fieldBytes = 0

@@ -39,7 +39,7 @@ struct PlanController: Sendable {
         .unsupportedMediaType, .unsupportedMediaType, "ask for a plan as application/json; upload files before",
         headers: [.accept: "application/json"])
     }
-    var body = BodyReader(request)
+    var body = BodyReader(request, context)
     var submission = try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView))
     let job = try await submission.job(
       models: models, uploads: uploads, hub: hub, for: context.principal)

@@ -202,7 +202,7 @@ struct TusController: Sendable {
     let receiver = try await PartialUploadReceiver(
       upload, turn: turn, store: partials, folder: folder, space: admission.space, limit: limit, checksum: checksum)
     do {
-      var body = BodyReader(request)
+      var body = BodyReader(request, context)
       while let piece = try await body.next() { try await receiver.receive(piece) }
       let finished = try await receiver.end()
       metrics.add(.bytes, ["uploaded"], by: receiver.received)

@@ -29,7 +29,7 @@ struct UploadController: Sendable {
     let receiver = try await UploadReceiver(name: name, folder: folder, limit: limit)
     var upload: Upload
     do {
-      var body = BodyReader(request)
+      var body = BodyReader(request, context)
       while let piece = try await body.next() { try await receiver.receive(piece) }
       upload = try await receiver.finish()
     } catch {
