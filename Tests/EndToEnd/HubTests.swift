@@ -240,6 +240,70 @@ struct HubTests {
     #expect(service.end(SIGTERM) == 0)
   }
 
+  @Test("submit hands references on, and the token of the hub only when it is told to")
+  func submits() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let expected = try expected()
+    let hub = try hub()
+    defer { hub.stop() }
+    hub.change("owner/gpt2") { $0.access = .tokenNeeded("hf_secret") }
+    let service = try serve(hub)
+    func submit(_ arguments: String..., folder: String? = nil, token: String? = "hf_secret") throws -> Output {
+      let target = folder.map { ["--output-dir", self.folder.appending(path: $0).path] } ?? ["--wait"]
+      var environment = ["ZOOPORT_URL": service.base.absoluteString]
+      environment["HF_TOKEN"] = token
+      return try run(
+        ["submit"] + arguments + ["--model", "auto", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8"] + target,
+        environment: environment)
+    }
+
+    let refused = try submit("hub://owner/gpt2")
+    #expect(refused.status == 5, "\(refused.errors)")
+    #expect(!hub.requests.contains { $0.authorization != nil })
+    #expect(try submit("hub://owner/gpt2", "--hub-token", token: nil).errors.contains("HF_TOKEN"))
+
+    let carried = try submit("hub://owner/gpt2@\(Self.commit)", "--carry", "--hub-token", folder: "carried")
+    #expect(carried.status == 0, "\(carried.errors)")
+    let outputs = try contents(folder.appending(path: "carried"))
+    for (name, content) in expected { #expect(outputs[name] == content, "\(name)") }
+    #expect(outputs["tokenizer.json"] == Data("{\"a\": 1}".utf8))
+    let id = try #require(carried.output.split(separator: "\n").first)
+    let job = try await service.json("GET", "/v1/jobs/\(id)")
+    #expect(!"\(job)".contains("secret"))
+
+    // The page of the model; the server knows that it is one.
+    hub.change("owner/gpt2") { $0.access = .open }
+    hub.reset()
+    for page in ["owner/gpt2", "owner/gpt2/tree/main"] {
+      let streamed = try submit("\(hub.endpoint)/\(page)", "--stream", folder: "streamed", token: nil)
+      #expect(streamed.status == 0, "\(streamed.errors)")
+      let outputs = try contents(folder.appending(path: "streamed"))
+      for (name, content) in expected { #expect(outputs[name] == content, "\(name)") }
+      #expect(outputs["tokenizer.json"] == nil)
+      try FileManager.default.removeItem(at: folder.appending(path: "streamed"))
+    }
+    let reads = hub.requests.filter { $0.isStore && $0.method == "GET" && $0.path == "pytorch_model.bin" }
+    #expect(!reads.isEmpty && reads.allSatisfy { $0.range != nil })
+    let config = try submit("convert-config", "hub://owner/gpt2", folder: "config")
+    #expect(config.status == 0, "\(config.errors)")
+    #expect(
+      try contents(folder.appending(path: "config"))["config_to_cs-1.8.yaml"] == expected["config_to_cs-1.8.yaml"])
+
+    let local = Sample.folder.appending(path: "pytorch_model.bin").path
+    for (arguments, part) in [
+      ([local], "--config is missing"), ([local, "--config", local, "--carry"], "--carry is for a repository"),
+      ([local, "--config", local, "--hub-token"], "--hub-token is for a repository"),
+    ] {
+      let result = try run(
+        ["submit"] + arguments + ["--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8"],
+        environment: ["ZOOPORT_URL": service.base.absoluteString])
+      #expect(result.status == 2)
+      #expect(result.errors.contains(part), "\(result.errors)")
+    }
+    #expect(try submit("\(hub.endpoint)/datasets/x", "--carry").status == 2)
+    #expect(service.end(SIGTERM) == 0)
+  }
+
   @Test("After kill -9 in the middle of a download nothing that came is fetched again")
   func killed() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }

@@ -39,7 +39,8 @@ def shell(page):
     for block in blocks(page):
         if re.match(r"(export|curl|zooport) ", block):
             commands += [
-                command for command in statements(block) if not command.startswith("export ") and "https://" not in command]
+                command for command in statements(block)
+                if not command.startswith("export ") and "https://" not in command and "hub://" not in command]
     return commands
 
 

@@ -6,15 +6,21 @@ import HTTPTypes
 struct Submission {
   let command: ConversionRequest.Command
   let formats: FormatOptions
-  let config: String
+  /// Nil when the checkpoint is a repository of a hub, which brings its own.
+  let config: String?
   let checkpoint: [String]
   let options: ConversionOptions
   let choices: SubmissionOptions
+  /// Tokenizer and generation files come with a repository of a hub.
+  var carries = false
 
   /// An input of a job, as the server takes it.
   private struct Input: Encodable {
     var upload: Identifier?
     var url: String?
+    var hub: String?
+    var carry: Bool?
+    var token: String?
   }
 
   /// What the server takes of the options; budget, threads and the report are its own business.
@@ -24,6 +30,7 @@ struct Submission {
     var maxShardSize: Int?
     var dtype: String?
     var verify: Bool?
+    var stream: Bool?
   }
 
   private struct Body: Encodable {
@@ -31,7 +38,7 @@ struct Submission {
     let model: String
     let srcFmt: String
     let tgtFmt: String
-    let config: Input
+    let config: Input?
     let checkpoint: [Input]?
     let options: Options?
     let reuse: Bool?
@@ -41,12 +48,15 @@ struct Submission {
   /// Uploads, submits and prints the id; then waits and downloads as far as that was asked for.
   func run(_ client: ServiceClient) throws {
     let watcher = JobWatcher(client: client, showsProgress: !choices.noProgressBar)
+    try checkReferences()
     let files = try files()
+    let token = try choices.hubTokenText()
     let webhook = try choices.webhook.target()
     let body = Body(
       command: command.rawValue, model: formats.model, srcFmt: formats.srcFmt, tgtFmt: formats.tgtFmt,
-      config: try send(config, client, watcher.bar),
-      checkpoint: command == .convert ? try files.map { try send($0, client, watcher.bar) } : nil,
+      config: try config.map { try send($0, client, watcher.bar, token: token) },
+      checkpoint: command == .convert
+        ? try files.map { try send($0, client, watcher.bar, token: token, carries: carries) } : nil,
       options: command == .convert ? chosen : nil, reuse: choices.noReuse ? false : nil,
       webhook: webhook)
     watcher.bar?.clear()
@@ -69,13 +79,13 @@ struct Submission {
     return Options(
       dropUnmatchedKeys: options.dropUnmatchedKeys ? true : nil, outputFormat: options.outputFormat?.rawValue,
       maxShardSize: options.maxShardSize, dtype: options.dtype == standard.dtype ? nil : options.dtype.rawValue,
-      verify: options.verify ? true : nil)
+      verify: options.verify ? true : nil, stream: options.stream ? true : nil)
   }
 
   /// The files of the checkpoint. Those of local ones are opened and their headers read: what cannot be converted for being
   /// no checkpoint is found before 100 GB are on their way.
   private func files() throws -> [String] {
-    let local = checkpoint.filter { !Self.isAddress($0) }
+    let local = checkpoint.filter { !RemoteInputs.isRemote($0) }
     guard !local.isEmpty else { return checkpoint }
     guard local.count == checkpoint.count else {
       throw ClientFailure("name addresses or local files for the checkpoint, but not both", exitStatus: 2)
@@ -87,13 +97,32 @@ struct Submission {
     }
   }
 
-  private func send(_ path: String, _ client: ServiceClient, _ bar: ProgressBar?) throws -> Input {
-    if Self.isAddress(path) { return Input(url: path) }
+  /// Refuses what is said of a repository when none is named. Whether an https address is the page of one, the server
+  /// knows, which knows its hub.
+  private func checkReferences() throws {
+    if config == nil, checkpoint.count != 1 || !RemoteInputs.isRemote(checkpoint[0]) {
+      throw ClientFailure("--config is missing. Only a repository of a hub brings its own.", exitStatus: 2)
+    }
+    if carries, !checkpoint.contains(where: RemoteInputs.isRemote) {
+      throw ClientFailure("--carry is for a repository of a hub; name one as the checkpoint.", exitStatus: 2)
+    }
+    if choices.hubToken, !(checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) {
+      throw ClientFailure("--hub-token is for a repository of a hub; name one as an input.", exitStatus: 2)
+    }
+  }
+
+  /// The input that an argument stands for, once the server has what is needed of it.
+  private func send(
+    _ path: String, _ client: ServiceClient, _ bar: ProgressBar?, token: String?, carries: Bool = false
+  ) throws -> Input {
+    // An address of which something is said that holds for repositories alone has to be one.
+    if path.hasPrefix("hub://") || RemoteInputs.isRemote(path) && (carries || token != nil) {
+      return Input(hub: path, carry: carries ? true : nil, token: token)
+    }
+    if RemoteInputs.isRemote(path) { return Input(url: path) }
     let upload = try ResumableUpload(path, client: client) { done, total in
       bar?.show(transfer: "Sending \(path)", done: done, total: total)
     }
     return Input(upload: try upload.run())
   }
-
-  private static func isAddress(_ text: String) -> Bool { text.hasPrefix("http://") || text.hasPrefix("https://") }
 }

@@ -10,11 +10,13 @@ struct SubmitCommand: ParsableCommand {
     abstract: "Convert on a server: send the files, submit a job.",
     discussion: """
       Takes the arguments of `convert` (or, as `submit convert-config`, of `convert-config`). Local files are uploaded; an \
-      interrupted upload goes on when the command is run again. http(s) addresses are handed on for the server to fetch. \
-      Prints the id of the job; --wait follows it to its end, --output-dir also downloads its outputs.
+      interrupted upload goes on when the command is run again. http(s) addresses and repositories of a model hub \
+      (hub://OWNER/NAME@REVISION, or the URL of a page) are handed on for the server to fetch; a repository brings its own \
+      config. Prints the id of the job; --wait follows it to its end, --output-dir also downloads its outputs.
 
-      Example:
+      Examples:
         zooport submit --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 pytorch_model.bin --config config.json --output-dir out
+        zooport submit hub://EleutherAI/gpt-j-6b --model auto --src-fmt hf --tgt-fmt cs-1.8 --carry --output-dir out
       """,
     subcommands: [SubmitConvertCommand.self, SubmitConvertConfigCommand.self],
     defaultSubcommand: SubmitConvertCommand.self)
@@ -28,6 +30,12 @@ struct SubmissionOptions: ParsableArguments {
   @Option(help: "The same as --output-dir.")
   var download: String?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Send the token of the variable HF_TOKEN along, for repositories of the hub that are not open. The server keeps it "
+        + "sealed, for this job alone. Without the flag the variable is not looked at."))
+  var hubToken = false
+
   @Flag(help: "Run the job though an equal one has outputs.")
   var noReuse = false
 
@@ -35,6 +43,16 @@ struct SubmissionOptions: ParsableArguments {
 
   @Flag(help: "Show no progress bar. There is none unless standard error is a terminal.")
   var noProgressBar = false
+
+  /// The token of the hub, if it was asked for. Throws `ClientFailure` when there is none.
+  func hubTokenText() throws -> String? {
+    guard hubToken else { return nil }
+    let text = ProcessInfo.processInfo.environment["HF_TOKEN"]?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+    guard !text.isEmpty else {
+      throw ClientFailure("--hub-token sends what the variable HF_TOKEN holds, and it is not set", exitStatus: 2)
+    }
+    return text
+  }
 }
 
 /// `zooport submit convert`.
@@ -44,12 +62,13 @@ struct SubmitConvertCommand: ClientCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "The checkpoint: a file, a shard index, a folder that holds one, all shards, or addresses.",
+      "The checkpoint: a file, a shard index, a folder that holds one, all shards, addresses or hub://OWNER/NAME.",
       valueName: "checkpoint"))
   var checkpoint: [String]
 
-  @Option(help: "The config that belongs to the checkpoint: a file or an address.")
-  var config: String
+  @Option(
+    help: "The config that belongs to the checkpoint: a file or an address. A repository of a hub brings its own.")
+  var config: String?
 
   @OptionGroup var formats: FormatOptions
 
@@ -57,6 +76,13 @@ struct SubmitConvertCommand: ClientCommand {
   var dropUnmatchedKeys = false
 
   @OptionGroup var output: OutputOptions
+
+  @Flag(help: "Have the server read a checkpoint that is elsewhere in ranges and store nothing of it.")
+  var stream = false
+
+  @Flag(help: "Bring tokenizer and generation files of a repository of a hub to the outputs, unchanged.")
+  var carry = false
+
   @OptionGroup var submission: SubmissionOptions
   @OptionGroup var server: ClientOptions
 
@@ -67,9 +93,10 @@ struct SubmitConvertCommand: ClientCommand {
   func run(_ client: ServiceClient) throws {
     var options = output.options(target: Format(formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
+    options.stream = stream
     try Submission(
       command: .convert, formats: formats, config: config, checkpoint: checkpoint, options: options,
-      choices: submission
+      choices: submission, carries: carry
     ).run(client)
   }
 }
@@ -78,7 +105,7 @@ struct SubmitConvertCommand: ClientCommand {
 struct SubmitConvertConfigCommand: ClientCommand {
   static let configuration = CommandConfiguration(commandName: "convert-config", abstract: "Convert a config alone.")
 
-  @Argument(help: ArgumentHelp("The config to convert: a file or an address.", valueName: "config"))
+  @Argument(help: ArgumentHelp("The config to convert: a file, an address or hub://OWNER/NAME.", valueName: "config"))
   var config: String
 
   @OptionGroup var formats: FormatOptions
