@@ -7,17 +7,14 @@ import SystemPackage
 
 /// A file sent to a client, whole or in part.
 ///
-/// The file is open before the head is sent, so removing it meanwhile does not cut the download short. Reads happen on
-/// the blocking pool, 64 KiB at a time, as fast as the client takes them; memory does not grow with the file.
+/// The file is open before the head is sent, so removing it meanwhile does not cut the download short. Memory
+/// does not grow with the file.
 struct FileDownload: Sendable {
   let path: FilePath
   let name: FileName
   let size: Int
   /// Lower-case hexadecimal.
   let sha256: String
-
-  /// Bytes read and handed over at once. Small, so that a slow client shows progress (`ConnectionGuard`).
-  static let chunk = 64 << 10
 
   /// The answer to GET (or HEAD): 200, 206, 304 or 416.
   ///
@@ -61,15 +58,7 @@ struct FileDownload: Sendable {
     return Response(
       status: bytes.count == size && headers[.contentRange] == nil ? .ok : .partialContent, headers: headers,
       body: ResponseBody(contentLength: bytes.count) { writer in
-        var offset = bytes.lowerBound
-        while offset < bytes.upperBound {
-          let start = offset
-          let count = min(Self.chunk, bytes.upperBound - start)
-          let buffer = try await NIOThreadPool.singleton.runIfActive { try file.read(at: start, count: count) }
-          offset += buffer.readableBytes
-          try await writer.write(buffer)
-          sent(buffer.readableBytes)
-        }
+        try await file.send(bytes, to: &writer, sent: sent)
         try await writer.finish(nil)
       })
   }

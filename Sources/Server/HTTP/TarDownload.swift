@@ -45,15 +45,7 @@ struct TarDownload: Sendable {
       body: ResponseBody(contentLength: length) { [parts] writer in
         for (part, file) in zip(parts, files) {
           try await writer.write(ByteBuffer(bytes: part.header))
-          var offset = 0
-          while offset < part.entry.size {
-            let start = offset
-            let count = min(FileDownload.chunk, part.entry.size - start)
-            let buffer = try await NIOThreadPool.singleton.runIfActive { try file.read(at: start, count: count) }
-            offset += buffer.readableBytes
-            try await writer.write(buffer)
-            sent(buffer.readableBytes)
-          }
+          try await file.send(0..<part.entry.size, to: &writer, sent: sent)
           try await writer.write(ByteBuffer(repeating: 0, count: TarArchive.padding(after: part.entry.size)))
         }
         try await writer.write(ByteBuffer(bytes: TarArchive.end))
