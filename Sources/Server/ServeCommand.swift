@@ -38,6 +38,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("hub-endpoint")) var hubEndpoint: String?
   @Option(help: help("hub-token-file")) var hubTokenFile: String?
   @Option(help: help("allow-private-fetch")) var allowPrivateFetch: String?
+  @Option(help: help("fetch-ca-file")) var fetchCaFile: String?
   @Option(help: help("keep-inputs")) var keepInputs: String?
   @Option(help: help("keep-partial")) var keepPartial: String?
   @Option(help: help("keep-outputs")) var keepOutputs: String?
@@ -62,7 +63,7 @@ struct ServeCommand: AsyncParsableCommand {
       "fetch-stall": fetchStall,
       "fetch-time": fetchTime, "fetch-connections": fetchConnections, "cache-limit": cacheLimit,
       "hub-endpoint": hubEndpoint, "hub-token-file": hubTokenFile,
-      "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "keep-inputs": keepInputs,
+      "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "fetch-ca-file": fetchCaFile, "keep-inputs": keepInputs,
       "keep-partial": keepPartial,
       "keep-outputs": keepOutputs, "max-attempts": maxAttempts,
       "webhook-retries": webhookRetries, "webhook-delay": webhookDelay, "webhook-timeout": webhookTimeout,

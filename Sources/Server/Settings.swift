@@ -103,6 +103,10 @@ struct Settings: Sendable {
         + "public."
     ),
     .init(
+      name: "fetch-ca-file", standard: "",
+      help:
+        "PEM file with the certificates of the authorities that downloads and webhooks trust, instead of the system's."),
+    .init(
       name: "keep-inputs", standard: "24",
       help: "Hours that an upload is kept after its last use; 0 keeps all."),
     .init(
@@ -190,6 +194,13 @@ struct Settings: Sendable {
       } catch {
         reader.refuse("allow-private-fetch", error.entry, "CIDR blocks, addresses or host names")
       }
+    }
+    if let path = reader.text("fetch-ca-file") {
+      let text = try? String(contentsOfFile: path, encoding: .utf8)
+      if text?.contains("-----BEGIN CERTIFICATE-----") != true {
+        reader.refuse("fetch-ca-file", path, "a readable file of certificates in PEM")
+      }
+      egress.authorities = path
     }
     retention.inputs = reader.hours("keep-inputs", default: retention.inputs)
     retention.partials = reader.hours("keep-partial", default: retention.partials)

@@ -94,6 +94,28 @@ struct SettingsTests {
     #expect(text == SettingsPage.markdown, "write it again: zooport settings > docs/settings.md")
   }
 
+  @Test("A file of authorities has to be there and hold certificates")
+  func authorities() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path.appending("ca.pem").string
+    for text in [nil, "", "-----BEGIN PRIVATE KEY-----\n"] {
+      try text?.write(toFile: path, atomically: true, encoding: .utf8)
+      do {
+        _ = try Settings(flags: ["fetch-ca-file": path], environment: [:])
+        Issue.record("accepted")
+      } catch {
+        #expect(
+          error.problems == ["--fetch-ca-file is \(path), but must be a readable file of certificates in PEM"])
+      }
+    }
+    try "-----BEGIN CERTIFICATE-----\n".write(toFile: path, atomically: true, encoding: .utf8)
+    let settings = try Settings(flags: ["fetch-ca-file": path, "allow-private-fetch": "10.0.0.1"], environment: [:])
+    #expect(settings.egress.authorities == path)
+    // The hub is trusted as everything else is.
+    #expect(settings.egress.allowing(host: "hub").authorities == path)
+    #expect(try Settings(flags: [:], environment: [:]).egress.authorities == nil)
+  }
+
   @Test("A variable that is no setting is told apart")
   func unknown() throws {
     let settings = try Settings(flags: [:], environment: ["ZOOPORT_PROT": "80", "ZOOPORT_PORT": "81", "PROT": "1"])

@@ -130,6 +130,7 @@ final class CurlRequest {
     guard socket.policy != nil else { return }
     // No proxy from the environment: the vetted address must be the server's own.
     zooport_curl_set_string(handle, CURLOPT_PROXY, "")
+    socket.configureTrust(of: handle)
     zooport_curl_set_pointer(handle, CURLOPT_OPENSOCKETDATA, context)
     zooport_curl_set_open_socket(handle) { context, _, address in
       guard let context, let address else { return -1 }

@@ -96,6 +96,7 @@ final class CurlTransfer {
       guard let context else { return 1 }
       return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().goesOn() ? 0 : 1
     }
+    socket.configureTrust(of: handle)
     zooport_curl_set_pointer(handle, CURLOPT_OPENSOCKETDATA, context)
     zooport_curl_set_open_socket(handle) { context, _, address in
       guard let context, let address else { return -1 }

@@ -4,6 +4,8 @@
 /// address and no name that is rebound gets round it. By default only addresses that are public according to the IANA
 /// special-purpose registries are allowed.
 struct EgressPolicy: Sendable {
+  /// A PEM file with the certificates of the authorities that servers are vouched for by; nil for those of the system.
+  var authorities: String?
   private var blocks: [AddressBlock] = []
   private var hosts: Set<String> = []
 

@@ -29,6 +29,14 @@ struct VettedSocket {
       address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
   }
 
+  /// Has a handle trust the authorities of the policy and no others.
+  func configureTrust(of handle: UnsafeMutableRawPointer) {
+    guard let authorities = policy?.authorities else { return }
+    zooport_curl_set_string(handle, CURLOPT_CAINFO, authorities)
+    // Otherwise the folder of the system's authorities would be searched as well.
+    zooport_curl_set_string(handle, CURLOPT_CAPATH, nil)
+  }
+
   /// What a code of libcurl says about a request, called `what` in the message.
   func failure(for code: CURLcode, of what: String) -> TransferFailure {
     if code == CURLE_COULDNT_CONNECT, let refused {
@@ -43,6 +51,12 @@ struct VettedSocket {
     case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_OPERATION_TIMEDOUT, CURLE_GOT_NOTHING,
       CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE, CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_SSL_CONNECT_ERROR:
       return TransferFailure("\(what) \(host) failed: \(reason)", mayPass: true)
+    case CURLE_PEER_FAILED_VERIFICATION:
+      return TransferFailure(
+        "\(what) \(host) failed: its certificate is not trusted. It is for another name, has expired, or comes from an "
+          + "authority that this service does not know; an operator can name the authority with fetch-ca-file")
+    case CURLE_SSL_CACERT_BADFILE:
+      return TransferFailure("\(what) \(host) failed: the file of fetch-ca-file cannot be read any more", mayPass: true)
     default:
       return TransferFailure("\(what) \(host) failed: \(reason)")
     }
