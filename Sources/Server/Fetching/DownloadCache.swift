@@ -128,14 +128,8 @@ final class CacheLock: Sendable {
     self.path = path
     file = try FileDescriptor.open(
       path, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
-    guard flock(file.rawValue, (mode == .shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
-      try? file.close()
-      return nil
-    }
-    guard isInPlace else {
-      try? file.close()
-      return nil
-    }
+    // All members are set, so `deinit` runs and closes the file. Closed here as well, it would be somebody else's by then.
+    guard flock(file.rawValue, (mode == .shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0, isInPlace else { return nil }
   }
 
   /// False when whoever held the lock before removed the file: then this one locks nothing that others see.

@@ -9,8 +9,8 @@ final class FolderLock: Sendable {
   init(path: FilePath) throws {
     descriptor = try FileDescriptor.open(
       path, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite])
+    // The descriptor is set, so `deinit` runs and closes it. Closed here as well, it would be somebody else's by then.
     guard flock(descriptor.rawValue, LOCK_EX | LOCK_NB) == 0 else {
-      try? descriptor.close()
       throw Taken(folder: path.removingLastComponent())
     }
   }

@@ -51,6 +51,15 @@ struct DownloadCacheTests {
     #expect(paths.count == 1 && !paths.contains(nil))
   }
 
+  @Test("A lock that is taken leaves the descriptors of others alone")
+  func refusedLock() async throws {
+    let path = folder.path.appending("x.lock")
+    let lock = try #require(try CacheLock(path: path, .exclusive))
+    let lost = await DescriptorWatch.lost { _ = try? CacheLock(path: path, .shared) }
+    #expect(lost == 0)
+    withExtendedLifetime(lock) {}
+  }
+
   @Test("The least recently used goes first, and what is in use stays")
   func eviction() throws {
     let cache = try cache(limit: 20_000)

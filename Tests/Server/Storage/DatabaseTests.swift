@@ -44,6 +44,16 @@ struct DatabaseTests {
     _ = try FolderLock(path: path)
   }
 
+  @Test("A lock that is taken leaves the descriptors of others alone")
+  func refusedLock() async throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path.appending("lock")
+    let lock = try FolderLock(path: path)
+    let lost = await DescriptorWatch.lost { _ = try? FolderLock(path: path) }
+    #expect(lost == 0)
+    withExtendedLifetime((lock, folder)) {}
+  }
+
   @Test("The sweep removes what has no record and nothing else")
   func sweep() throws {
     let folder = try TemporaryFolder()
