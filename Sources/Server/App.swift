@@ -78,7 +78,7 @@ struct App<Runner: ConversionRunner> {
       store: store, running: running, signal: signal, lease: settings.lease,
       maximumAttempts: settings.maximumAttempts, vitals: vitals, reporter: reporter, logger: logger)
     webhooks = WebhookSender(
-      store: store, vault: fetching.vault, settings: settings, signal: signal, metrics: metrics, logger: logger)
+      store: store, vault: fetching.vault, settings: settings, metrics: metrics, logger: logger)
     janitor = Janitor(
       jobs: store, uploads: uploads, partials: partials, data: data, retention: settings.retention, logger: logger)
     let tus = TusController(

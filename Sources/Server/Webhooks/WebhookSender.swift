@@ -16,13 +16,14 @@ struct WebhookSender: Service {
   let retry: RetryPolicy
   /// For a whole try.
   let timeoutSeconds: Int
-  let signal: WorkSignal
+  /// Its own: a service that ends because another was stopped looks like one that broke.
+  private let signal = WorkSignal()
   let metrics: Metrics
   let logger: Logger
   private let receivers = BusyReceivers()
 
   init(
-    store: any WebhookStore, vault: SecretVault, settings: Settings, signal: WorkSignal, metrics: Metrics,
+    store: any WebhookStore, vault: SecretVault, settings: Settings, metrics: Metrics,
     logger: Logger
   ) {
     self.store = store
@@ -30,7 +31,6 @@ struct WebhookSender: Service {
     policy = settings.egress
     retry = settings.webhookRetry
     timeoutSeconds = settings.webhookTimeout
-    self.signal = signal
     self.metrics = metrics
     self.logger = logger
   }
