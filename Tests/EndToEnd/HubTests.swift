@@ -246,7 +246,6 @@ struct HubTests {
     let expected = try expected()
     let hub = try hub()
     defer { hub.stop() }
-    hub.change("owner/gpt2") { $0.access = .tokenNeeded("hf_secret") }
     let service = try serve(hub)
     func submit(_ arguments: String..., folder: String? = nil, token: String? = "hf_secret") throws -> Output {
       let target = folder.map { ["--output-dir", self.folder.appending(path: $0).path] } ?? ["--wait"]
@@ -257,6 +256,19 @@ struct HubTests {
         environment: environment)
     }
 
+    // The page of the model; the server knows that it is one.
+    for page in ["owner/gpt2", "owner/gpt2/tree/main"] {
+      let streamed = try submit("\(hub.endpoint)/\(page)", "--stream", folder: "streamed", token: nil)
+      #expect(streamed.status == 0, "\(streamed.errors)")
+      let outputs = try contents(folder.appending(path: "streamed"))
+      for (name, content) in expected { #expect(outputs[name] == content, "\(name)") }
+      #expect(outputs["tokenizer.json"] == nil)
+      try FileManager.default.removeItem(at: folder.appending(path: "streamed"))
+    }
+    let reads = hub.requests.filter { $0.isStore && $0.method == "GET" && $0.path == "pytorch_model.bin" }
+    #expect(!reads.isEmpty && reads.allSatisfy { $0.range != nil })
+
+    hub.change("owner/gpt2") { $0.access = .tokenNeeded("hf_secret") }
     let refused = try submit("hub://owner/gpt2")
     #expect(refused.status == 5, "\(refused.errors)")
     #expect(!hub.requests.contains { $0.authorization != nil })
@@ -271,19 +283,7 @@ struct HubTests {
     let job = try await service.json("GET", "/v1/jobs/\(id)")
     #expect(!"\(job)".contains("secret"))
 
-    // The page of the model; the server knows that it is one.
     hub.change("owner/gpt2") { $0.access = .open }
-    hub.reset()
-    for page in ["owner/gpt2", "owner/gpt2/tree/main"] {
-      let streamed = try submit("\(hub.endpoint)/\(page)", "--stream", folder: "streamed", token: nil)
-      #expect(streamed.status == 0, "\(streamed.errors)")
-      let outputs = try contents(folder.appending(path: "streamed"))
-      for (name, content) in expected { #expect(outputs[name] == content, "\(name)") }
-      #expect(outputs["tokenizer.json"] == nil)
-      try FileManager.default.removeItem(at: folder.appending(path: "streamed"))
-    }
-    let reads = hub.requests.filter { $0.isStore && $0.method == "GET" && $0.path == "pytorch_model.bin" }
-    #expect(!reads.isEmpty && reads.allSatisfy { $0.range != nil })
     let config = try submit("convert-config", "hub://owner/gpt2", folder: "config")
     #expect(config.status == 0, "\(config.errors)")
     #expect(

@@ -19,6 +19,7 @@ struct ClientFailure: Error {
       finding.rule.map { "\(finding.message) (\($0))" } ?? finding.message
     }
     if details == [problem.detail] { details = [] }
-    exitStatus = ErrorKind(rawValue: problem.code.rawValue)?.exitStatus ?? 1
+    // What the service finds wrong with a submission is an argument that was wrong.
+    exitStatus = ErrorKind(rawValue: problem.code.rawValue)?.exitStatus ?? (problem.code == .invalidRequest ? 2 : 1)
   }
 }
