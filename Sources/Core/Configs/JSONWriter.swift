@@ -102,22 +102,35 @@ private struct JSONPrinter {
 
   mutating func write(string: String) {
     text += "\""
-    for scalar in string.unicodeScalars {
-      switch scalar {
-      case "\"": text += "\\\""
-      case "\\": text += "\\\\"
-      case "\n": text += "\\n"
-      case "\r": text += "\\r"
-      case "\t": text += "\\t"
-      case "\u{08}": text += "\\b"
-      case "\u{0C}": text += "\\f"
-      case "\u{00}"..<"\u{20}":
-        text += scalar.value < 0x10 ? "\\u000" : "\\u00"
-        text += String(scalar.value, radix: 16)
-      default: text.unicodeScalars.append(scalar)
+    // What stands for itself is taken over in runs: a tree of many tensors is quoted as one string of megabytes.
+    var start = string.startIndex
+    var position = start
+    while position < string.endIndex {
+      let next = string.utf8.index(after: position)
+      if let escape = Self.escape(string.utf8[position]) {
+        text += string[start..<position]
+        text += escape
+        start = next
       }
+      position = next
     }
+    text += string[start...]
     text += "\""
+  }
+
+  /// What is written for a byte of UTF-8; nil when it stands for itself.
+  private static func escape(_ byte: UInt8) -> String? {
+    guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { return nil }
+    switch Unicode.Scalar(byte) {
+    case "\"": return "\\\""
+    case "\\": return "\\\\"
+    case "\n": return "\\n"
+    case "\r": return "\\r"
+    case "\t": return "\\t"
+    case "\u{08}": return "\\b"
+    case "\u{0C}": return "\\f"
+    default: return (byte < 0x10 ? "\\u000" : "\\u00") + String(byte, radix: 16)
+    }
   }
 }
 

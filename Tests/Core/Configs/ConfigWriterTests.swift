@@ -119,4 +119,15 @@ import Testing
       #expect(try YAMLReader.parse(Array(yaml.utf8), name: "x") == value, "\(yaml)")
     }
   }
+
+  /// Escapes stand between runs that are taken over as they are, also inside what Swift counts as one character.
+  @Test(arguments: [
+    ("", #""""#), ("plain", #""plain""#), ("\"", #""\"""#), ("a\r\nb", #""a\r\nb""#),
+    ("\"\u{301}\\", #""\"\#u{301}\\""#),
+    ("é👩‍👩‍👧\t\u{0}\u{1F}\u{7F}", #""é👩‍👩‍👧\t\u0000\u001f\#u{7F}""#), ("\u{8}\u{C}", #""\b\f""#),
+  ])
+  func quotesText(text: String, expected: String) {
+    let written = JSONWriter.renderCompact(.string(text))
+    #expect(written.utf8.elementsEqual(expected.utf8), "\(written)")
+  }
 }

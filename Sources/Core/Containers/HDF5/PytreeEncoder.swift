@@ -5,6 +5,7 @@ struct PytreeEncoder {
   /// The tree specification, protocol 1 of `treespec_dumps`.
   private var spec = ""
   private var hasSet = false
+  private var pacer = Interruption.Pacer()
 
   private static let leaf = #"{"type": null, "context": null, "children_spec": []}"#
 
@@ -27,6 +28,7 @@ struct PytreeEncoder {
   }
 
   private mutating func add<Tensor>(_ tree: ObjectTree<Tensor>) throws(ConversionError) {
+    try pacer.step()
     switch tree {
     case .dictionary(let entries, let ordered): try add(entries, ordered: ordered)
     case .list(let values): try add(values, type: "builtins.list")
@@ -53,7 +55,10 @@ struct PytreeEncoder {
 
   private mutating func add<Tensor>(_ entries: [ObjectTree<Tensor>.Entry], ordered: Bool) throws(ConversionError) {
     var keys = "["
-    for (index, entry) in entries.enumerated() { keys += (index > 0 ? ", " : "") + (try json(entry.key)) }
+    for (index, entry) in entries.enumerated() {
+      try pacer.step()
+      keys += (index > 0 ? ", " : "") + (try json(entry.key))
+    }
     outline += "{"
     spec += "{\"type\": \"\(ordered ? "collections.OrderedDict" : "builtins.dict")\", \"context\": "
     spec += JSONWriter.quoted(keys + "]") + ", \"children_spec\": ["
