@@ -71,9 +71,20 @@ enum FuzzTarget: String, CaseIterable {
     precondition(decoded.map { $0.count == size } ?? true, "a chunk decoded to another size than was asked for")
   }
 
-  /// Opens the bytes as a file without a name and reads every tensor of it that is small.
+  /// Opens the bytes as a file without a name, and as one that is elsewhere, whose parts are found when they are read.
   private func open(_ bytes: [UInt8]) throws(ConversionError) {
-    let source = try Checkpoint.open(path: MemoryFile.shared.replace(bytes), limits: Self.limits)
+    let path = MemoryFile.shared.replace(bytes)
+    var files = InputFiles()
+    files.bring(InputFile(path: "elsewhere", bytes: MemoryBytes(bytes)), as: "elsewhere")
+    // What one of them refuses the other has to survive as well.
+    let remote = Result { () throws(ConversionError) in try readAll("elsewhere", files) }
+    try readAll(path, .onDisk)
+    try remote.get()
+  }
+
+  /// Reads every tensor of a checkpoint that is small.
+  private func readAll(_ path: String, _ files: InputFiles) throws(ConversionError) {
+    let source = try Checkpoint.open(path: path, limits: Self.limits, files: files)
     var tensors: [TensorDescriptor] = []
     source.tree.forEachLeaf { _, leaf in if case .tensor(let tensor) = leaf { tensors.append(tensor) } }
     for tensor in tensors.prefix(64) {

@@ -59,7 +59,7 @@ final class BlockCache: Sendable {
   /// Asks for a run of blocks and keeps them.
   private func load(_ run: Range<Int>) throws(ConversionError) -> [Int: [UInt8]] {
     let start = run.lowerBound * Self.blockSize
-    var bytes = [UInt8](repeating: 0, count: min(run.upperBound * Self.blockSize, source.size) - start)
+    var bytes = [UInt8](repeating: 0, count: min(run.count * Self.blockSize, source.size - start))
     let result = bytes.withUnsafeMutableBytes { buffer in
       Result { () throws(ConversionError) in try source.read(at: start, into: buffer) }
     }

@@ -70,16 +70,20 @@ import Testing
     }
   }
 
-  /// Opens the file and, when that works, reads every tensor.
+  /// Opens the bytes as a file, and as one that is elsewhere, whose parts are found when they are read. When that works,
+  /// reads every tensor.
   private func open(_ bytes: [UInt8], in folder: TemporaryFolder) throws {
-    let path = try folder.write(bytes, as: "damaged")
-    do {
-      let source = try Checkpoint.open(path: path)
-      var tensors: [TensorDescriptor] = []
-      source.tree.forEachLeaf { _, leaf in if case .tensor(let tensor) = leaf { tensors.append(tensor) } }
-      for tensor in tensors where tensor.elementCount < 10_000 { _ = try source.elements(tensor) }
-    } catch is ConversionError {
-      // Refused, as it should be.
+    var files = InputFiles()
+    files.bring(InputFile(path: "elsewhere", bytes: MemoryBytes(bytes)), as: "elsewhere")
+    for path in [try folder.write(bytes, as: "damaged"), "elsewhere"] {
+      do {
+        let source = try Checkpoint.open(path: path, files: files)
+        var tensors: [TensorDescriptor] = []
+        source.tree.forEachLeaf { _, leaf in if case .tensor(let tensor) = leaf { tensors.append(tensor) } }
+        for tensor in tensors where tensor.elementCount < 10_000 { _ = try source.elements(tensor) }
+      } catch is ConversionError {
+        // Refused, as it should be.
+      }
     }
   }
 }

@@ -64,6 +64,97 @@ struct RemoteCheckpointTests {
     let source = CountingBytes(count: count)
     let base = PlainSource(file: InputFile(path: "x", bytes: source), sizes: [count])
     let folder = try TemporaryFolder()
+  @Test("An offset that no sum may be made with is refused", arguments: [UInt64(Int.max), UInt64(Int.max) - 30, 200])
+  func hostileOffset(offset: UInt64) throws {
+    func number(_ value: UInt64, _ count: Int) -> [UInt8] {
+      (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) }
+    }
+    let name = Array("a/data.pkl".utf8)
+    let directory: [UInt8] =
+      number(0x0201_4B50, 4) + number(0, 24) + number(10, 2) + number(12, 2) + number(0, 10) + number(0xFFFF_FFFF, 4)
+      + name + number(1, 2) + number(8, 2) + number(offset, 8)
+    let end: [UInt8] =
+      number(0x0605_4B50, 4) + number(0, 4) + number(1, 2) + number(1, 2) + number(UInt64(directory.count), 4)
+      + number(4, 4) + number(0, 2)
+    let archive = number(0x0403_4B50, 4) + directory + end
+    var files = InputFiles()
+    files.bring(InputFile(path: "x.bin", bytes: MemoryBytes(archive)), as: "x.bin")
+    let error = conversionError { try Checkpoint.open(path: "x.bin", files: files) }
+    #expect(error?.kind == .hostileInput)
+    #expect(error?.message == "x.bin: the entry a/data.pkl starts beyond the end of the file")
+  }
+
+  @Test("Of 46 torch archives little more than their ends and pickles is read")
+  func torchShards() throws {
+    let folder = try TemporaryFolder()
+    var files = InputFiles()
+    var sources: [CountingBytes] = []
+    for shard in 0..<46 {
+      let tensors = (0..<24).map { ("model.layers.\(shard).weight_\($0)", DType.float32, [128, 128]) }
+      let name = String(format: "pytorch_model-%05d-of-00046.bin", shard + 1)
+      try write(Sample.flat(tensors), .bin, to: folder.file(name))
+      let source = CountingBytes(Array(try Data(contentsOf: URL(filePath: folder.file(name)))))
+      try FileManager.default.removeItem(atPath: folder.file(name))
+      sources.append(source)
+      let file = InputFile(path: name, bytes: source)
+      files.bring(file, as: name)
+      try file.prefetchHeaders()
+    }
+    let before = sources.reduce(0) { $0 + $1.requests }
+    let paths = (1...46).map { String(format: "pytorch_model-%05d-of-00046.bin", $0) }
+    let input = try CheckpointInput(paths: paths, files: files)
+    #expect(input.source.storages.count == 46 * 24)
+    let (bytes, requests) = sources.reduce((0, 0)) { ($0.0 + $1.bytesRead, $0.1 + $1.requests) }
+    print("Headers of 46 torch archives: \(bytes / 46) bytes and \(Double(requests) / 46) requests each")
+    #expect(bytes / 46 < 80 << 10)
+    // All of it was asked for before, when many can be asked at once.
+    #expect(requests == before)
+    #expect(requests <= 46 * 3)
+  }
+
+  @Test("A pickle that does not fit the cache is read once all the same")
+  func largePickle() throws {
+    let folder = try TemporaryFolder()
+    let tensors = (0..<12_000).map { ("a.long.name.of.some.tensor.in.a.model.\($0)", DType.float32, [1]) }
+    try write(Sample.flat(tensors), .bin, to: folder.file("x"))
+    let source = CountingBytes(Array(try Data(contentsOf: URL(filePath: folder.file("x")))))
+    var files = InputFiles()
+    files.bring(InputFile(path: "x", bytes: source), as: "x")
+    let directory = try ZipDirectory(file: try files.open("x"), limits: .standard)
+    let pickle = try #require(directory.entries.first { $0.name.hasSuffix("data.pkl") })
+    #expect(pickle.size > BlockCache.longestKept)
+    let before = source.bytesRead
+    let reader = try Checkpoint.open(path: "x", files: files)
+    #expect(reader.storages.count == 12_000)
+    // The directory of so many entries does not fit the cache either.
+    let again = try ZipEnd(file: try files.open("x")).size
+    #expect(source.bytesRead - before < pickle.size + again + 256 << 10)
+  }
+
+  @Test("Spools are filled within the memory of their threads, and what they take of the disk is known before")
+  func spoolSizes() throws {
+    let count = 3 << 20
+    let source = CountingBytes(count: count)
+    let base = PlainSource(file: InputFile(path: "x", bytes: source), sizes: [count])
+    let folder = try TemporaryFolder()
+    let spooled = SpooledSource(base, folder: folder.file(""), readers: 1, piece: 1 << 20)
+    var byte = [UInt8](repeating: 0, count: 1)
+    try byte.withUnsafeMutableBytes { try spooled.read(StorageID(0), at: 9, into: $0) }
+    #expect(byte[0] == source.bytes[9])
+    #expect(base.reads == 3)
+
+    #expect(SpooledSource.disk([5, 7, 3], readers: 1, capacity: 100) == 15)
+    #expect(SpooledSource.disk([5, 7, 3], readers: 1, capacity: 6) == 7)
+    #expect(SpooledSource.disk([5, 7, 3], readers: 2, capacity: 10) == 12)
+    #expect(SpooledSource.disk([.max, .max], readers: 2) == .max)
+    for (bytes, threads) in [(256 << 20, 4), (1 << 20, 1), (64 << 20, 16), (4 << 30, 2)] {
+      let budget = Executor.Budget(bytes: bytes, threads: threads)
+      let tiles = budget.besideSpools.tileBytes
+      #expect(threads * (3 * tiles + budget.spoolBytes) <= bytes, "\(bytes) for \(threads)")
+      #expect(budget.spoolBytes >= 64 << 10)
+    }
+  }
+
     let spooled = SpooledSource(base, folder: folder.file(""), readers: 1)
     var bytes = [UInt8](repeating: 0, count: 1000)
     for offset in stride(from: 0, to: count - 1000, by: 7919) {

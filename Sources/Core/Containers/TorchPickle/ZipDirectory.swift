@@ -21,6 +21,8 @@ struct ZipDirectory {
     let headerOffset: Int
     /// Offset of the first byte of the content; nil until the local header was read.
     fileprivate(set) var dataOffset: Int?
+    /// Bytes of the local header without extra fields.
+    fileprivate var leastHeader: Int { 30 + name.utf8.count }
   }
 
   let file: InputFile
@@ -98,11 +100,15 @@ struct ZipDirectory {
       }
       let index = entries.count
       guard indices.updateValue(index, forKey: name) == nil else { throw hostile("two entries are named \(name)") }
-      entries.append(
-        Entry(
-          name: name, compressedSize: compressedSize, size: size, crc32: bytes.u32(position + 16),
-          method: bytes.u16(position + 10), encrypted: bytes.u16(position + 8) & 0x2041 != 0,
-          headerOffset: headerOffset))
+      let entry = Entry(
+        name: name, compressedSize: compressedSize, size: size, crc32: bytes.u32(position + 16),
+        method: bytes.u16(position + 10), encrypted: bytes.u16(position + 8) & 0x2041 != 0,
+        headerOffset: headerOffset)
+      // From here on no sum of offset, header and content can leave the range of Int.
+      guard entry.headerOffset <= file.size - entry.leastHeader else {
+        throw hostile("the entry \(name) starts beyond the end of the file")
+      }
+      entries.append(entry)
       position = next
     }
     guard position == bytes.count else { throw hostile("the directory holds more than the \(count) entries it claims") }
@@ -111,14 +117,11 @@ struct ZipDirectory {
   /// Finds the content of an entry from its local header, which must agree with the directory.
   private func locate(_ entry: Entry) throws(ConversionError) -> Int {
     let nameLength = entry.name.utf8.count
-    guard entry.headerOffset <= file.size - 30 - nameLength else {
-      throw hostile("the entry \(entry.name) starts beyond the end of the file")
-    }
-    let header = ZipBytes(try file.bytes(at: entry.headerOffset, count: 30 + nameLength))
+    let header = ZipBytes(try file.bytes(at: entry.headerOffset, count: entry.leastHeader))
     guard header.u32(0) == 0x0403_4B50, Int(header.u16(26)) == nameLength, header.u16(8) == entry.method,
-      header.text(30..<30 + nameLength) == entry.name
+      header.text(30..<entry.leastHeader) == entry.name
     else { throw hostile("the entry \(entry.name) and its local header disagree") }
-    let dataOffset = entry.headerOffset + 30 + nameLength + Int(header.u16(28))
+    let dataOffset = entry.headerOffset + entry.leastHeader + Int(header.u16(28))
     guard dataOffset <= file.size, entry.compressedSize <= file.size - dataOffset else {
       throw hostile("the entry \(entry.name) runs past the end of the file")
     }
@@ -130,7 +133,7 @@ struct ZipDirectory {
     for entry in entries.sorted(by: { $0.headerOffset < $1.headerOffset }) {
       guard entry.headerOffset >= end else { throw hostile("the entry \(entry.name) overlaps another") }
       // Without its local header an entry takes at least what a header without extra fields takes.
-      let start = entry.dataOffset ?? entry.headerOffset + 30 + entry.name.utf8.count
+      let start = entry.dataOffset ?? entry.headerOffset + entry.leastHeader
       guard start <= file.size, entry.compressedSize <= file.size - start else {
         throw hostile("the entry \(entry.name) runs past the end of the file")
       }
