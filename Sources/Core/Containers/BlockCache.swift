@@ -20,6 +20,8 @@ final class BlockCache: Sendable {
   static let capacity = 64
   /// Longer reads, in blocks, are not kept: tensors would push the headers out.
   private static let longestRun = 16
+  /// A read of at most so many bytes is kept wherever it begins.
+  static let longestKept = (longestRun - 1) * blockSize
 
   init(_ source: any RandomAccessBytes) { self.source = source }
 

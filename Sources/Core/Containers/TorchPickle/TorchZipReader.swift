@@ -22,16 +22,11 @@ public struct TorchZipReader: TensorSource {
   public init(file: InputFile, limits: Limits = .standard) throws(ConversionError) {
     let directory = try ZipDirectory(file: file, limits: limits)
     let root = try Self.root(of: directory)
-    let checksums = try Self.checkPickle(directory, root: root, limits: limits)
+    let (input, checksums) = try Self.pickle(directory, root: root, limits: limits)
     try Self.checkByteOrder(directory, root: root)
     try Self.checkVersion(directory, root: root)
-    guard let pickle = directory["\(root)/data.pkl"] else {
-      throw ConversionError(.unreadableInput, "\(file.path) has no data.pkl")
-    }
-    let extent = try directory.content(pickle)
     var machine = PickleMachine(
-      input: PickleInput(file: file, range: extent.offset..<extent.offset + extent.length),
-      resolver: TorchZipStorages(directory: directory, root: root, checksums: checksums), limits: limits)
+      input: input, resolver: TorchZipStorages(directory: directory, root: root, checksums: checksums), limits: limits)
     tree = try machine.tree()
     storages = machine.resolver.storages
     inline = machine.resolver.inline
@@ -74,25 +69,36 @@ public struct TorchZipReader: TensorSource {
     return root
   }
 
-  /// Checks the CRC-32 of `data.pkl`. False when the archive was written with checksums switched off.
-  private static func checkPickle(
+  /// A pickle of at most so many bytes that is elsewhere is read once and kept, to be checked and then run. Its values
+  /// take more.
+  private static let keptPickle = 16 << 20
+
+  /// `data.pkl`, its CRC-32 checked, and false when the archive was written with checksums switched off.
+  private static func pickle(
     _ directory: ZipDirectory, root: String, limits: Limits
-  ) throws(ConversionError) -> Bool {
-    guard let entry = directory["\(root)/data.pkl"] else { return false }
+  ) throws(ConversionError) -> (input: PickleInput, checksums: Bool) {
+    let file = directory.file
+    guard let entry = directory["\(root)/data.pkl"] else {
+      throw ConversionError(.unreadableInput, "\(file.path) has no data.pkl")
+    }
     guard entry.size <= limits.pickleBytes else {
       throw ConversionError(
         .hostileInput,
-        "\(directory.file.path): data.pkl has \(entry.size) bytes; at most \(limits.pickleBytes) are read")
+        "\(file.path): data.pkl has \(entry.size) bytes; at most \(limits.pickleBytes) are read")
     }
-    return try checkChecksum(directory, entry)
+    let extent = try directory.content(entry)
+    guard file.isRemote, extent.length <= keptPickle else {
+      let range = extent.offset..<extent.offset + extent.length
+      return (PickleInput(file: file, range: range), try isTrue(extent.checksum(), directory, entry))
+    }
+    let bytes = try file.bytes(at: extent.offset, count: extent.length)
+    return (PickleInput(bytes: bytes, name: file.path), try isTrue(Checksum.crc32(bytes), directory, entry))
   }
 
   /// `set_crc32_options(False)` of torch 2.5 and later writes 0 everywhere.
-  private static func checkChecksum(
-    _ directory: ZipDirectory, _ entry: ZipDirectory.Entry
+  private static func isTrue(
+    _ checksum: UInt32, _ directory: ZipDirectory, _ entry: ZipDirectory.Entry
   ) throws(ConversionError) -> Bool {
-    let extent = try directory.content(entry)
-    let checksum = try extent.checksum()
     if checksum != entry.crc32 {
       guard entry.crc32 == 0 else {
         throw ConversionError(
@@ -132,8 +138,8 @@ public struct TorchZipReader: TensorSource {
     guard extent.length <= 32 else {
       throw ConversionError(.hostileInput, "\(directory.file.path): \(entry.name) has \(extent.length) bytes")
     }
-    _ = try checkChecksum(directory, entry)
     var bytes = try extent.file.bytes(at: extent.offset, count: extent.length)
+    _ = try isTrue(Checksum.crc32(bytes), directory, entry)
     while bytes.last == 0x0A { bytes.removeLast() }
     return String(decoding: bytes, as: UTF8.self)
   }

@@ -7,18 +7,15 @@ struct ZipEnd {
   /// Bytes of the directory.
   let size: Int
 
+  /// Bytes at the end of a file in which an archive without a long comment has its end records.
+  private static let shortTail = 4 << 10
+
   /// Finds the end record, which only a comment of at most 65535 bytes may follow.
   init(file: InputFile) throws(ConversionError) {
-    let tailSize = min(file.size, 22 + 0xFFFF)
-    let tailStart = file.size - tailSize
-    let tail = ZipBytes(try file.bytes(at: tailStart, count: tailSize))
-    var found: Int?
-    for position in stride(from: tailSize - 22, through: 0, by: -1)
-    where tail.u32(position) == 0x0605_4B50 && Int(tail.u16(position + 20)) == tailSize - 22 - position {
-      found = position
-      break
-    }
-    guard let found else {
+    // What torch writes has no comment: a file that is elsewhere is not asked for 64 KiB when the last few tell.
+    var record = try Self.record(file, in: Self.shortTail)
+    if record == nil { record = try Self.record(file, in: 22 + 0xFFFF) }
+    guard let (tail, tailStart, found) = record else {
       throw ConversionError(
         .unreadableInput, "\(file.path): the end of the zip archive is missing; the file is cut off or was changed")
     }
@@ -45,6 +42,19 @@ struct ZipEnd {
     self.count = count
     self.offset = offset
     self.size = size
+  }
+
+  /// The end record among the last bytes of a file: these bytes, where they begin, and its position among them.
+  private static func record(
+    _ file: InputFile, in count: Int
+  ) throws(ConversionError) -> (tail: ZipBytes, start: Int, position: Int)? {
+    let size = min(file.size, count)
+    let tail = ZipBytes(try file.bytes(at: file.size - size, count: size))
+    for position in stride(from: size - 22, through: 0, by: -1)
+    where tail.u32(position) == 0x0605_4B50 && Int(tail.u16(position + 20)) == size - 22 - position {
+      return (tail, file.size - size, position)
+    }
+    return nil
   }
 
   /// The zip64 end record that a locator points at; nil when there is no locator.
