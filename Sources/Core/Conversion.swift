@@ -85,6 +85,8 @@ public struct ConversionProgress: Sendable, Hashable {
   public var tensorsDone = 0
   /// Output tensors.
   public var tensorsTotal = 0
+  /// Bytes of disk that are used beside the outputs while it goes on, at most.
+  public var scratchBytes = 0
 
   /// The beginning of a phase.
   public init(phase: Phase) { self.phase = phase }
@@ -198,19 +200,22 @@ public enum Conversion {
   ) throws(ConversionError) -> ConversionResult {
     let options = request.options
     let isRemote = input.files.contains(where: request.files.isRemote)
+    var budget = Executor.Budget(options)
     let source =
       isRemote
-      ? SpooledSource(input.source, folder: outputs.folder, readers: options.threads + 1) : input.source
+      ? SpooledSource(
+        input.source, folder: outputs.folder, readers: budget.spoolReaders, piece: budget.spoolBytes) : input.source
+    let scratch = isRemote ? SpooledSource.disk(source.storages.map(\.byteCount), readers: budget.spoolReaders) : 0
     let files = try CheckpointFiles(plan, at: outputs, maxShardSize: options.maxShardSize)
     let config = try stage(plan, at: outputs.config)
     let type = outputs.format.sink
     let layout = try OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
     var sinks: [any TensorSink] = []
     for (path, sink) in zip(files.paths, layout.sinks) { sinks.append(try type.init(path: path, layout: sink)) }
-    var budget = Executor.Budget(options)
+    if isRemote { budget = budget.besideSpools }
     // What the source keeps of decoded chunks is part of the budget.
     if input.source.kind == .hdf5 { budget.bytes -= budget.cacheBytes }
-    let executor = Executor(source: source, budget: budget, monitor: monitor)
+    let executor = Executor(source: source, budget: budget, monitor: monitor, scratchBytes: scratch)
     let overflows = try executor.run(layout.jobs, into: sinks)
     let warnings = plan.warnings + overflowWarning(zip(layout.jobs, overflows).filter { $0.1 > 0 }, options.dtype)
     if options.verify {

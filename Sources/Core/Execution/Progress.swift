@@ -12,13 +12,14 @@ final class Progress: Sendable {
   private let monitor: any ConversionMonitor
 
   /// `pieces` holds the job of each piece of work.
-  init(jobs: [Executor.Job], pieces: [Int], bytesTotal: Int, monitor: any ConversionMonitor) {
+  init(jobs: [Executor.Job], pieces: [Int], bytesTotal: Int, scratchBytes: Int, monitor: any ConversionMonitor) {
     tensorCounts = jobs.map(\.tensorCount)
     self.monitor = monitor
     var left = [Int](repeating: 0, count: jobs.count)
     for job in pieces { left[job] += 1 }
     var progress = ConversionProgress(phase: .converting)
     progress.bytesTotal = bytesTotal
+    progress.scratchBytes = scratchBytes
     progress.tensorsTotal = tensorCounts.reduce(0, +)
     // Empty tensors have no piece to wait for.
     progress.tensorsDone = zip(left, tensorCounts).reduce(0) { $0 + ($1.0 == 0 ? $1.1 : 0) }

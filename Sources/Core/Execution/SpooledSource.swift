@@ -24,6 +24,8 @@ final class SpooledSource: TensorSource {
   private let capacity: Int
   /// Storages that are in use at the same time.
   private let readers: Int
+  /// Bytes of memory that a storage passes through on its way to the disk; one thread each may be filling one.
+  private let piece: Int
 
   private struct State {
     var spools: [Int: Spool] = [:]
@@ -39,12 +41,20 @@ final class SpooledSource: TensorSource {
   /// Bytes of disk that are used unless single storages need more.
   static let standardCapacity = 1 << 30
 
-  /// `folder` is where spools are made. Complexity: O(1).
-  init(_ base: any TensorSource, folder: String, readers: Int, capacity: Int = standardCapacity) {
+  /// `folder` is where spools are made, `piece` what each thread may take of memory to fill one. Complexity: O(1).
+  init(
+    _ base: any TensorSource, folder: String, readers: Int, piece: Int = 1 << 20, capacity: Int = standardCapacity
+  ) {
     self.base = base
     self.folder = FilePath(folder)
     self.readers = readers
+    self.piece = piece
     self.capacity = capacity
+  }
+
+  /// Bytes of disk that spools of storages of these sizes take at most. Complexity: O(storages log storages).
+  static func disk(_ sizes: [Int], readers: Int, capacity: Int = standardCapacity) -> Int {
+    min(sizes.saturatingSum(), max(capacity, sizes.sorted(by: >).prefix(readers).saturatingSum()))
   }
 
   func read(
@@ -73,7 +83,7 @@ final class SpooledSource: TensorSource {
     }
     guard let spool = known else { return try base.read(storage, at: offset, into: buffer) }
     do throws(ConversionError) {
-      try spool.read(at: offset, into: buffer, from: base, storage, size: size, folder: folder)
+      try spool.read(at: offset, into: buffer, from: base, storage, size: size, folder: folder, piece: piece)
     } catch {
       // The next reader tries afresh.
       if isNew { forget(storage, size: size) }
@@ -90,6 +100,11 @@ final class SpooledSource: TensorSource {
   }
 }
 
+extension Conversion {
+  /// Bytes of disk beside the outputs that a conversion which streams takes, unless single tensors need more.
+  public static let spoolBytes = SpooledSource.standardCapacity
+}
+
 /// One storage on the disk. Filled by whoever reads it first, while the others wait.
 private final class Spool: Sendable {
   private let file = Mutex<FileDescriptor?>(nil)
@@ -100,12 +115,12 @@ private final class Spool: Sendable {
 
   func read(
     at offset: Int, into buffer: UnsafeMutableRawBufferPointer, from source: any TensorSource, _ storage: StorageID,
-    size: Int, folder: FilePath
+    size: Int, folder: FilePath, piece: Int
   ) throws(ConversionError) {
     let result = file.withLock { file in
       Result { () throws(ConversionError) in
         if let file { return file }
-        let filled = try Self.fill(from: source, storage, size: size, folder: folder)
+        let filled = try Self.fill(from: source, storage, size: size, folder: folder, piece: piece)
         file = filled
         return filled
       }
@@ -121,10 +136,10 @@ private final class Spool: Sendable {
   }
 
   private static func fill(
-    from source: any TensorSource, _ storage: StorageID, size: Int, folder: FilePath
+    from source: any TensorSource, _ storage: StorageID, size: Int, folder: FilePath, piece: Int
   ) throws(ConversionError) -> FileDescriptor {
     let file = try create(in: folder)
-    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: min(size, 16 << 20), alignment: 64)
+    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: min(size, piece), alignment: 64)
     defer { piece.deallocate() }
     var done = 0
     do throws(ConversionError) {

@@ -40,7 +40,7 @@ public struct PlanReport: Sendable {
     public var bytesToDownload = 0
     /// Bytes of memory, estimated: buffers within the budget, a kilobyte for each name, and the program itself.
     public var peakMemory = 0
-    /// Bytes of disk: what is downloaded and what is written.
+    /// Bytes of disk: what is written, and what is downloaded or, when the conversion streams, spooled.
     public var diskNeeded = 0
   }
 
@@ -125,10 +125,12 @@ public struct PlanReport: Sendable {
     totals.tensorsOut = tensors.count
     totals.bytesIn = used.reduce(0) { $0 + (plan.sources[$1]?.byteCount ?? 0) }
     totals.bytesOut = plan.byteCount
-    totals.bytesToDownload = inputs.reduce(0) { $0 + ($1.isRemote ? $1.size : 0) }
+    totals.bytesToDownload = inputs.lazy.filter(\.isRemote).map(\.size).saturatingSum()
     let budget = Executor.Budget(request.options)
     totals.peakMemory = budget.threads * 3 * budget.tileBytes + (used.count + tensors.count) << 10 + 32 << 20
-    totals.diskNeeded = totals.bytesToDownload + totals.bytesOut
+    let spools = SpooledSource.disk((input?.source.storages ?? []).map(\.byteCount), readers: budget.spoolReaders)
+    let isStreamed = request.options.stream && inputs.contains { $0.isRemote }
+    totals.diskNeeded = [totals.bytesOut, isStreamed ? spools : totals.bytesToDownload].saturatingSum()
   }
 
   /// The report as JSON.

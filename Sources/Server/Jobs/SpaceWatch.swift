@@ -18,15 +18,15 @@ final class SpaceWatch: ConversionMonitor {
   func report(_ progress: ConversionProgress) {
     base.report(progress)
     // The first report of the phase is the only one before bytes are written.
-    guard progress.phase == .converting, progress.bytesDone == 0, progress.bytesTotal > 0,
-      let available = try? space.available()
-    else { return }
-    let room = max(0, available - space.floor)
-    guard room < progress.bytesTotal else { return }
+    guard progress.phase == .converting, progress.bytesDone == 0, progress.bytesTotal > 0 else { return }
+    let needed = [progress.bytesTotal, progress.scratchBytes].saturatingSum()
+    guard let room = try? space.room(for: needed), room < needed else { return }
     shortage.withLock {
       $0 = ConversionError(
         .diskFull,
-        "the outputs take \(progress.bytesTotal) bytes; \(room) are left above the floor of \(space.floor)")
+        "the outputs take \(progress.bytesTotal) bytes"
+          + (progress.scratchBytes > 0 ? " and what is spooled \(progress.scratchBytes)" : "")
+          + "; \(room) are left above the floor of \(space.floor)")
     }
   }
 

@@ -27,6 +27,12 @@ struct RemoteCheckpointTests {
     var request = request(model, name, output: "remote")
     request.options.verify = true
     request.files.bring(InputFile(path: name, bytes: source), as: name)
+    // All tensors together take less than spools may.
+    let stored = try PlanReport(request).totals
+    request.options.stream = true
+    let streamed = try PlanReport(request).totals
+    #expect(stored.diskNeeded == stored.bytesOut + stored.bytesToDownload)
+    #expect(streamed.diskNeeded == streamed.bytesOut + stored.bytesIn)
     let second = try Conversion.run(request, monitor: UnattendedMonitor())
     for (one, other) in zip(first.files, second.files) {
       #expect(try Data(contentsOf: URL(filePath: one)) == Data(contentsOf: URL(filePath: other)), "\(one)")
@@ -58,12 +64,6 @@ struct RemoteCheckpointTests {
     #expect(source.requests <= 6)
   }
 
-  @Test("Many short reads of a storage cost one pass over it; long ones go through")
-  func spool() throws {
-    let count = 3 << 20
-    let source = CountingBytes(count: count)
-    let base = PlainSource(file: InputFile(path: "x", bytes: source), sizes: [count])
-    let folder = try TemporaryFolder()
   @Test("An offset that no sum may be made with is refused", arguments: [UInt64(Int.max), UInt64(Int.max) - 30, 200])
   func hostileOffset(offset: UInt64) throws {
     func number(_ value: UInt64, _ count: Int) -> [UInt8] {
@@ -155,6 +155,12 @@ struct RemoteCheckpointTests {
     }
   }
 
+  @Test("Many short reads of a storage cost one pass over it; long ones go through")
+  func spool() throws {
+    let count = 3 << 20
+    let source = CountingBytes(count: count)
+    let base = PlainSource(file: InputFile(path: "x", bytes: source), sizes: [count])
+    let folder = try TemporaryFolder()
     let spooled = SpooledSource(base, folder: folder.file(""), readers: 1)
     var bytes = [UInt8](repeating: 0, count: 1000)
     for offset in stride(from: 0, to: count - 1000, by: 7919) {
