@@ -85,9 +85,7 @@ struct CheckpointInput {
     var shards: [(name: String, source: any TensorSource)] = []
     for (name, path) in files {
       do throws(ConversionError) { shards.append((name, try open(path))) } catch {
-        throw ConversionError(
-          error.kind, "\(index): the shard \(name) cannot be opened: \(error.message)",
-          diagnostics: error.diagnostics, cause: error.cause)
+        throw error.reworded("\(index): the shard \(name) cannot be opened: \(error.message)")
       }
     }
     return shards

@@ -57,6 +57,10 @@ public struct ConversionError: Error, Sendable, CustomStringConvertible {
   public let diagnostics: [Diagnostic]
   /// Detail for the log only, such as an errno text with a path.
   public let cause: String?
+  /// Whether the same may succeed later, as far as whoever fetches the input knows; nil leaves it to the kind.
+  public var mayPass: Bool?
+  /// How long nothing shall be tried again, when a server said so.
+  public var retryAfter: Duration?
 
   /// An error of one kind.
   public init(_ kind: ErrorKind, _ message: String, diagnostics: [Diagnostic] = [], cause: String? = nil) {
@@ -64,6 +68,15 @@ public struct ConversionError: Error, Sendable, CustomStringConvertible {
     self.message = message
     self.diagnostics = diagnostics
     self.cause = cause
+  }
+
+  /// The same error in other words.
+  public func reworded(_ message: String, diagnostics: [Diagnostic]? = nil, cause: String? = nil) -> ConversionError {
+    var error = ConversionError(
+      kind, message, diagnostics: diagnostics ?? self.diagnostics, cause: cause ?? self.cause)
+    error.mayPass = mayPass
+    error.retryAfter = retryAfter
+    return error
   }
 
   /// Kind and message, for logs.

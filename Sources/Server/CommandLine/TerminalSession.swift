@@ -117,7 +117,7 @@ extension ConversionError {
   /// The error without the folders that inputs were staged in.
   fileprivate func replacing(_ folders: String...) -> ConversionError {
     let message = folders.reduce(message) { $0.replacingOccurrences(of: $1, with: "") }
-    return ConversionError(kind, message, diagnostics: diagnostics, cause: cause)
+    return reworded(message)
   }
 }
 

@@ -8,25 +8,40 @@ struct TransferFailure: Error {
   let mayPass: Bool
   /// The egress policy forbids the address.
   var isRefused = false
-  /// What the server asked for; at most a minute.
+  /// What the server asked for.
   var retryAfter: Duration?
+  /// What is known of the file no longer holds, or its server is too slow to wait for: asking again at once is of no use,
+  /// though another attempt of the job may be.
+  var endsAttempt = false
 
   static let cancelled = TransferFailure(ConversionError(.cancelled, "cancelled"))
 
-  init(_ message: String, mayPass: Bool = false, retryAfter: Duration? = nil) {
+  init(_ message: String, mayPass: Bool = false, retryAfter: Duration? = nil, endsAttempt: Bool = false) {
     self.init(ConversionError(.fetchFailed, message), mayPass: mayPass)
-    self.retryAfter = retryAfter.map { min($0, .seconds(60)) }
+    self.retryAfter = retryAfter
+    self.endsAttempt = endsAttempt
   }
 
+  /// The error with what is known of another try, for those who know no transfers.
+  var conversionError: ConversionError {
+    var error = error
+    if error.kind == .fetchFailed { error.mayPass = mayPass }
+    error.retryAfter = retryAfter
+    return error
+  }
+
+  /// What the error knows of another try wins over `mayPass`.
   init(_ error: ConversionError, mayPass: Bool = false) {
     self.error = error
-    self.mayPass = mayPass
+    self.mayPass = error.mayPass ?? mayPass
+    retryAfter = error.retryAfter
   }
 
   /// An answer with a status that is no success.
   init(_ head: TransferHead, from url: SourceURL) {
+    let wait = head.retryAfter.map { ", and asks to wait \($0.components.seconds) s" } ?? ""
     self.init(
-      "\(url.host) answered \(head.status) for \(url.withoutQuery)",
+      "\(url.host) answered \(head.status) for \(url.withoutQuery)" + wait,
       mayPass: head.status == 408 || head.status == 429 || (500...599).contains(head.status) && head.status != 501,
       retryAfter: head.retryAfter)
   }

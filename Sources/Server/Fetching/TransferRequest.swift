@@ -1,3 +1,4 @@
+import CCurl
 import Foundation
 
 /// One HTTP request of the service to somebody else's server.
@@ -13,7 +14,7 @@ struct TransferRequest: Sendable {
   var first: Int?
   /// The last byte that is wanted; nil for all from `first` on.
   var last: Int?
-  /// An entity tag with its quotes: the range is wanted of this version only.
+  /// A strong validator, an entity tag with its quotes or a date: the range is wanted of this version only.
   var ifRange: String?
 
   init(_ method: Method = .get, _ url: SourceURL, token: HubToken? = nil) {
@@ -58,8 +59,53 @@ struct TransferHead: Sendable {
     return (first, Int(parts[2]))
   }
 
-  /// What the server asks to wait, in seconds; dates are not understood.
-  var retryAfter: Duration? { self["retry-after"].flatMap { Int($0) }.map { .seconds(max($0, 0)) } }
+  /// What tells this version of a file from all others: its strong tag, or else the time of its last change, when the
+  /// answer is so much later that a second change would have another time (RFC 9110, 8.8.2.2).
+  var validator: String? {
+    if let strongTag { return strongTag }
+    guard let text = self["last-modified"], let changed = Self.moment(text),
+      let now = self["date"].flatMap(Self.moment), now - changed >= 60
+    else { return nil }
+    return text
+  }
+
+  /// True when the answer is certainly of another version than the one with this validator.
+  func isOther(than validator: String?) -> Bool {
+    guard let validator else { return false }
+    let own = validator.hasPrefix("\"") ? strongTag : self["last-modified"]
+    return own.map { $0 != validator } ?? false
+  }
+
+  /// Whether the server says that it serves ranges; nil when it does not say.
+  var servesRanges: Bool? { self["accept-ranges"].map { $0.lowercased() == "bytes" } }
+
+  /// What the server asks to wait: the longest of `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3), and the reset
+  /// of a limit that is used up (`RateLimit: "api";r=0;t=55`, draft-ietf-httpapi-ratelimit-headers). A year at most.
+  var retryAfter: Duration? {
+    var seconds: [Int] = []
+    if let text = self["retry-after"] {
+      if let number = Int(text) {
+        seconds.append(number)
+      } else if let date = Self.moment(text) {
+        // By the clock of the server, if it shows it.
+        seconds.append(date - (self["date"].flatMap(Self.moment) ?? time(nil)))
+      }
+    }
+    for item in self["ratelimit"]?.split(separator: ",") ?? [] {
+      let parameters = item.split(separator: ";").map { $0.trimmingSpaces.split(separator: "=", maxSplits: 1) }
+      func value(_ name: String) -> Int? {
+        parameters.first { $0.count == 2 && $0[0] == name }.flatMap { Int($0[1]) }
+      }
+      if value("r") == 0, let reset = value("t") { seconds.append(reset) }
+    }
+    return seconds.max().map { .seconds(min(max($0, 0), 365 * 86_400)) }
+  }
+
+  /// A date of HTTP in seconds since 1970; nil for what is none.
+  private static func moment(_ text: String) -> Int? {
+    let moment = curl_getdate(text, nil)
+    return moment < 0 ? nil : moment
+  }
 }
 
 /// A credential of a hub. Nothing prints it: no log, no error, no job's JSON.

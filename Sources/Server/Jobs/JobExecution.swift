@@ -85,8 +85,8 @@ struct JobExecution {
 
   /// The error with the client's file names in place of the server's paths.
   private func withoutPaths(_ error: ConversionError) -> ConversionError {
-    ConversionError(
-      error.kind, withoutPaths(error.message),
+    error.reworded(
+      withoutPaths(error.message),
       diagnostics: error.diagnostics.map { finding in
         var subject = finding.subject
         if case .file(let path) = subject { subject = .file(withoutPaths(path)) }

@@ -5,11 +5,17 @@ struct JobFailure: Error {
   let error: ConversionError
   /// The fault is of the moment: a full disk, a network that is down. Faults of the input never pass.
   let mayPass: Bool
+  /// How long the next attempt has to wait, when a server said so.
+  var retryAfter: Duration? { error.retryAfter }
+
+  /// A job whose source asks for a longer pause is given up.
+  private static let longestWait: Duration = .seconds(86_400)
 
   init(_ error: ConversionError) {
     self.error = error
-    // A conversion fetches only when it streams, and has tried for a while.
-    mayPass = error.kind == .diskFull || error.kind == .fetchFailed
+    let isBearable = error.retryAfter ?? .zero <= Self.longestWait
+    // A conversion fetches only when it streams; whoever fetched for it may know that the fault stays.
+    mayPass = isBearable && (error.mayPass ?? (error.kind == .diskFull || error.kind == .fetchFailed))
   }
 
   /// The attempt may have been perfect; what could not be done is to say so.
@@ -23,8 +29,9 @@ struct JobFailure: Error {
   }
 
   init(_ failure: TransferFailure) {
-    error = failure.error
-    mayPass = failure.mayPass || failure.error.kind == .diskFull
+    var error = failure.conversionError
+    error.mayPass = failure.mayPass || error.kind == .diskFull
+    self.init(error)
   }
 }
 

@@ -131,7 +131,8 @@ struct Worker<Runner: ConversionRunner>: Sendable {
         progress.phase = nil
         reporter.failed(ProblemCode(failure.kind))
         let document = Problem(failure).document
-        if cause.mayPass, let pause = retry.pause(after: job.attempt) {
+        if cause.mayPass, let standard = retry.pause(after: job.attempt) {
+          let pause = max(standard, cause.retryAfter ?? standard)
           _ = try store.postpone(attempt.lease, until: Timestamp.now.advanced(by: pause), because: document)
           logger.info(
             "job postponed",

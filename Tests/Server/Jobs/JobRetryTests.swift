@@ -29,6 +29,44 @@ struct JobRetryTests {
     #expect(JobFailure(TransferFailure(ConversionError(.diskFull, "x"))).mayPass)
   }
 
+  @Test("What a streamed conversion met goes through it: whether it stays, and how long to wait")
+  func streamed() {
+    let lasting = TransferFailure("x", mayPass: false).conversionError
+    #expect(!JobFailure(lasting.reworded("the shard y cannot be opened: x")).mayPass)
+    let limited = TransferFailure("x", mayPass: true, retryAfter: .seconds(300)).conversionError.reworded("y")
+    #expect(JobFailure(limited).mayPass)
+    #expect(JobFailure(limited).retryAfter == .seconds(300))
+    // Nobody waits for days.
+    #expect(!JobFailure(TransferFailure("x", mayPass: true, retryAfter: .seconds(86_401))).mayPass)
+  }
+
+  @Test("A job that its source asks to wait is put off for as long, and asks once")
+  func rateLimit() async throws {
+    let server = try LoopbackServer { _, send in
+      send(LoopbackServer.answer("429 Too Many", "", headers: "RateLimit: \"api\";r=0;t=300\r\n"))
+    }
+    defer { server.stop() }
+    let harness = try ServiceHarness {
+      $0.retry = RetryPolicy(retries: 2, delay: .milliseconds(10))
+      $0.egress = (try? EgressPolicy(allowing: ["127.0.0.1"])) ?? $0.egress
+    }
+    try await harness.test { client async throws in
+      let answer = try await client.submit(
+        #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"#
+          + #""checkpoint":{"url":"http://127.0.0.1:\#(server.port)/x"}}"#)
+      let (url, now) = (try #require(answer["url"]), Timestamp.now)
+      let reached = try await eventually { try await client.send(.get, url).json["not_before"] is String }
+      #expect(reached)
+      let job = try await client.send(.get, url)
+      let text = try #require(job["not_before"])
+      #expect(text > now.advanced(by: .seconds(299)).text && text < now.advanced(by: .seconds(330)).text, "\(text)")
+      #expect(
+        (job.json["error"] as? [String: Any])?["detail"] as? String
+          == "127.0.0.1 answered 429 for http://127.0.0.1:\(server.port)/x, and asks to wait 300 s")
+      #expect(server.requests.count == 1)
+    }
+  }
+
   @Test("A job that finds the disk full waits for another attempt and says so, and fails after the last")
   func full() async throws {
     let waiting = try ServiceHarness { $0.retry = RetryPolicy(retries: 1, delay: .seconds(900)) }
