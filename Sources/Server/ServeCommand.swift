@@ -32,6 +32,8 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("max-fetch")) var maxFetch: String?
   @Option(help: help("fetch-stall")) var fetchStall: String?
   @Option(help: help("fetch-attempts")) var fetchAttempts: String?
+  @Option(help: help("fetch-patience")) var fetchPatience: String?
+  @Option(help: help("fetch-rate")) var fetchRate: String?
   @Option(help: help("fetch-time")) var fetchTime: String?
   @Option(help: help("fetch-connections")) var fetchConnections: String?
   @Option(help: help("cache-limit")) var cacheLimit: String?
@@ -60,7 +62,8 @@ struct ServeCommand: AsyncParsableCommand {
     [
       "config": config, "host": host, "port": port, "data-dir": dataDir, "workers": workers, "threads": threads,
       "memory-budget": memoryBudget, "max-upload": maxUpload, "disk-floor": diskFloor, "max-fetch": maxFetch,
-      "fetch-stall": fetchStall,
+      "fetch-stall": fetchStall, "fetch-patience": fetchPatience, "fetch-rate": fetchRate,
+      "plan-time": planTime,
       "fetch-time": fetchTime, "fetch-connections": fetchConnections, "cache-limit": cacheLimit,
       "hub-endpoint": hubEndpoint, "hub-token-file": hubTokenFile,
       "fetch-attempts": fetchAttempts, "allow-private-fetch": allowPrivateFetch, "fetch-ca-file": fetchCaFile,

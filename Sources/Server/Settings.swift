@@ -83,7 +83,15 @@ struct Settings: Sendable {
       help: "Bytes of the disk that stay free; uploads and jobs are refused before."),
     .init(name: "max-fetch", standard: "200GiB", help: "Bytes of the largest file that the service downloads."),
     .init(name: "fetch-stall", standard: "30", help: "Seconds after which a stalled download is tried again."),
-    .init(name: "fetch-attempts", standard: "4", help: "Tries of a download."),
+    .init(
+      name: "fetch-attempts", standard: "4",
+      help: "Tries of a request without progress; of downloads and streamed reads there are more, see fetch-patience."),
+    .init(
+      name: "fetch-patience", standard: "15",
+      help: "Minutes that a download or a streamed read without progress is tried again."),
+    .init(
+      name: "fetch-rate", standard: "4KiB",
+      help: "Bytes a second that a transfer has to bring over five minutes; 0 is any rate."),
     .init(
       name: "fetch-time", standard: "1440", help: "Minutes that one request of a download may take; it goes on after."),
     .init(name: "fetch-connections", standard: "4", help: "Files of one job that are downloaded at the same time."),
@@ -184,7 +192,10 @@ struct Settings: Sendable {
     fetchLimits.bytes = reader.size("max-fetch", atLeast: 1) ?? fetchLimits.bytes
     fetchLimits.stallSeconds = reader.number("fetch-stall", in: 1...3600) ?? fetchLimits.stallSeconds
     fetchLimits.attempts = reader.number("fetch-attempts", in: 1...100) ?? fetchLimits.attempts
-    fetchLimits.totalSeconds = reader.number("fetch-time", in: 1...100_000).map { $0 * 60 } ?? fetchLimits.totalSeconds
+    fetchLimits.totalSeconds = reader.number("fetch-time", in: 1...35_000).map { $0 * 60 } ?? fetchLimits.totalSeconds
+    if let minutes = reader.number("fetch-patience", in: 0...1440) { fetchLimits.patience = .seconds(minutes * 60) }
+    planTime = reader.number("plan-time", in: 1...3600).map { .seconds($0) } ?? planTime
+    fetchLimits.leastRate = reader.size("fetch-rate", atLeast: 0) ?? fetchLimits.leastRate
     fetchLimits.connections = reader.number("fetch-connections", in: 1...64) ?? fetchLimits.connections
     cacheLimit = reader.size("cache-limit", atLeast: 0) ?? cacheLimit
     readHub(&reader, environment)

@@ -12,10 +12,11 @@ final class ServiceProcess {
   private(set) var base = URL(filePath: "/")
 
   /// Starts a server, on a free port unless one is named, and waits until it listens.
-  init(folder: URL, port: Int = 0, arguments: [String] = []) throws {
+  init(folder: URL, port: Int = 0, arguments: [String] = [], environment: [String: String] = [:]) throws {
     self.folder = folder
     process.executableURL = URL(filePath: try #require(Self.binary))
     process.arguments = ["serve", "--port", String(port), "--data-dir", folder.path] + arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     let output = Pipe()
     process.standardOutput = output
     process.standardError = FileHandle.nullDevice

@@ -85,8 +85,7 @@ final class CurlRequest {
     var list: UnsafeMutablePointer<curl_slist>?
     defer { curl_slist_free_all(list) }
     for header in headers { list = curl_slist_append(list, "\(header.name): \(header.value)") }
-    configure(handle)
-    zooport_curl_set_list(handle, CURLOPT_HTTPHEADER, list)
+    try configure(handle, headers: list)
 
     let code = withExtendedLifetime(self) { curl_easy_perform(handle) }
     if let failure { throw failure }
@@ -94,68 +93,82 @@ final class CurlRequest {
     return Answer(head: head, body: received)
   }
 
-  private func configure(_ handle: UnsafeMutableRawPointer) {
+  private func configure(
+    _ handle: UnsafeMutableRawPointer, headers: UnsafeMutablePointer<curl_slist>?
+  ) throws(TransferFailure) {
     let context = Unmanaged.passUnretained(self).toOpaque()
-    zooport_curl_set_string(handle, CURLOPT_URL, url.text)
-    zooport_curl_set_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
-    zooport_curl_set_long(handle, CURLOPT_FOLLOWLOCATION, 0)
-    zooport_curl_set_string(handle, CURLOPT_USERAGENT, "zooport/\(Core.Zooport.version)")
-    zooport_curl_set_long(handle, CURLOPT_NETRC, 0)
-    zooport_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
-    zooport_curl_set_long(handle, CURLOPT_CONNECTTIMEOUT, limits.connectSeconds)
-    zooport_curl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1)
-    zooport_curl_set_long(handle, CURLOPT_LOW_SPEED_TIME, limits.silentSeconds)
-    zooport_curl_set_long(handle, CURLOPT_BUFFERSIZE, 256 << 10)
-    if let seconds = limits.totalSeconds { zooport_curl_set_long(handle, CURLOPT_TIMEOUT, seconds) }
-    zooport_curl_set_string(handle, CURLOPT_CUSTOMREQUEST, method)
-    configureBody(handle, context)
+    var options = CurlOptions(handle)
+    options.set(CURLOPT_URL, url.text)
+    options.set(CURLOPT_PROTOCOLS_STR, "http,https")
+    options.set(CURLOPT_FOLLOWLOCATION, 0)
+    options.set(CURLOPT_USERAGENT, "zooport/\(Core.Zooport.version)")
+    options.set(CURLOPT_HTTPHEADER, headers)
+    options.set(CURLOPT_NETRC, 0)
+    options.set(CURLOPT_NOSIGNAL, 1)
+    // Otherwise the end of a request waits for the thread that asks for its name.
+    options.prefer(CURLOPT_QUICK_EXIT, 1)
+    options.set(CURLOPT_CONNECTTIMEOUT, limits.connectSeconds)
+    options.set(CURLOPT_LOW_SPEED_LIMIT, 1)
+    options.set(CURLOPT_LOW_SPEED_TIME, limits.silentSeconds)
+    options.set(CURLOPT_BUFFERSIZE, 256 << 10)
+    if let seconds = limits.totalSeconds { options.set(CURLOPT_TIMEOUT, seconds) }
+    options.set(CURLOPT_CUSTOMREQUEST, method)
+    configureBody(&options, context)
 
-    zooport_curl_set_pointer(handle, CURLOPT_HEADERDATA, context)
-    zooport_curl_set_write(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
-      guard let bytes, let context else { return 0 }
-      CurlRequest.from(context).receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
-      return size * count
+    options.set(CURLOPT_HEADERDATA, context)
+    options.note(
+      zooport_curl_set_write(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+        guard let bytes, let context else { return 0 }
+        CurlRequest.from(context).receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
+        return size * count
+      }, of: CURLOPT_HEADERFUNCTION)
+    options.set(CURLOPT_WRITEDATA, context)
+    options.note(
+      zooport_curl_set_write(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
+        guard let bytes, let context else { return 0 }
+        return CurlRequest.from(context).receive(UnsafeRawBufferPointer(start: bytes, count: size * count))
+      }, of: CURLOPT_WRITEFUNCTION)
+    options.set(CURLOPT_NOPROGRESS, 0)
+    options.set(CURLOPT_XFERINFODATA, context)
+    options.note(
+      zooport_curl_set_progress(handle) { context, _, _, _, _ in
+        guard let context else { return 1 }
+        return CurlRequest.from(context).isStopped ? 1 : 0
+      }, of: CURLOPT_XFERINFOFUNCTION)
+    if socket.policy != nil {
+      // No proxy from the environment: the vetted address must be the server's own.
+      options.set(CURLOPT_PROXY, "")
+      socket.configureTrust(of: &options)
+      options.set(CURLOPT_OPENSOCKETDATA, context)
+      options.note(
+        zooport_curl_set_open_socket(handle) { context, _, address in
+          guard let context, let address else { return -1 }
+          return CurlRequest.from(context).socket.open(address)
+        }, of: CURLOPT_OPENSOCKETFUNCTION)
     }
-    zooport_curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
-    zooport_curl_set_write(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
-      guard let bytes, let context else { return 0 }
-      return CurlRequest.from(context).receive(UnsafeRawBufferPointer(start: bytes, count: size * count))
-    }
-    zooport_curl_set_long(handle, CURLOPT_NOPROGRESS, 0)
-    zooport_curl_set_pointer(handle, CURLOPT_XFERINFODATA, context)
-    zooport_curl_set_progress(handle) { context, _, _, _, _ in
-      guard let context else { return 1 }
-      return CurlRequest.from(context).isStopped ? 1 : 0
-    }
-    guard socket.policy != nil else { return }
-    // No proxy from the environment: the vetted address must be the server's own.
-    zooport_curl_set_string(handle, CURLOPT_PROXY, "")
-    socket.configureTrust(of: handle)
-    zooport_curl_set_pointer(handle, CURLOPT_OPENSOCKETDATA, context)
-    zooport_curl_set_open_socket(handle) { context, _, address in
-      guard let context, let address else { return -1 }
-      return CurlRequest.from(context).socket.open(address)
-    }
+    try options.check()
   }
 
-  private func configureBody(_ handle: UnsafeMutableRawPointer, _ context: UnsafeMutableRawPointer) {
+  private func configureBody(_ options: inout CurlOptions, _ context: UnsafeMutableRawPointer) {
     let size: Int
     switch body {
     case .none:
-      if method == "HEAD" { zooport_curl_set_long(handle, CURLOPT_NOBODY, 1) }
+      if method == "HEAD" { options.set(CURLOPT_NOBODY, 1) }
       // A POST without a body has a length all the same.
       guard method == "POST" || method == "PATCH" else { return }
       size = 0
     case .data(let data): size = data.count
     case .file(_, let range, _): size = range.count
     }
-    zooport_curl_set_long(handle, CURLOPT_UPLOAD, 1)
-    zooport_curl_set_offset(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(size))
-    zooport_curl_set_pointer(handle, CURLOPT_READDATA, context)
-    zooport_curl_set_write(handle, CURLOPT_READFUNCTION) { space, size, count, context in
-      guard let space, let context else { return Int(CURL_READFUNC_ABORT) }
-      return CurlRequest.from(context).fill(UnsafeMutableRawBufferPointer(start: space, count: size * count))
-    }
+    options.set(CURLOPT_UPLOAD, 1)
+    options.note(
+      zooport_curl_set_offset(options.handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(size)), of: CURLOPT_INFILESIZE_LARGE)
+    options.set(CURLOPT_READDATA, context)
+    options.note(
+      zooport_curl_set_write(options.handle, CURLOPT_READFUNCTION) { space, size, count, context in
+        guard let space, let context else { return Int(CURL_READFUNC_ABORT) }
+        return CurlRequest.from(context).fill(UnsafeMutableRawBufferPointer(start: space, count: size * count))
+      }, of: CURLOPT_READFUNCTION)
   }
 
   private static func from(_ context: UnsafeMutableRawPointer) -> CurlRequest {

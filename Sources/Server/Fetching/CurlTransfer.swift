@@ -19,6 +19,9 @@ final class CurlTransfer {
   private var handle: UnsafeMutableRawPointer?
   private var socket: VettedSocket
 
+  /// The rate of the transfer is judged over whole windows; this is when the present one began, and the bytes since.
+  private var window = (start: ContinuousClock.now, bytes: 0)
+
   /// Bytes of all header lines of one answer.
   private static let headerLimit = 256 << 10
   private var headerBytes = 0
@@ -47,61 +50,72 @@ final class CurlTransfer {
     var list: UnsafeMutablePointer<curl_slist>?
     for line in request.headerLines { list = curl_slist_append(list, line) }
     defer { curl_slist_free_all(list) }
-    configure(taken.pointer, headers: list)
+    try configure(taken.pointer, headers: list)
 
     let code = curl_easy_perform(taken.pointer)
     if let failure { throw failure }
     guard code == CURLE_OK else { throw socket.failure(for: code, of: "the download from") }
     let head = completedHead(taken.pointer)
+    try checkCoding(head)
     var location: UnsafeMutablePointer<CChar>?
     zooport_curl_get_string(taken.pointer, CURLINFO_REDIRECT_URL, &location)
     guard (300..<400).contains(head.status), let location else { return (head, nil) }
     return (head, String(cString: location))
   }
 
-  private func configure(_ handle: UnsafeMutableRawPointer, headers: UnsafeMutablePointer<curl_slist>?) {
+  private func configure(
+    _ handle: UnsafeMutableRawPointer, headers: UnsafeMutablePointer<curl_slist>?
+  ) throws(TransferFailure) {
     let context = Unmanaged.passUnretained(self).toOpaque()
-    zooport_curl_set_string(handle, CURLOPT_URL, request.url.text)
-    zooport_curl_set_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
-    zooport_curl_set_long(handle, CURLOPT_FOLLOWLOCATION, 0)
-    zooport_curl_set_long(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS)
-    zooport_curl_set_string(handle, CURLOPT_USERAGENT, "zooport")
-    zooport_curl_set_list(handle, CURLOPT_HTTPHEADER, headers)
-    if request.method == .head { zooport_curl_set_long(handle, CURLOPT_NOBODY, 1) }
+    var options = CurlOptions(handle)
+    options.set(CURLOPT_URL, request.url.text)
+    options.set(CURLOPT_PROTOCOLS_STR, "http,https")
+    options.set(CURLOPT_FOLLOWLOCATION, 0)
+    options.prefer(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS)
+    options.set(CURLOPT_USERAGENT, "zooport")
+    options.set(CURLOPT_HTTPHEADER, headers)
+    if request.method == .head { options.set(CURLOPT_NOBODY, 1) }
     // No proxy and no .netrc from the environment: the vetted address must be the server's own.
-    zooport_curl_set_string(handle, CURLOPT_PROXY, "")
-    zooport_curl_set_long(handle, CURLOPT_NETRC, 0)
-    zooport_curl_set_long(handle, CURLOPT_NOSIGNAL, 1)
-    zooport_curl_set_long(handle, CURLOPT_CONNECTTIMEOUT, limits.connectSeconds)
-    zooport_curl_set_long(handle, CURLOPT_TIMEOUT, limits.totalSeconds)
-    zooport_curl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1024)
-    zooport_curl_set_long(handle, CURLOPT_LOW_SPEED_TIME, limits.stallSeconds)
-    zooport_curl_set_long(handle, CURLOPT_BUFFERSIZE, 256 << 10)
+    options.set(CURLOPT_PROXY, "")
+    options.set(CURLOPT_NETRC, 0)
+    options.set(CURLOPT_NOSIGNAL, 1)
+    // Otherwise the end of a request waits for the thread that asks for its name.
+    options.prefer(CURLOPT_QUICK_EXIT, 1)
+    options.set(CURLOPT_CONNECTTIMEOUT, limits.connectSeconds)
+    options.set(CURLOPT_TIMEOUT, limits.totalSeconds)
+    options.set(CURLOPT_LOW_SPEED_LIMIT, 1024)
+    options.set(CURLOPT_LOW_SPEED_TIME, limits.stallSeconds)
+    options.set(CURLOPT_BUFFERSIZE, 256 << 10)
 
-    zooport_curl_set_pointer(handle, CURLOPT_HEADERDATA, context)
-    zooport_curl_set_write(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
-      guard let bytes, let context else { return 0 }
-      return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
-        .receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
-    }
-    zooport_curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
-    zooport_curl_set_write(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
-      guard let bytes, let context else { return 0 }
-      return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
-        .receive(UnsafeRawBufferPointer(start: bytes, count: size * count))
-    }
-    zooport_curl_set_long(handle, CURLOPT_NOPROGRESS, 0)
-    zooport_curl_set_pointer(handle, CURLOPT_XFERINFODATA, context)
-    zooport_curl_set_progress(handle) { context, _, _, _, _ in
-      guard let context else { return 1 }
-      return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().goesOn() ? 0 : 1
-    }
-    socket.configureTrust(of: handle)
-    zooport_curl_set_pointer(handle, CURLOPT_OPENSOCKETDATA, context)
-    zooport_curl_set_open_socket(handle) { context, _, address in
-      guard let context, let address else { return -1 }
-      return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().socket.open(address)
-    }
+    options.set(CURLOPT_HEADERDATA, context)
+    options.note(
+      zooport_curl_set_write(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+        guard let bytes, let context else { return 0 }
+        return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+          .receiveHeader(UnsafeRawBufferPointer(start: bytes, count: size * count))
+      }, of: CURLOPT_HEADERFUNCTION)
+    options.set(CURLOPT_WRITEDATA, context)
+    options.note(
+      zooport_curl_set_write(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
+        guard let bytes, let context else { return 0 }
+        return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+          .receive(UnsafeRawBufferPointer(start: bytes, count: size * count))
+      }, of: CURLOPT_WRITEFUNCTION)
+    options.set(CURLOPT_NOPROGRESS, 0)
+    options.set(CURLOPT_XFERINFODATA, context)
+    options.note(
+      zooport_curl_set_progress(handle) { context, _, _, _, _ in
+        guard let context else { return 1 }
+        return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().goesOn() ? 0 : 1
+      }, of: CURLOPT_XFERINFOFUNCTION)
+    socket.configureTrust(of: &options)
+    options.set(CURLOPT_OPENSOCKETDATA, context)
+    options.note(
+      zooport_curl_set_open_socket(handle) { context, _, address in
+        guard let context, let address else { return -1 }
+        return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().socket.open(address)
+      }, of: CURLOPT_OPENSOCKETFUNCTION)
+    try options.check()
   }
 
   /// Takes one line of the head; anything but its count of bytes ends the transfer.
@@ -129,13 +143,25 @@ final class CurlTransfer {
     self.head = head
     // The text of a redirect or an error is of no use.
     guard head.status == 200 || head.status == 206 else { return bytes.count }
+    window.bytes += bytes.count
     do throws(TransferFailure) {
+      try checkCoding(head)
       try receiver(head, bytes)
       return bytes.count
     } catch {
       failure = error
       return 0
     }
+  }
+
+  /// Throws when the bytes are not those of the file: sizes, ranges and digests would be of something else.
+  private func checkCoding(_ head: TransferHead) throws(TransferFailure) {
+    guard head.status == 200 || head.status == 206, let coding = head["content-encoding"], !coding.isEmpty,
+      coding.lowercased() != "identity"
+    else { return }
+    throw TransferFailure(
+      "\(request.url.host) sends \(request.url.withoutQuery) with the Content-Encoding \(coding.prefix(40)), which was "
+        + "not asked for")
   }
 
   private func completedHead(_ handle: UnsafeMutableRawPointer) -> TransferHead {
@@ -146,8 +172,18 @@ final class CurlTransfer {
 
   /// False ends the transfer.
   private func goesOn() -> Bool {
-    guard isCancelled() else { return true }
-    failure = .cancelled
-    return false
+    if isCancelled() {
+      failure = .cancelled
+      return false
+    }
+    let time = ContinuousClock.now - window.start
+    guard time >= limits.rateWindow else { return true }
+    let isSlow = Double(window.bytes) < time / .seconds(1) * Double(limits.leastRate)
+    window = (.now, 0)
+    if isSlow {
+      failure = TransferFailure(
+        "\(request.url.host) sends less than \(limits.leastRate) bytes a second", mayPass: true, endsAttempt: true)
+    }
+    return !isSlow
   }
 }

@@ -14,25 +14,47 @@ struct Fetcher: Sendable {
     var redirects = 8
     /// Tries without a byte of progress, the first included.
     var attempts = 4
-    /// Pause before the second try; doubled for each further one.
+    /// How long a file is tried for without a byte of progress, when that takes more tries: a conversion that streams would
+    /// have to begin again.
+    var patience: Duration = .seconds(900)
+    /// Pause before the second try; doubled for each further one, up to 30 s.
     var backoff: Duration = .milliseconds(500)
+    /// The longest pause that a server may ask for. When it asks for more, the try was the last.
+    var longestWait: Duration = .seconds(60)
     /// Seconds for name resolution and connecting.
     var connectSeconds = 20
     /// Seconds that a transfer may be slower than 1 KiB/s.
     var stallSeconds = 30
     /// Seconds that one request may take.
     var totalSeconds = 24 * 3600
+    /// Bytes a second that a transfer has to bring, counted over `rateWindow`.
+    var leastRate = 4 << 10
+    var rateWindow: Duration = .seconds(300)
     /// Downloads of one job at the same time.
     var connections = 4
+    /// Requests for heads and headers of one job at the same time.
+    var requests = 16
   }
 
   let policy: EgressPolicy
-  let limits: Limits
+  private(set) var limits: Limits
+  /// Told, in a sentence, of pauses that a person would wonder about.
+  private let notice: (@Sendable (String) -> Void)?
   private let handles = CurlHandles()
 
-  init(policy: EgressPolicy, limits: Limits) {
+  init(policy: EgressPolicy, limits: Limits, notice: (@Sendable (String) -> Void)? = nil) {
     self.policy = policy
     self.limits = limits
+    self.notice = notice
+  }
+
+  /// The same for an answer that somebody waits for: nothing is tried for longer than a few tries take, and only who is
+  /// told of long pauses bears them.
+  func hasty() -> Fetcher {
+    var fetcher = self
+    fetcher.limits.patience = .zero
+    if notice == nil { fetcher.limits.longestWait = min(limits.longestWait, .seconds(10)) }
+    return fetcher
   }
 
   /// An answer and where it came from.
@@ -70,15 +92,29 @@ struct Fetcher: Sendable {
     throw TransferFailure("\(request.url.host) redirects more than \(limits.redirects) times")
   }
 
-  /// Runs `body` until it succeeds, fails for good, or has failed too often without progress.
+  /// How long something is tried again without progress.
+  enum Patience: Sendable {
+    /// `Limits.attempts` times: somebody waits for the answer, or the next attempt of the job asks again.
+    case short
+    /// And for `Limits.patience` at least: work would be lost.
+    case long
+  }
+
+  /// The longest pause between two tries that no server asked for.
+  private static let longestPause: Duration = .seconds(30)
+
+  /// Runs `body` until it succeeds, fails for good, or has failed too often without progress. Blocks, looking for
+  /// cancellation several times a second.
   ///
-  /// `progress` grows as bytes arrive: a transfer of days may be interrupted any number of times. Pauses are what the
-  /// server asked for, or grow from `limits.backoff`.
+  /// `progress` grows as bytes arrive: a transfer of days may be interrupted any number of times. Pauses grow from
+  /// `limits.backoff`, and are never shorter than what the server asked for.
   func retrying<Value>(
-    isCancelled: @Sendable () -> Bool, progress: () -> Int = { 0 }, _ body: () throws(TransferFailure) -> Value
+    _ patience: Patience = .short, isCancelled: @Sendable () -> Bool, progress: () -> Int = { 0 },
+    _ body: () throws(TransferFailure) -> Value
   ) throws(TransferFailure) -> Value {
     var pause = limits.backoff
     var attempt = 0
+    var lastProgress = ContinuousClock.now
     while true {
       attempt += 1
       let before = progress()
@@ -92,14 +128,21 @@ struct Fetcher: Sendable {
       if progress() > before {
         attempt = 0
         pause = limits.backoff
+        lastProgress = .now
       }
-      guard failure.mayPass, attempt < limits.attempts else { throw failure }
+      guard failure.mayPass, !failure.endsAttempt else { throw failure }
+      let isPatient = patience == .long && ContinuousClock.now - lastProgress < limits.patience
+      guard attempt < limits.attempts || isPatient else { throw failure }
+      if let asked = failure.retryAfter {
+        guard asked <= limits.longestWait else { throw failure }
+        if asked >= .seconds(5) { notice?(failure.error.message) }
+      }
       let deadline = ContinuousClock.now + max(pause, failure.retryAfter ?? pause)
       while ContinuousClock.now < deadline {
         if isCancelled() { throw .cancelled }
         Thread.sleep(forTimeInterval: 0.05)
       }
-      pause = min(pause * 2, .seconds(60))
+      pause = min(pause * 2, Self.longestPause)
     }
   }
 

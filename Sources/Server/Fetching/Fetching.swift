@@ -6,11 +6,20 @@ struct Fetching: Sendable {
   let vault: SecretVault
   let space: FreeSpace
 
-  /// Creates the cache folder. Throws a Foundation error.
-  init(settings: Settings, cache: DownloadCache, vault: SecretVault, space: FreeSpace) {
-    fetcher = Fetcher(policy: settings.egress, limits: settings.fetchLimits)
+  /// An hour: what a person at a terminal is told of and waits for. Limits of a hub begin anew every few minutes.
+  private static let longestAttendedWait: Duration = .seconds(3600)
+
+  /// With `notice` somebody watches, who is told of long pauses that a server asks for, and waits. Without, a job is put
+  /// off instead.
+  init(
+    settings: Settings, cache: DownloadCache, vault: SecretVault, space: FreeSpace,
+    notice: (@Sendable (String) -> Void)? = nil
+  ) {
+    var limits = settings.fetchLimits
+    if notice != nil { limits.longestWait = Self.longestAttendedWait }
+    fetcher = Fetcher(policy: settings.egress, limits: limits, notice: notice)
     hub = HubClient(
-      endpoint: settings.hubEndpoint, policy: settings.egress, limits: settings.fetchLimits, token: settings.hubToken)
+      endpoint: settings.hubEndpoint, policy: settings.egress, limits: limits, token: settings.hubToken, notice: notice)
     self.cache = cache
     self.vault = vault
     self.space = space

@@ -29,12 +29,12 @@ struct VettedSocket {
       address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
   }
 
-  /// Has a handle trust the authorities of the policy and no others.
-  func configureTrust(of handle: UnsafeMutableRawPointer) {
+  /// Has a request trust the authorities of the policy and no others.
+  func configureTrust(of options: inout CurlOptions) {
     guard let authorities = policy?.authorities else { return }
-    zooport_curl_set_string(handle, CURLOPT_CAINFO, authorities)
+    options.set(CURLOPT_CAINFO, authorities)
     // Otherwise the folder of the system's authorities would be searched as well.
-    zooport_curl_set_string(handle, CURLOPT_CAPATH, nil)
+    options.set(CURLOPT_CAPATH, String?.none)
   }
 
   /// What a code of libcurl says about a request, called `what` in the message.

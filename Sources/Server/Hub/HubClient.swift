@@ -9,16 +9,19 @@ struct HubClient: Sendable {
   /// The base URL.
   let endpoint: SourceURL
   /// Sends under the policy of the service, with the host of the hub allowed: the operator chose it.
-  let fetcher: Fetcher
+  var fetcher: Fetcher
   /// What the operator shows the hub when a request brings no token of its own.
   let token: HubToken?
 
   /// Bytes of a list of files.
   private static let listingLimit = 64 << 20
 
-  init(endpoint: SourceURL, policy: EgressPolicy, limits: Fetcher.Limits, token: HubToken?) {
+  init(
+    endpoint: SourceURL, policy: EgressPolicy, limits: Fetcher.Limits, token: HubToken?,
+    notice: (@Sendable (String) -> Void)? = nil
+  ) {
     self.endpoint = endpoint
-    fetcher = Fetcher(policy: policy.allowing(host: endpoint.host), limits: limits)
+    fetcher = Fetcher(policy: policy.allowing(host: endpoint.host), limits: limits, notice: notice)
     self.token = token
   }
 

@@ -15,6 +15,7 @@ struct FetcherTests {
   ) async throws -> String {
     var limits = Fetcher.Limits()
     limits.backoff = .milliseconds(10)
+    limits.patience = .zero
     change(&limits)
     let fetcher = Fetcher(policy: try EgressPolicy(allowing: allowing), limits: limits)
     let folder = try TemporaryFolder()
@@ -140,6 +141,123 @@ struct FetcherTests {
     #expect(server.requests.count == 3 + 4)
   }
 
+  @Test("A file is tried for as long as patience lasts, whatever the number of tries; a head is not")
+  func patience() async throws {
+    let start = Mutex<ContinuousClock.Instant?>(nil)
+    let server = try LoopbackServer.answering { request, send in
+      let began = start.withLock { start in
+        start = start ?? .now
+        return start ?? .now
+      }
+      let isDown = request.target == "/head" || ContinuousClock.now - began < .milliseconds(1500)
+      send(LoopbackServer.answer(isDown ? "503 Service Unavailable" : "200 OK", "at last"))
+    }
+    defer { server.stop() }
+    #expect(
+      try await fetch("http://127.0.0.1:\(server.port)/x") {
+        $0.attempts = 2
+        $0.patience = .seconds(20)
+      } == "at last")
+    #expect(server.requests.count > 3)
+    let fetcher = try Fetcher.local {
+      $0.attempts = 2
+      $0.patience = .seconds(20)
+    }
+    let before = server.requests.count
+    #expect(await transferError { try await fetcher.describe(server, "/head") }?.kind == .fetchFailed)
+    #expect(server.requests.count == before + 2)
+  }
+
+  @Test("A pause that the server asks for is kept, or ends the tries when it is too long")
+  func waits() async throws {
+    let server = try LoopbackServer { target, send in
+      let wait = target == "/long" ? "Retry-After: 61\r\n" : "RateLimit: \"api\";r=0;t=1\r\n"
+      send(LoopbackServer.answer("429 Too Many", "", headers: wait))
+    }
+    defer { server.stop() }
+    let fetcher = try Fetcher.local { $0.attempts = 2 }
+    let start = ContinuousClock.now
+    _ = await transferError { try await fetcher.describe(server, "/short") }
+    #expect(ContinuousClock.now - start >= .seconds(1))
+    #expect(server.requests.count == 2)
+    let error = await transferError { try await fetcher.describe(server, "/long") }
+    #expect(error?.message.hasSuffix("and asks to wait 61 s") == true)
+    #expect(server.requests.count == 3)
+  }
+
+  @Test("Somebody who watches is told of a long pause")
+  func notice() async throws {
+    let server = try LoopbackServer { _, send in
+      send(LoopbackServer.answer("429 Too Many", "", headers: "Retry-After: 6\r\n"))
+    }
+    defer { server.stop() }
+    let notices = Mutex<[String]>([])
+    let fetcher = Fetcher(policy: try EgressPolicy(allowing: ["127.0.0.1"]), limits: .init()) { text in
+      notices.withLock { $0.append(text) }
+    }
+    let url = try SourceURL("http://127.0.0.1:\(server.port)/x")
+    let name = try #require(FileName("x"))
+    // Told, it is cancelled.
+    let error = await transferError {
+      try await onThread {
+        try fetcher.describe(url, name: name, isCancelled: { notices.withLock { !$0.isEmpty } })
+      }.result.get()
+    }
+    #expect(error?.kind == .cancelled)
+    #expect(notices.withLock { $0 } == ["127.0.0.1 answered 429 for \(url.text), and asks to wait 6 s"])
+  }
+
+  @Test(
+    "What servers ask to wait, in every form",
+    arguments: [
+      (["retry-after": "7"], 7), (["retry-after": "-7"], 0), (["retry-after": "soon"], nil),
+      (["retry-after": "Thu, 01 Jan 2026 12:01:00 GMT", "date": "Thu, 01 Jan 2026 12:00:00 GMT"], 60),
+      (["retry-after": "Thu, 01 Jan 1970 12:01:00 GMT"], 0),
+      (["ratelimit": "\"api\";r=0;t=55"], 55), (["ratelimit": "\"api\";r=3;t=55"], nil),
+      (["ratelimit": "\"pages\";r=10;t=99, \"api\"; r=0; t=55"], 55),
+      (["ratelimit": "\"api\";r=0;t=55", "retry-after": "90"], 90), (["ratelimit": ";;,=;r=0"], nil),
+      (["retry-after": "\(Int.max)"], 365 * 86_400), ([:], nil),
+    ] as [([String: String], Int?)])
+  func retryAfter(headers: [String: String], seconds: Int?) {
+    #expect(TransferHead(status: 429, headers: headers).retryAfter == seconds.map { .seconds($0) })
+  }
+
+  @Test("A server that trickles is given up, though each second brings a byte")
+  func trickle() async throws {
+    let server = try LoopbackServer { _, send in
+      send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+      while send(String(repeating: "x", count: 1000)) { Thread.sleep(forTimeInterval: 0.05) }
+    }
+    defer { server.stop() }
+    let start = ContinuousClock.now
+    let error = await failure {
+      try await fetch("http://127.0.0.1:\(server.port)/x") {
+        $0.leastRate = 100_000
+        $0.rateWindow = .seconds(1)
+      }
+    }
+    #expect(error?.message == "127.0.0.1 sends less than 100000 bytes a second")
+    #expect(ContinuousClock.now - start < .seconds(10))
+    // Other tries would be as slow.
+    #expect(server.requests.count == 1)
+  }
+
+  @Test("A request without one of its options is not sent")
+  func options() async throws {
+    let server = try LoopbackServer { _, send in send(LoopbackServer.answer("200 OK", "content")) }
+    defer { server.stop() }
+    // libcurl takes a time limit in milliseconds that fits 32 bits.
+    let error = await failure {
+      try await fetch("http://127.0.0.1:\(server.port)/x") { $0.totalSeconds = 100_000 * 60 }
+    }
+    #expect(error?.kind == .internal)
+    #expect(server.requests.isEmpty)
+    #expect(throws: Settings.Invalid.self) { try Settings(flags: ["fetch-time": "35792"], environment: [:]) }
+    #expect(try Settings(flags: ["fetch-time": "35000"], environment: [:]).fetchLimits.totalSeconds == 2_100_000)
+    #expect(
+      try await fetch("http://127.0.0.1:\(server.port)/x") { $0.totalSeconds = 2_100_000 } == "content")
+  }
+
   @Test("A dropped connection is tried again from the start")
   func dropped() async throws {
     let count = Mutex(0)
@@ -174,7 +292,7 @@ struct FetcherTests {
 
   @Test("A stalled transfer is noticed")
   func stall() async throws {
-    let (error, time) = try await hang(limits: .init(attempts: 1, stallSeconds: 1))
+    let (error, time) = try await hang(limits: .init(attempts: 1, patience: .zero, stallSeconds: 1))
     #expect(error?.kind == .fetchFailed)
     #expect(time < .seconds(10))
   }

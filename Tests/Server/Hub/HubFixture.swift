@@ -46,6 +46,7 @@ struct HubFixture {
     folder = try TemporaryFolder()
     var settings = try Settings(flags: ["hub-endpoint": hub.endpoint], environment: [:])
     settings.fetchLimits.backoff = .milliseconds(10)
+    settings.fetchLimits.patience = .zero
     settings.hubToken = token.flatMap(HubToken.init)
     change(&settings.fetchLimits)
     fetching = Fetching(
