@@ -3,8 +3,9 @@ import Synchronization
 
 /// A file on somebody else's server, read in ranges: how plans see a checkpoint, and streaming conversions its tensors.
 ///
-/// A connection that drops is taken up at the byte where it dropped. All ranges are of one version of the file. Safe from
-/// several threads; each read is a request of its own.
+/// A connection that drops is taken up at the byte where it dropped. All ranges are of one version of the file, as far as
+/// its server tells versions apart: by a strong tag, or a time of the last change, and by the size. Safe from several
+/// threads; each read is a request of its own.
 final class RemoteBytes: RandomAccessBytes {
   let size: Int
   let sha256: String?
@@ -17,11 +18,11 @@ final class RemoteBytes: RandomAccessBytes {
   private struct State {
     /// Where redirects led to: signed URLs that serve for a while.
     var target: SourceURL?
-    /// The entity tag that the server of the bytes sent.
-    var tag: String?
+    /// What the server of the bytes tells this version from others by.
+    var validator: String?
   }
 
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   /// Precondition: the size of the file is known. `received` is told of bytes as they arrive.
   init(
@@ -34,17 +35,19 @@ final class RemoteBytes: RandomAccessBytes {
     self.fetcher = fetcher
     self.isCancelled = isCancelled
     self.received = received
+    // The tag of the hub is not that of the store that it redirects to.
+    state = Mutex(State(target: remote.target, validator: remote.isOnHub ? nil : remote.tag))
   }
 
   func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(ConversionError) {
     guard !buffer.isEmpty else { return }
     var done = 0
     do throws(TransferFailure) {
-      try fetcher.retrying(isCancelled: isCancelled, progress: { done }) { () throws(TransferFailure) in
+      try fetcher.retrying(.long, isCancelled: isCancelled, progress: { done }) { () throws(TransferFailure) in
         try request(offset, buffer, &done)
       }
     } catch {
-      throw error.error
+      throw error.conversionError
     }
   }
 
@@ -57,7 +60,7 @@ final class RemoteBytes: RandomAccessBytes {
     let start = offset + done
     request.first = start
     request.last = offset + buffer.count - 1
-    request.ifRange = known.tag
+    request.ifRange = known.validator
     var position = done
     let answer: Fetcher.Answer
     do throws(TransferFailure) {
@@ -90,16 +93,21 @@ final class RemoteBytes: RandomAccessBytes {
 
   /// Looks at the head before the first byte of a range is taken.
   private func check(_ head: TransferHead, start: Int) throws(TransferFailure) {
+    let known = state.withLock { $0.validator }
     guard head.status == 206 else {
-      let hadTag = state.withLock { $0.tag != nil }
+      if head.isOther(than: known) { throw changed }
       throw TransferFailure(
-        hadTag
-          ? "\(remote.name) at \(remote.url.host) changed while it was read; pin a revision, or try again"
-          : "\(remote.url.host) does not serve ranges, so \(remote.name) cannot be read before it is downloaded")
+        "\(remote.url.host) does not serve ranges, so \(remote.name) cannot be read before it is downloaded")
     }
-    guard let range = head.contentRange, range.first == start, range.total ?? size == size else {
+    guard let range = head.contentRange, range.first == start else {
       throw TransferFailure("\(remote.url.host) answered with another range of \(remote.name) than was asked for")
     }
-    if let tag = head.strongTag { state.withLock { $0.tag = $0.tag ?? tag } }
+    // Not every server heeds If-Range.
+    if head.isOther(than: known) || range.total ?? size != size { throw changed }
+    if let validator = head.validator { state.withLock { $0.validator = $0.validator ?? validator } }
+  }
+
+  private var changed: TransferFailure {
+    TransferFailure("\(remote.name) at \(remote.url.host) changed while it was read; pin a revision, or try again")
   }
 }

@@ -15,6 +15,11 @@ struct RemoteFile: Sendable {
   /// What the hub says of the bytes, in lower-case hexadecimal.
   var sha256: String?
 
+  /// Where the hub redirects to, which serves for a while; asked first by those who read ranges.
+  var target: SourceURL?
+  /// Whether its server sends parts of it; nil while that is not known.
+  var servesRanges: Bool?
+
   /// The hub that the operator chose keeps it, and its host is allowed.
   var isOnHub = false
 
@@ -30,10 +35,11 @@ struct RemoteFile: Sendable {
 }
 
 extension Fetcher {
-  /// Asks for the head of a file that is named by a URL.
+  /// Asks what a file that is named by a URL is, without its bytes.
   ///
-  /// A server that does not answer HEAD tells nothing: then size and tag are nil and the download finds out.
-  /// Throws when the server cannot be reached at all.
+  /// By HEAD; a server that refuses it, as a store does whose signed URLs are for GET alone, or leaves the size out, is
+  /// asked for the first byte. What it does not say then stays nil. Throws when the server cannot be reached, refuses, or
+  /// states more bytes than a file may have.
   func describe(
     _ url: SourceURL, name: FileName, isCancelled: @escaping @Sendable () -> Bool
   ) throws(TransferFailure) -> RemoteFile {
@@ -43,10 +49,45 @@ extension Fetcher {
       if failure.mayPass { throw failure }
       return answer
     }
+    var head = answer.head
+    let isProbed = head.status != 200 || head.size("content-length") == nil
+    if isProbed {
+      head = try retrying(isCancelled: isCancelled) { () throws(TransferFailure) in
+        try firstByte(of: url, isCancelled: isCancelled)
+      }
+    }
     var file = RemoteFile(name: name, url: url)
-    guard answer.head.status == 200 else { return file }
-    file.size = answer.head.size("content-length")
-    file.tag = answer.head.strongTag
+    file.size = head.status == 200 ? head.size("content-length") : head.contentRange?.total
+    file.tag = head.strongTag
+    // A server that sent the whole file for its first byte has said enough.
+    file.servesRanges = isProbed ? head.status != 200 : head.servesRanges
+    if let size = file.size, size > limits.bytes {
+      throw TransferFailure(
+        "the file \(name) from \(url.host) has \(size) bytes; the limit of the service is \(limits.bytes)")
+    }
     return file
+  }
+
+  /// The head of the answer to a request for the first byte: 206, 200, or 416 for a file without one.
+  private func firstByte(
+    of url: SourceURL, isCancelled: @escaping @Sendable () -> Bool
+  ) throws(TransferFailure) -> TransferHead {
+    var request = TransferRequest(.get, url)
+    (request.first, request.last) = (0, 0)
+    var whole: TransferHead?
+    let answer: Answer
+    do throws(TransferFailure) {
+      answer = try send(request, isCancelled: isCancelled) { (head, _) throws(TransferFailure) in
+        guard head.status == 200 else { return }
+        // The whole file would come.
+        whole = head
+        throw TransferFailure("enough")
+      }
+    } catch {
+      if let whole { return whole }
+      throw error
+    }
+    guard [200, 206, 416].contains(answer.head.status) else { throw TransferFailure(answer.head, from: answer.url) }
+    return answer.head
   }
 }

@@ -5,15 +5,15 @@ import SystemPackage
 
 /// A download that goes on where it stopped: after a dropped connection, a restart of the service, or kill -9.
 ///
-/// The bytes are in `path`, what they are of in `path` + `.json`. A range is asked for with `If-Range`, so that bytes of
-/// two versions are never joined; a server that answers with the whole file makes it begin again. The digest is computed
-/// as bytes arrive; after a restart what is there is read once.
+/// The bytes are in `path`, what they are of in `path` + `.json`. A range is asked for with `If-Range`, and what comes is
+/// compared with what is known, so that bytes of two versions are never joined; another version, or the whole file, makes
+/// it begin again. The digest is computed as bytes arrive; after a restart what is there is read once.
 final class ResumableDownload {
   /// What the partial file holds the beginning of.
   private struct Note: Codable, Equatable {
     var size: Int?
     var sha256: String?
-    /// The entity tag that the server of the bytes sent, which `If-Range` asks for; another than the hub's.
+    /// The validator that the server of the bytes sent, which `If-Range` asks for; another than the hub's.
     var tag: String?
     /// The boot of the machine: bytes without a digest are not trusted when a power cut may have lost some of them.
     var boot: String?
@@ -66,7 +66,7 @@ final class ResumableDownload {
     }
     defer { try? file?.close() }
     try takeUp()
-    try fetcher.retrying(isCancelled: isCancelled, progress: { furthest }) { () throws(TransferFailure) in
+    try fetcher.retrying(.long, isCancelled: isCancelled, progress: { furthest }) { () throws(TransferFailure) in
       if let size = note.size, position == size, size > 0 { return try verify() }
       try request()
       try verify()
@@ -149,11 +149,24 @@ final class ResumableDownload {
       guard let range = head.contentRange, range.first == position else {
         throw TransferFailure("\(remote.url.host) answered with another range of \(remote.name) than was asked for")
       }
-      total = range.total ?? head.size("content-length").map { $0 + position }
+      let isOther = head.isOther(than: note.tag) || remote.size == nil && range.total ?? note.size != note.size
+      if position > 0, isOther {
+        // Not every server heeds If-Range.
+        try beginAgain()
+        throw TransferFailure("\(remote.name) at \(remote.url.host) changed while it was downloaded", mayPass: true)
+      }
+      let rest = head.size("content-length").map { position.addingReportingOverflow($0) }
+      total = range.total ?? rest.map { $0.overflow ? .max : $0.partialValue }
     } else {
       // The whole file, though a part was asked for: another version, or a server without ranges.
       if position > 0 { try beginAgain() }
       total = head.size("content-length")
+    }
+    // The tag of the hub is not that of the store that it redirects to.
+    if !remote.isOnHub, head.isOther(than: remote.tag) {
+      throw TransferFailure(
+        "\(remote.name) at \(remote.url.host) changed after its server was asked for it", mayPass: true,
+        endsAttempt: true)
     }
     if let total, let size = remote.size, total != size {
       throw TransferFailure(
@@ -163,7 +176,7 @@ final class ResumableDownload {
       guard total <= fetcher.limits.bytes else { throw tooLarge("has \(total) bytes") }
       note.size = total
     }
-    note.tag = head.strongTag
+    note.tag = head.validator
     try writeNote()
   }
 
