@@ -76,11 +76,8 @@ struct LargePlanTests {
     return (files, tensors.reduce(0) { $0 + $1.bytes })
   }
 
-  @Test("71 billion parameters in 30 shards: under 2 MB and 5 s")
-  func plan() throws {
-    let (files, bytes) = try Self.repository()
-    let hub = try TestHub(["owner/large": .init(files)])
-    defer { hub.stop() }
+  /// Plans the repository of a hub with the real binary.
+  private func plan(_ hub: TestHub) throws -> (plan: [String: Any], time: Duration) {
     let cache = FileManager.default.temporaryDirectory.appending(path: "zooport-plan-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: cache) }
     let process = Process()
@@ -98,7 +95,31 @@ struct LargePlanTests {
     process.waitUntilExit()
     let time = ContinuousClock.now - start
     #expect(process.terminationStatus == 0)
-    let plan = try #require(try JSONSerialization.jsonObject(with: text) as? [String: Any])
+    return (try #require(try JSONSerialization.jsonObject(with: text) as? [String: Any]), time)
+  }
+
+  @Test("Shards are asked for together: what a plan waits for does not grow with their number")
+  func turns() throws {
+    let (files, _) = try Self.repository()
+    let hub = try TestHub(["owner/large": .init(files)])
+    defer { hub.stop() }
+    hub.delay(0.3)
+    let (_, time) = try plan(hub)
+    let shards = files.keys.count { $0.hasSuffix(".safetensors") }
+    print("Plan of \(shards) shards, 0.3 s a request: \(hub.requests.count) requests in \(hub.turns) turns, \(time)")
+    #expect(hub.turns < 16)
+    // One request for the head of each shard and one for its header: the head brings the redirect along.
+    for name in files.keys where name.hasSuffix(".safetensors") {
+      #expect(hub.requests.count { $0.path == name } == 2, "\(name)")
+    }
+  }
+
+  @Test("71 billion parameters in 30 shards: under 2 MB and 5 s")
+  func plan() throws {
+    let (files, bytes) = try Self.repository()
+    let hub = try TestHub(["owner/large": .init(files)])
+    defer { hub.stop() }
+    let (plan, time) = try plan(hub)
     let totals = try #require(plan["totals"] as? [String: Int])
     #expect(totals["bytes_in"] == bytes)
     #expect(totals["tensors_in"] == Self.tensors.count)

@@ -109,6 +109,10 @@ public final class TestHub: Sendable {
     var sent: [String: Int] = [:]
     var fault: @Sendable (Request) -> Fault? = { _ in nil }
     var sendsCommit = true
+    /// Seconds before each answer.
+    var latency = 0.0
+    /// Requests that wait for their answers, since when there is one, and how long there was one before.
+    var waiting = (count: 0, since: ContinuousClock.now, before: Duration.zero)
   }
 
   private let state = Mutex(State())
@@ -146,10 +150,15 @@ public final class TestHub: Sendable {
   }
   /// A mirror sends no `X-Repo-Commit`.
   public func omitCommits() { state.withLock { $0.sendsCommit = false } }
+  /// Each answer comes so many seconds after its request.
+  public func delay(_ seconds: Double) { state.withLock { $0.latency = seconds } }
+  /// How many answers came one after the other: the time in which any was awaited, in units of the latency.
+  public var turns: Double { state.withLock { $0.waiting.before / .seconds($0.latency) } }
   /// Forgets requests and counts.
   public func reset() {
     state.withLock {
       $0.requests = []
+      $0.waiting.before = .zero
       $0.sent = [:]
     }
   }
@@ -165,6 +174,7 @@ public final class TestHub: Sendable {
   // MARK: Answers
 
   private func record(_ request: LoopbackServer.Request, path: String, isStore: Bool) -> (Request, Fault?) {
+    wait()
     let (seen, fault) = state.withLock { state in
       let index = state.requests.count { $0.method == request.method && $0.path == path && $0.isStore == isStore }
       let seen = Request(
@@ -174,6 +184,20 @@ public final class TestHub: Sendable {
       return (seen, state.fault)
     }
     return (seen, fault(seen))
+  }
+
+  /// Lets a request wait for the latency.
+  private func wait() {
+    let latency = state.withLock { state in
+      if state.waiting.count == 0 { state.waiting.since = .now }
+      state.waiting.count += 1
+      return state.latency
+    }
+    if latency > 0 { Thread.sleep(forTimeInterval: latency) }
+    state.withLock { state in
+      state.waiting.count -= 1
+      if state.waiting.count == 0 { state.waiting.before += .now - state.waiting.since }
+    }
   }
 
   private func answerHub(_ request: LoopbackServer.Request, _ send: LoopbackServer.Send) -> Bool {

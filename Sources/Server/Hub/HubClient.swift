@@ -90,6 +90,7 @@ struct HubClient: Sendable {
     }
     var file = RemoteFile(name: name, url: url, token: token)
     file.isOnHub = true
+    file.target = answer.url.origin == url.origin ? nil : answer.url
     file.size = head.size("x-linked-size") ?? ((200..<300).contains(head.status) ? head.size("content-length") : nil)
     if let size = file.size, size > fetcher.limits.bytes {
       throw TransferFailure("\(path) has \(size) bytes; the limit of the service is \(fetcher.limits.bytes)")

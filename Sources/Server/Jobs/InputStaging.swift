@@ -6,7 +6,7 @@ import SystemPackage
 /// Brings the inputs of a job to where a conversion finds them: links to uploads, downloads through the cache, or files
 /// that stay where they are and are read in ranges. Blocks; for worker threads.
 struct InputStaging: Sendable {
-  let resolver: InputResolver
+  private(set) var resolver: InputResolver
   /// How much the disk can take.
   let space: FreeSpace
   /// Told of bytes done and bytes expected, all files together.
@@ -41,6 +41,14 @@ struct InputStaging: Sendable {
       if leavesUploads, case .upload(let id, let name) = file { return upload(id, name) }
       return folder.appending(file.name.description)
     }
+  }
+
+  /// The same for an answer that somebody waits for.
+  func hasty() -> InputStaging {
+    var staging = self
+    staging.resolver.fetcher = resolver.fetcher.hasty()
+    staging.resolver.hub.fetcher = resolver.hub.fetcher.hasty()
+    return staging
   }
 
   private var cache: DownloadCache { resolver.cache }
@@ -131,6 +139,14 @@ struct InputStaging: Sendable {
       progress(sum, max(total, sum))
     }
     let uses = try Parallel.map(
+  /// Asks for the headers of files at the same time: opened one after the other, each would cost a turn or two.
+  private func prefetch(_ files: [InputFile]) throws(TransferFailure) {
+    _ = try Parallel.map(files, limit: resolver.fetcher.limits.requests, isCancelled: isCancelled) {
+      (file, _) throws(TransferFailure) in
+      do throws(ConversionError) { try file.prefetchHeaders() } catch { throw TransferFailure(error) }
+    }
+  }
+
       Array(downloads.enumerated()), limit: resolver.fetcher.limits.connections, isCancelled: isCancelled
     ) { (entry, isCancelled) throws(TransferFailure) in
       let (index, (file, path)) = entry
@@ -204,11 +220,12 @@ struct InputStaging: Sendable {
           staged.files.bring(InputFile(path: name, bytes: MemoryBytes(Array(text.utf8))), as: name)
         case .remote(let remote):
           if !isConfig, !HubSelection.isIndex(name), let bytes = ranges(of: remote, received: received) {
-            staged.files.bring(InputFile(path: name, bytes: bytes), as: name)
+            elsewhere.append(InputFile(path: name, bytes: bytes))
           } else if !isConfig, !HubSelection.isIndex(name), let key = remote.contentKey, cache.holds(key) {
             let use = try cached(key)
             staged.uses.append(use)
             staged.files.bring(try InputFile(path: use.path.string, name: name), as: name)
+    var elsewhere: [InputFile] = []
           } else if !isConfig, !HubSelection.isIndex(name) {
             throw ConversionError(
               .fetchFailed, "\(remote.url.host) does not state the size of \(name), so its headers cannot be read alone"
@@ -239,6 +256,8 @@ struct InputStaging: Sendable {
     _ file: RemoteFile, _ received: @Sendable (Int) -> Void
   ) throws(ConversionError) -> [UInt8] {
     do throws(TransferFailure) {
+    for file in elsewhere { staged.files.bring(file, as: file.path) }
+    try prefetch(elsewhere)
       let bytes = try resolver.bytes(of: file, limit: Limits.standard.indexBytes)
       received(bytes.count)
       return bytes

@@ -29,8 +29,8 @@ struct ResolvedInputs: Sendable {
 
 /// Finds out what the inputs of a job are. Blocks; for worker threads.
 struct InputResolver: Sendable {
-  let hub: HubClient
-  let fetcher: Fetcher
+  var hub: HubClient
+  var fetcher: Fetcher
   let cache: DownloadCache
   let vault: SecretVault
   let isCancelled: @Sendable () -> Bool
@@ -157,7 +157,7 @@ private struct Repositories {
   ) throws(TransferFailure) -> [RemoteFile] {
     let (resolver, token) = (resolver, try token(of: input))
     return try Parallel.map(
-      paths, limit: resolver.fetcher.limits.connections, isCancelled: resolver.isCancelled
+      paths, limit: resolver.fetcher.limits.requests, isCancelled: resolver.isCancelled
     ) { (path, isCancelled) throws(TransferFailure) in
       guard let name = FileName(HubSelection.localName(path)) else {
         throw TransferFailure(ConversionError(.usage, "\(path): \(FileName.rule)"))

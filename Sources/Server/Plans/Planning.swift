@@ -36,6 +36,7 @@ struct Planning: Sendable {
   ) throws(ConversionError) -> Outcome {
     let start = ContinuousClock.now
     let fetched = ByteCounter()
+    let staging = staging.hasty()
     do throws(TransferFailure) {
       let inputs = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
       let staged = try staging.open(inputs, upload: upload, leavesUploads: leavesUploads) { fetched.add($0) }
