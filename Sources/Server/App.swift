@@ -94,7 +94,8 @@ struct App<Runner: ConversionRunner> {
       models: ModelController(directory: models),
       plans: PlanController(
         uploads: uploads, models: models, data: data, fetching: fetching,
-        settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), hub: hub),
+        settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), hub: hub,
+        longest: settings.planTime),
       health: HealthController(
         readiness: Readiness(
           store: store, vitals: vitals, signal: signal, space: space, workers: settings.workers,

@@ -35,6 +35,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("fetch-patience")) var fetchPatience: String?
   @Option(help: help("fetch-rate")) var fetchRate: String?
   @Option(help: help("fetch-time")) var fetchTime: String?
+  @Option(help: help("plan-time")) var planTime: String?
   @Option(help: help("fetch-connections")) var fetchConnections: String?
   @Option(help: help("cache-limit")) var cacheLimit: String?
   @Option(help: help("hub-endpoint")) var hubEndpoint: String?

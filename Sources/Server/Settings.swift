@@ -15,6 +15,7 @@ struct Settings: Sendable {
   var maximumUpload = 200 << 30
   var diskFloor = 1 << 30
   var fetchLimits = Fetcher.Limits()
+  var planTime: Duration = .seconds(60)
   var egress = EgressPolicy()
   var hubEndpoint = Self.standardHub
   var hubToken: HubToken?
@@ -94,6 +95,8 @@ struct Settings: Sendable {
       help: "Bytes a second that a transfer has to bring over five minutes; 0 is any rate."),
     .init(
       name: "fetch-time", standard: "1440", help: "Minutes that one request of a download may take; it goes on after."),
+    .init(
+      name: "plan-time", standard: "60", help: "Seconds that a plan may take; who asked for it gets an error then."),
     .init(name: "fetch-connections", standard: "4", help: "Files of one job that are downloaded at the same time."),
     .init(
       name: "cache-limit", standard: "100GiB",
@@ -119,7 +122,7 @@ struct Settings: Sendable {
       help: "Hours that an upload is kept after its last use; 0 keeps all."),
     .init(
       name: "keep-partial", standard: "24",
-      help: "Hours that an unfinished upload is kept after its last bytes; 0 keeps all."),
+      help: "Hours that an unfinished upload or download is kept after its last bytes; 0 keeps all."),
     .init(
       name: "keep-outputs", standard: "168",
       help: "Hours that an ended job is kept with its outputs, unless it is pinned; 0 keeps all."),

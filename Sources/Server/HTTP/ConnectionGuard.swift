@@ -12,6 +12,8 @@ import NIOHTTPTypesHTTP1
 ///   lost to a reset.
 /// - A client that sends a body, or takes an answer, at less than `minimumRate` over `window` is dropped. Time in which
 ///   the service itself is the slow side does not count.
+/// - A handler that works long for an answer can ask to be told when the client has left. One that closes its own side
+///   alone counts as gone: nothing tells the two apart.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPRequestPart
   typealias InboundOut = HTTPRequestPart
@@ -31,6 +33,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// An outbound event: the handler of the request asks for its body.
   struct BodyAwaited: Sendable {}
 
+  /// An outbound event: the handler of the request wants to know when the client leaves before the answer.
+  struct LeaveWatched: Sendable {
+    let hasLeft: @Sendable () -> Void
+  }
+
   /// TCP_NOTSENT_LOWAT of Linux, which the C library's module does not export.
   private static let notSentLowWater = NIOBSDSocket.Option(rawValue: 25)
 
@@ -49,6 +56,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var pendingWrites = 0
   private var completedBytes = 0
   private var watch: RepeatedTask?
+  /// The client sends nothing more.
+  private var isInputClosed = false
+  private var leaveWatch: LeaveWatched?
 
   init(limits: Limits) { self.limits = limits }
 
@@ -71,6 +81,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   func channelInactive(context: ChannelHandlerContext) {
     watch?.cancel()
+    inputEnded()
     context.fireChannelInactive()
   }
 
@@ -105,7 +116,24 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     if isLingering { context.read() }
   }
 
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if event as? ChannelEvent == .inputClosed { inputEnded() }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  private func inputEnded() {
+    isInputClosed = true
+    leaveWatch?.hasLeft()
+    leaveWatch = nil
+  }
+
   func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+    if let watch = event as? LeaveWatched {
+      promise?.succeed()
+      leaveWatch = watch
+      if isInputClosed { inputEnded() }
+      return
+    }
     guard event is BodyAwaited else { return context.triggerUserOutboundEvent(event, promise: promise) }
     promise?.succeed()
     // While an earlier request is being answered, the event is about that one, whose body is here already.
@@ -138,6 +166,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       context.write(data, promise: written)
     case .end:
       answersWritten += 1
+      leaveWatch = nil
       guard isClosing else { return context.write(data, promise: promise) }
       context.writeAndFlush(data, promise: promise)
       isLingering = true

@@ -13,12 +13,14 @@ struct PlanController: Sendable {
   let fetching: Fetching
   let settings: JobExecution.ConversionSettings
   let hub: HubSubmissions
+  /// How long a plan may take: somebody waits for it, and others wait for its slot.
+  let longest: Duration
   /// Plans that are being made.
-  private let running = PlanCounter()
+  private let running = PlanSlots()
 
   init(
     uploads: any UploadStore, models: ModelDirectory, data: DataFolder, fetching: Fetching,
-    settings: JobExecution.ConversionSettings, hub: HubSubmissions
+    settings: JobExecution.ConversionSettings, hub: HubSubmissions, longest: Duration
   ) {
     self.uploads = uploads
     self.models = models
@@ -26,10 +28,9 @@ struct PlanController: Sendable {
     self.fetching = fetching
     self.settings = settings
     self.hub = hub
+    self.longest = longest
   }
 
-  /// Plans at the same time; each may keep the names of a large checkpoint in memory.
-  private static let limit = 8
   private static let fieldLimit = Limits.standard.configBytes + (64 << 10)
 
   /// `POST /v1/plans`: takes the body of a job, answers 200 with the plan, also when the answer is no.
@@ -43,15 +44,19 @@ struct PlanController: Sendable {
     var submission = try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView))
     let job = try await submission.job(
       models: models, uploads: uploads, hub: hub, for: context.principal)
-    guard running.begin(below: Self.limit) else {
+    let owner = context.principal.ownership.owner
+    guard running.begin(for: owner) else {
       throw Problem(
-        .serviceUnavailable, .unavailable, "\(Self.limit) plans are being made; try again in a moment",
+        .serviceUnavailable, .unavailable, "too many plans are being made; try again in a moment",
         headers: [.retryAfter: "2"])
     }
-    defer { running.end() }
+    defer { running.end(for: owner) }
     let isGone = CancelFlag()
+    // Hummingbird does not cancel the handler of a client that leaves.
+    context.channel.triggerUserOutboundEvent(ConnectionGuard.LeaveWatched { isGone.set() }, promise: nil)
+    let deadline = ContinuousClock.now + longest
     let text = try await withTaskCancellationHandler {
-      try await onThread { try plan(job, isCancelled: { isGone.isSet }) }
+      try await onThread { try plan(job, isCancelled: { isGone.isSet || ContinuousClock.now > deadline }) }
     } onCancel: {
       isGone.set()
     }
@@ -71,7 +76,12 @@ struct PlanController: Sendable {
       let outcome = try planning.plan(job, options: options) { data.upload($0, $1) }
       return JSONWriter.renderCompact(.object(outcome.document))
     } catch {
-      throw Problem(error)
+      guard error.kind == .cancelled else { throw Problem(error) }
+      // Who has left hears nothing of it.
+      throw Problem(
+        ConversionError(
+          .fetchFailed,
+          "the inputs could not be read within \(longest.components.seconds) s; try again, or submit the job"))
     }
   }
 
@@ -83,20 +93,6 @@ struct PlanController: Sendable {
       thread.start()
     }
   }
-}
-
-/// How many plans are being made.
-private final class PlanCounter: Sendable {
-  private let count = Atomic<Int>(0)
-
-  /// Counts one more; false, and counts nothing, when there are enough.
-  func begin(below limit: Int) -> Bool {
-    guard count.wrappingAdd(1, ordering: .relaxed).newValue > limit else { return true }
-    end()
-    return false
-  }
-
-  func end() { count.wrappingSubtract(1, ordering: .relaxed) }
 }
 
 /// Set once.
