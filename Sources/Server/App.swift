@@ -54,7 +54,8 @@ struct App<Runner: ConversionRunner> {
     let metrics = Metrics()
     self.metrics = metrics
     let vitals = WorkerVitals()
-    let space = FreeSpace(path: data.root, floor: settings.diskFloor)
+    let cache = try DownloadCache(root: data.cache, limit: settings.cacheLimit)
+    let space = FreeSpace(path: data.root, floor: settings.diskFloor) { cache.makeRoom($0, keeping: $1) }
     let signal = WorkSignal()
     let models = ModelDirectory(listings: listings)
     let reporter = JobReporter(metrics: metrics, models: models)
@@ -63,8 +64,7 @@ struct App<Runner: ConversionRunner> {
       workers: settings.workers, smallJob: settings.smallJob, totalMemory: settings.totalMemory,
       budget: settings.memoryBudget)
     let fetching = Fetching(
-      settings: settings, cache: try DownloadCache(root: data.cache, limit: settings.cacheLimit),
-      vault: try SecretVault(keyFile: data.tokenKey), space: space)
+      settings: settings, cache: cache, vault: try SecretVault(keyFile: data.tokenKey), space: space)
     let hub = HubSubmissions(endpoint: settings.hubEndpoint, vault: fetching.vault)
     let data = data
     pool = WorkerPool(
@@ -80,7 +80,8 @@ struct App<Runner: ConversionRunner> {
     webhooks = WebhookSender(
       store: store, vault: fetching.vault, settings: settings, metrics: metrics, logger: logger)
     janitor = Janitor(
-      jobs: store, uploads: uploads, partials: partials, data: data, retention: settings.retention, logger: logger)
+      jobs: store, uploads: uploads, partials: partials, data: data, cache: cache, retention: settings.retention,
+      logger: logger)
     let tus = TusController(
       uploads: uploads, partials: partials, folder: data, sessions: UploadSessions(), limit: settings.maximumUpload,
       admission: admission, lifetime: settings.retention.partials, metrics: metrics)

@@ -156,6 +156,38 @@ struct ServiceTests {
     #expect(third.end(SIGTERM) == 0)
   }
 
+  @Test("gc says what went, or would go, and the bytes of each kind and of all")
+  func collects() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let service = try ServiceProcess(folder: folder)
+    let cached = folder.appending(path: "cache/files/sha256-1")
+    try Data(count: 8192).write(to: cached)
+    func collect(_ more: String...) throws -> [String] {
+      let process = Process()
+      process.executableURL = URL(filePath: try #require(ServiceProcess.binary))
+      process.arguments = ["gc", "--data-dir", folder.path, "--cache-limit", "4096"] + more
+      let output = Pipe()
+      process.standardOutput = output
+      try process.run()
+      let text = try #require(try output.fileHandleForReading.readToEnd())
+      process.waitUntilExit()
+      #expect(process.terminationStatus == 0)
+      return String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
+    }
+    func lines(_ verb: String) -> [String] {
+      ["download sha256-1"]
+        + [
+          "0 bytes \(verb): jobs", "0 bytes \(verb): uploads", "0 bytes \(verb): unfinished uploads",
+          "8192 bytes \(verb): downloads", "0 bytes \(verb): unfinished downloads", "8192 bytes \(verb): all",
+        ]
+    }
+    #expect(try collect("--dry-run") == lines("would be freed"))
+    #expect(FileManager.default.fileExists(atPath: cached.path))
+    #expect(try collect() == lines("were freed"))
+    #expect(!FileManager.default.fileExists(atPath: cached.path))
+    #expect(service.end(SIGTERM) == 0)
+  }
+
   @Test("A second server on the same folder refuses to start; wrong flags are usage errors")
   func refusals() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }

@@ -7,10 +7,11 @@ import SystemPackage
 struct CollectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gc",
-    abstract: "Remove jobs and uploads whose time is over.",
+    abstract: "Remove jobs, uploads and downloads whose time is over, and downloads beyond the limit of the cache.",
     discussion: """
       A running service does the same every ten minutes; this may be called beside it. What a queued or running job uses \
-      and pinned jobs stay. The ids of what went, or would go, are printed one a line.
+      and pinned jobs stay. The ids of what went, or would go, are printed one a line, and then the bytes of disk of each \
+      kind and of all.
       """)
 
   @Option(help: ServeCommand.help("config")) var config: String?
@@ -18,12 +19,13 @@ struct CollectCommand: ParsableCommand {
   @Option(help: ServeCommand.help("keep-inputs")) var keepInputs: String?
   @Option(help: ServeCommand.help("keep-partial")) var keepPartial: String?
   @Option(help: ServeCommand.help("keep-outputs")) var keepOutputs: String?
+  @Option(help: ServeCommand.help("cache-limit")) var cacheLimit: String?
   @Flag(help: "Print what would go, and remove nothing.") var dryRun = false
 
   func run() throws {
     let flags = [
       "config": config, "data-dir": dataDir, "keep-inputs": keepInputs, "keep-partial": keepPartial,
-      "keep-outputs": keepOutputs,
+      "keep-outputs": keepOutputs, "cache-limit": cacheLimit,
     ].compactMapValues { $0 }
     let settings: Settings
     do {
@@ -40,10 +42,21 @@ struct CollectCommand: ParsableCommand {
     let round = try Janitor(
       jobs: SQLiteJobStore(database: database), uploads: SQLiteUploadStore(database: database),
       partials: SQLitePartialUploadStore(database: database), data: data,
+      cache: try DownloadCache(root: data.cache, limit: settings.cacheLimit),
       retention: settings.retention, logger: Logger(label: "zooport") { _ in SwiftLogNoOpLogHandler() }
     ).collect(at: .now, isDryRun: dryRun)
     for id in round.jobs { print("job \(id)") }
     for id in round.uploads { print("upload \(id)") }
     for id in round.partials { print("unfinished upload \(id)") }
+    for file in round.downloads { print(file.isPartial ? "unfinished download \(file.key)" : "download \(file.key)") }
+    let downloads = round.downloads.filter { !$0.isPartial }.reduce(0) { $0 + $1.bytes }
+    let unfinished = round.downloads.filter(\.isPartial).reduce(0) { $0 + $1.bytes }
+    let kinds = [
+      ("jobs", round.bytes.jobs), ("uploads", round.bytes.uploads), ("unfinished uploads", round.bytes.partials),
+      ("downloads", downloads), ("unfinished downloads", unfinished),
+    ]
+    for (kind, bytes) in kinds + [("all", kinds.reduce(0) { $0 + $1.1 })] {
+      print("\(bytes) bytes \(dryRun ? "would be" : "were") freed: \(kind)")
+    }
   }
 }

@@ -24,9 +24,12 @@ struct RemoteInputs {
     let home = environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : FilePath($0) }
     let folder = home ?? FilePath(NSHomeDirectory()).appending(".cache")
     let cache = try DownloadCache(root: folder.appending("zooport"), limit: settings.cacheLimit)
+    // What an earlier command left beyond the limit, or did not finish.
+    cache.shrink(partialsBefore: settings.retention.partials.map { .now.advanced(by: .zero - $0) })
     fetching = Fetching(
       settings: settings, cache: cache, vault: SecretVault(),
-      space: FreeSpace(path: folder, floor: settings.diskFloor))
+      space: FreeSpace(path: folder, floor: settings.diskFloor) { cache.makeRoom($0, keeping: $1) },
+      notice: { StandardError.write("\($0)\n") })
   }
 
   /// The staging of one command.

@@ -48,7 +48,8 @@ struct DownloadCache: Sendable {
 
   /// The file of a key; `download` makes it when it is not there. Two callers with one key download once.
   ///
-  /// Blocks, looking for cancellation several times a second. Throws what `download` throws, or `.cancelled`.
+  /// Blocks, looking for cancellation several times a second. On a full disk, files that nobody uses make room. Throws what
+  /// `download` throws, or `.cancelled`.
   func file(
     _ key: String, isCancelled: @Sendable () -> Bool, download: (FilePath) throws(TransferFailure) -> Void
   ) throws(TransferFailure) -> Use {
@@ -65,7 +66,15 @@ struct DownloadCache: Sendable {
       let lock = try lock(key, .exclusive, isCancelled: isCancelled)
       guard !holds(key) else { continue }
       let partial = path("partial", key)
-      try download(partial)
+      do throws(TransferFailure) {
+        try download(partial)
+      } catch {
+        guard error.error.kind == .diskFull else { throw error }
+        // What nobody uses goes first, and the download goes on. The lock keeps its own beginning.
+        if makeRoom(Self.returned) > 0 || makeRoom(1) > 0 { continue }
+        giveBack(key)
+        throw error
+      }
       guard rename(partial.string, target.string) == 0 else { throw TransferFailure(writing: Errno(rawValue: errno)) }
       // From here on others may use it, and it must not go before this caller has.
       guard lock.share(), holds(key) else { continue }
@@ -88,26 +97,89 @@ struct DownloadCache: Sendable {
     }
   }
 
-  /// Removes files that nobody uses, the least recently used first, until the rest fits the limit. Partial files count.
-  func shrink() {
-    var entries: [(folder: FilePath.Component, key: String, size: Int, used: timespec)] = []
+  // MARK: Making room
+
+  /// A file that went, or would go.
+  struct Removed: Sendable, Hashable {
+    let key: String
+    /// Bytes of disk.
+    let bytes: Int
+    /// It was not complete.
+    let isPartial: Bool
+  }
+
+  private struct Entry {
+    let folder: FilePath.Component
+    let key: String
+    let bytes: Int
+    let used: timespec
+  }
+
+  /// All files, the least recently used first. Complexity: O(files log files).
+  private func entries() -> [Entry] {
+    var entries: [Entry] = []
     for folder in ["files", "partial"] as [FilePath.Component] {
       let names = (try? FileManager.default.contentsOfDirectory(atPath: root.appending(folder).string)) ?? []
       for name in names where !name.hasSuffix(".json") {
         var status = stat()
         guard stat(path(folder, name).string, &status) == 0 else { continue }
-        entries.append((folder, name, Int(status.st_blocks) * 512, status.st_mtim))
+        entries.append(
+          Entry(folder: folder, key: name, bytes: Int(status.st_blocks) * 512, used: status.st_mtim))
       }
     }
-    var total = entries.reduce(0) { $0 + $1.size }
-    for entry in entries.sorted(by: { ($0.used.tv_sec, $0.used.tv_nsec) < ($1.used.tv_sec, $1.used.tv_nsec) }) {
-      guard total > limit else { return }
-      guard let lock = try? CacheLock(path: path("locks", entry.key), .exclusive) else { continue }
+    return entries.sorted { ($0.used.tv_sec, $0.used.tv_nsec) < ($1.used.tv_sec, $1.used.tv_nsec) }
+  }
+
+  /// Removes a file unless somebody uses it; then the answer is nil. With `isDryRun` it only looks.
+  private func remove(_ entry: Entry, isDryRun: Bool) -> Removed? {
+    guard let lock = try? CacheLock(path: path("locks", entry.key), .exclusive) else { return nil }
+    if !isDryRun {
       unlink(path(entry.folder, entry.key).string)
       unlink(path(entry.folder, entry.key + ".json").string)
       lock.remove()
-      total -= entry.size
     }
+    return Removed(key: entry.key, bytes: entry.bytes, isPartial: entry.folder == "partial")
+  }
+
+  /// Removes files that nobody uses until so many bytes of disk are free again, or nothing at all when that cannot be
+  /// reached. Files with the keys `kept` stay. Answers how many bytes went.
+  @discardableResult
+  func makeRoom(_ bytes: Int, keeping kept: Set<String> = []) -> Int {
+    let candidates = entries().filter { !kept.contains($0.key) }
+    let evictable = candidates.reduce(0) { $0 + (remove($1, isDryRun: true)?.bytes ?? 0) }
+    guard bytes > 0, evictable >= bytes else { return 0 }
+    var freed = 0
+    for entry in candidates where freed < bytes { freed += remove(entry, isDryRun: false)?.bytes ?? 0 }
+    return freed
+  }
+
+  /// Removes partial files that nobody wrote to since a moment, and then files that nobody uses, the least recently used
+  /// first, until the rest fits the limit. Partial files count. Answers what went, or with `isDryRun` would go.
+  @discardableResult
+  func shrink(partialsBefore moment: Timestamp? = nil, isDryRun: Bool = false) -> [Removed] {
+    var removed: [Removed] = []
+    var rest: [Entry] = []
+    for entry in entries() {
+      let isStale = moment.map { entry.folder == "partial" && entry.used.tv_sec < $0.milliseconds / 1000 } ?? false
+      if isStale, let gone = remove(entry, isDryRun: isDryRun) { removed.append(gone) } else { rest.append(entry) }
+    }
+    var total = rest.reduce(0) { $0 + $1.bytes }
+    for entry in rest where total > limit {
+      guard let gone = remove(entry, isDryRun: isDryRun) else { continue }
+      removed.append(gone)
+      total -= gone.bytes
+    }
+    return removed
+  }
+
+  /// Bytes that a download which filled the disk gives back, so that the database and others can go on.
+  private static let returned = 256 << 20
+
+  /// Gives the end of a partial file back. What is left is taken up by the next try.
+  private func giveBack(_ key: String) {
+    let partial = path("partial", key)
+    guard let size = Self.size(partial) else { return }
+    truncate(partial.string, max(size - Self.returned, 0))
   }
 
   private static func size(_ path: FilePath) -> Int? {

@@ -93,21 +93,38 @@ struct InputStaging: Sendable {
     return staged
   }
 
-  /// Whether the checkpoint stays where it is. Asks the disk first.
+  /// Whether the checkpoint stays where it is. Asks the disk first, and the cache to make room on it.
   private func decide(_ weights: [RemoteFile], streams: Bool) throws(TransferFailure) -> Bool {
-    let missing = weights.reduce(0) { $0 + missingBytes($1) }
-    let outputs = weights.reduce(0) { $0 + ($1.size ?? 0) }
-    let canStream = !weights.isEmpty && weights.allSatisfy { $0.size != nil }
-    if streams, canStream { return true }
+    if streams, !weights.isEmpty {
+      if let file = weights.first(where: { !canStream($0) }) {
+        let reason = file.size == nil ? "does not state the size of" : "does not serve ranges of"
+        throw TransferFailure(
+          "\(file.url.host) \(reason) \(file.name), which streaming needs; ask for the conversion without it")
+      }
+      return true
+    }
+    let missing = weights.map(missingBytes).saturatingSum()
     guard missing > 0 else { return false }
-    let available: Int
-    do { available = max(try space.available() - space.floor, 0) } catch { throw TransferFailure(writing: error) }
-    if missing + outputs <= available { return false }
-    if canStream, outputs <= available { return true }
+    let outputs = weights.map { $0.size ?? 0 }.saturatingSum()
+    let stored = [missing, outputs].saturatingSum()
+    let streamed = [outputs, min(outputs, Conversion.spoolBytes)].saturatingSum()
+    let keys = Set(weights.compactMap(\.contentKey))
+    let room: Int
+    do {
+      if try space.room(for: stored, keeping: keys) >= stored { return false }
+      room = try space.room(for: streamed, keeping: keys)
+    } catch {
+      throw TransferFailure(writing: error)
+    }
+    if room >= streamed, weights.allSatisfy(canStream) { return true }
     throw TransferFailure(
       ConversionError(
-        .diskFull,
-        "the job would need about \(missing + outputs) bytes of disk for downloads and outputs; \(available) are left"))
+        .diskFull, "the job would need about \(stored) bytes of disk for downloads and outputs; \(room) are left"))
+  }
+
+  /// Whether a file can be read where it is, as far as is known.
+  private func canStream(_ file: RemoteFile) -> Bool {
+    file.contentKey.map(cache.holds) ?? false || file.size != nil && file.servesRanges ?? true
   }
 
   private func missingBytes(_ file: RemoteFile) -> Int {
@@ -122,12 +139,20 @@ struct InputStaging: Sendable {
       file, size: size, fetcher: resolver.fetcher(for: file), isCancelled: isCancelled, received: received)
   }
 
+  /// Asks for the headers of files at the same time: opened one after the other, each would cost a turn or two.
+  private func prefetch(_ files: [InputFile]) throws(TransferFailure) {
+    _ = try Parallel.map(files, limit: resolver.fetcher.limits.requests, isCancelled: isCancelled) {
+      (file, _) throws(TransferFailure) in
+      do throws(ConversionError) { try file.prefetchHeaders() } catch { throw TransferFailure(error) }
+    }
+  }
+
   /// Downloads files, several at a time, and links them to their places. Answers how many bytes came.
   private func download(
     _ downloads: [(file: RemoteFile, path: FilePath)]
   ) throws(TransferFailure) -> (uses: [DownloadCache.Use], bytes: Int) {
     guard !downloads.isEmpty else { return ([], 0) }
-    let total = downloads.reduce(0) { $0 + ($1.file.size ?? 0) }
+    let total = downloads.map { $0.file.size ?? 0 }.saturatingSum()
     let done = Mutex([Int](repeating: 0, count: downloads.count))
     let came = Mutex(0)
     progress(0, total)
@@ -139,14 +164,6 @@ struct InputStaging: Sendable {
       progress(sum, max(total, sum))
     }
     let uses = try Parallel.map(
-  /// Asks for the headers of files at the same time: opened one after the other, each would cost a turn or two.
-  private func prefetch(_ files: [InputFile]) throws(TransferFailure) {
-    _ = try Parallel.map(files, limit: resolver.fetcher.limits.requests, isCancelled: isCancelled) {
-      (file, _) throws(TransferFailure) in
-      do throws(ConversionError) { try file.prefetchHeaders() } catch { throw TransferFailure(error) }
-    }
-  }
-
       Array(downloads.enumerated()), limit: resolver.fetcher.limits.connections, isCancelled: isCancelled
     ) { (entry, isCancelled) throws(TransferFailure) in
       let (index, (file, path)) = entry
@@ -208,6 +225,7 @@ struct InputStaging: Sendable {
       return file.name.description
     }
     var staged = Staged(config: name(of: inputs.config), checkpoint: inputs.checkpoint.map(name(of:)))
+    var elsewhere: [InputFile] = []
     for file in [inputs.config] + inputs.checkpoint {
       let name = name(of: file)
       let isConfig = staged.config == name
@@ -225,7 +243,6 @@ struct InputStaging: Sendable {
             let use = try cached(key)
             staged.uses.append(use)
             staged.files.bring(try InputFile(path: use.path.string, name: name), as: name)
-    var elsewhere: [InputFile] = []
           } else if !isConfig, !HubSelection.isIndex(name) {
             throw ConversionError(
               .fetchFailed, "\(remote.url.host) does not state the size of \(name), so its headers cannot be read alone"
@@ -239,6 +256,8 @@ struct InputStaging: Sendable {
         throw TransferFailure(error)
       }
     }
+    for file in elsewhere { staged.files.bring(file, as: file.path) }
+    try prefetch(elsewhere)
     return staged
   }
 
@@ -256,8 +275,6 @@ struct InputStaging: Sendable {
     _ file: RemoteFile, _ received: @Sendable (Int) -> Void
   ) throws(ConversionError) -> [UInt8] {
     do throws(TransferFailure) {
-    for file in elsewhere { staged.files.bring(file, as: file.path) }
-    try prefetch(elsewhere)
       let bytes = try resolver.bytes(of: file, limit: Limits.standard.indexBytes)
       received(bytes.count)
       return bytes

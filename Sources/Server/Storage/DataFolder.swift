@@ -128,6 +128,15 @@ struct DataFolder: Sendable {
   /// Removes the outputs of a job that has no record any more.
   func removeOutputs(of job: Identifier) { Self.remove(outputs.appending(job.description)) }
 
+  /// Bytes of disk that the outputs of a job take; what other jobs share counts in part.
+  func outputBytes(of job: Identifier) -> Int { Self.bytes(of: outputs.appending(job.description)) }
+
+  /// Bytes of disk that an upload takes.
+  func uploadBytes(_ id: Identifier) -> Int { Self.bytes(of: uploads.appending(id.description)) }
+
+  /// Bytes of disk that an unfinished upload takes.
+  func partialBytes(_ id: Identifier) -> Int { Self.bytes(of: partial.appending(id.description)) }
+
   /// Removes leftovers of a process that was killed: everything half done, and folders without a record.
   /// Answers how many folders went. Only before workers and listener start.
   func sweep(uploads known: Set<Identifier>, partials: Set<Identifier>, succeeded: Set<Identifier>) throws -> Int {
@@ -156,6 +165,15 @@ struct DataFolder: Sendable {
   private static func create(_ folder: FilePath) throws {
     try FileManager.default.createDirectory(
       atPath: folder.string, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o750])
+  }
+
+  private static func bytes(of folder: FilePath) -> Int {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
+    return names.reduce(0) { sum, name in
+      var status = stat()
+      guard stat(folder.appending(name).string, &status) == 0 else { return sum }
+      return sum + Int(status.st_blocks) * 512 / max(Int(status.st_nlink), 1)
+    }
   }
 
   private static func remove(_ folder: FilePath) { try? FileManager.default.removeItem(atPath: folder.string) }

@@ -10,6 +10,8 @@ struct FreeSpace: Sendable {
   let path: FilePath
   /// Bytes that stay free whatever is asked: room for the database, logs and other tenants.
   let floor: Int
+  /// Has so many bytes be freed that nobody needs, except those under the keys, or nothing when there are fewer.
+  var reclaim: (@Sendable (_ bytes: Int, _ keys: Set<String>) -> Void)?
 
   /// Bytes that an unprivileged process can still write. Throws `Errno`.
   func available() throws(Errno) -> Int {
@@ -17,6 +19,17 @@ struct FreeSpace: Sendable {
     guard statvfs(path.string, &status) == 0 else { throw Errno(rawValue: errno) }
     let (bytes, isTooMuch) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
     return isTooMuch ? .max : Int(clamping: bytes)
+  }
+
+  /// Bytes that can be written above the floor. When that is less than `bytes`, what nobody needs goes first, if that
+  /// is enough; what the cache holds under `keys` stays. Throws `Errno`.
+  func room(for bytes: Int, keeping keys: Set<String> = []) throws(Errno) -> Int {
+    let before = try available()
+    let room = max(before - floor, 0)
+    let lacking = [max(bytes - room, 0), max(floor - before, 0)].saturatingSum()
+    guard lacking > 0, let reclaim else { return room }
+    reclaim(lacking, keys)
+    return max(try available() - floor, 0)
   }
 
   /// `require`, off the cooperative pool.
@@ -29,11 +42,12 @@ struct FreeSpace: Sendable {
   /// Nothing is reserved: it keeps a disk that is nearly full from filling up, and a job that finds it full later is
   /// tried again.
   func require(_ bytes: Int, for what: String) throws {
-    let available = try available()
-    guard available < floor || available - floor < bytes else { return }
+    let room = try room(for: bytes)
+    // Less than the floor refuses what takes nothing, too.
+    guard try room < bytes || available() < floor else { return }
     throw Problem(
       .insufficientStorage, ProblemCode(.diskFull),
-      "\(what) needs \(bytes) bytes; \(max(0, available - floor)) are left above the floor of \(floor); delete jobs or "
+      "\(what) needs \(bytes) bytes; \(room) are left above the floor of \(floor); delete jobs or "
         + "uploads, or try again later",
       headers: [.retryAfter: "60"])
   }

@@ -8,11 +8,12 @@ struct Retention: Sendable {
   var inputs: Duration? = .seconds(24 * 3600)
   /// Of an ended job with its outputs, counted from its end; nil for ever.
   var outputs: Duration? = .seconds(7 * 24 * 3600)
-  /// Of an unfinished upload, counted from its last bytes; nil for ever.
+  /// Of an unfinished upload or download, counted from its last bytes; nil for ever.
   var partials: Duration? = .seconds(24 * 3600)
 }
 
-/// Removes jobs and uploads, finished and unfinished, whose time is over. It has no other duty.
+/// Removes jobs and uploads, finished and unfinished, whose time is over, and keeps the cache of downloads within its
+/// limit. It has no other duty.
 ///
 /// What a queued or running job uses, and jobs that are pinned, stay. Every record is checked again in the transaction
 /// that removes it, and files go after their record: a crash in between leaves a folder without a record, which the next
@@ -22,6 +23,7 @@ struct Janitor: Service {
   let uploads: any UploadStore
   let partials: any PartialUploadStore
   let data: DataFolder
+  let cache: DownloadCache
   let retention: Retention
   let logger: Logger
 
@@ -34,6 +36,16 @@ struct Janitor: Service {
     var uploads: [Identifier] = []
     /// Unfinished uploads.
     var partials: [Identifier] = []
+    /// Files of the cache, complete or not.
+    var downloads: [DownloadCache.Removed] = []
+    /// Bytes of disk that the first three took.
+    var bytes = Bytes()
+
+    struct Bytes: Sendable, Hashable {
+      var jobs = 0
+      var uploads = 0
+      var partials = 0
+    }
   }
 
   func run() async throws {
@@ -55,6 +67,7 @@ struct Janitor: Service {
     if let time = retention.outputs {
       let moment = now.advanced(by: .zero - time)
       for id in try jobs.expired(endedBefore: moment) {
+        let bytes = data.outputBytes(of: id)
         if !isDryRun {
           guard let brought = try jobs.delete(id, endedBefore: moment) else { continue }
           data.removeOutputs(of: id)
@@ -62,29 +75,39 @@ struct Janitor: Service {
           logger.info("job expired", metadata: ["job": "\(id)"])
         }
         round.jobs.append(id)
+        round.bytes.jobs += bytes
       }
     }
     if let time = retention.inputs {
       let moment = now.advanced(by: .zero - time)
       for id in try uploads.expired(unusedSince: moment) {
+        let bytes = data.uploadBytes(id)
         if !isDryRun {
           guard try uploads.delete(id, unusedSince: moment) else { continue }
           data.removeUpload(id)
           logger.info("upload expired", metadata: ["upload": "\(id)"])
         }
         round.uploads.append(id)
+        round.bytes.uploads += bytes
       }
     }
     if let time = retention.partials {
       let moment = now.advanced(by: .zero - time)
       for id in try partials.stale(since: moment) {
+        let bytes = data.partialBytes(id)
         if !isDryRun {
           guard try partials.delete(id, staleSince: moment) else { continue }
           data.removePartial(id)
           logger.info("unfinished upload expired", metadata: ["upload": "\(id)"])
         }
         round.partials.append(id)
+        round.bytes.partials += bytes
       }
+    }
+    round.downloads = cache.shrink(
+      partialsBefore: retention.partials.map { now.advanced(by: .zero - $0) }, isDryRun: isDryRun)
+    if !isDryRun, !round.downloads.isEmpty {
+      logger.info("downloads removed", metadata: ["files": "\(round.downloads.count)"])
     }
     return round
   }

@@ -76,6 +76,68 @@ struct DownloadCacheTests {
     #expect(cache.holds("first"))
   }
 
+  @Test("Room is made of what nobody uses, the least recently used first, or not at all")
+  func room() throws {
+    let cache = try cache()
+    let used = try add("used", to: cache)
+    for key in ["a", "b", "c", "kept"] { _ = try add(key, to: cache) }
+    #expect(cache.makeRoom(1 << 20) == 0)
+    #expect(["used", "a", "b", "c", "kept"].allSatisfy(cache.holds))
+    #expect(cache.makeRoom(9000, keeping: ["kept"]) == 16_384)
+    #expect(["used", "c", "kept"].allSatisfy(cache.holds) && !cache.holds("a") && !cache.holds("b"))
+    #expect(cache.makeRoom(9000, keeping: ["kept"]) == 0)
+    withExtendedLifetime(used) {}
+  }
+
+  @Test("On a full disk what nobody uses goes and the download goes on; when nothing is left, it gives its end back")
+  func fullDisk() throws {
+    let cache = try cache()
+    _ = try add("old", to: cache)
+    let tries = Mutex(0)
+    func fail(_ path: FilePath, bytes: Int, while isFull: () -> Bool) throws(TransferFailure) {
+      tries.withLock { $0 += 1 }
+      guard FileManager.default.createFile(atPath: path.string, contents: nil),
+        truncate(path.string, bytes) == 0
+      else { throw TransferFailure("no file") }
+      if isFull() { throw TransferFailure(writing: Errno.noSpace) }
+    }
+    let use = try cache.file("new", isCancelled: { false }) { (path) throws(TransferFailure) in
+      try fail(path, bytes: 100) { cache.holds("old") }
+    }
+    #expect(tries.withLock { $0 } == 2)
+    #expect(cache.holds("new") && !cache.holds("old"))
+    #expect(throws: TransferFailure.self) {
+      try cache.file("large", isCancelled: { false }) { (path) throws(TransferFailure) in
+        try fail(path, bytes: 1 << 30) { true }
+      }
+    }
+    #expect(cache.partialSize("large") == 1 << 30 - 256 << 20)
+    withExtendedLifetime(use) {}
+  }
+
+  @Test("Partial files that nobody goes on with go after their time; a look changes nothing")
+  func stale() throws {
+    let cache = try cache()
+    for key in ["old", "new"] {
+      _ = try? cache.file(key, isCancelled: { false }) { (path) throws(TransferFailure) in
+        for name in [path.string, path.string + ".json"] {
+          _ = FileManager.default.createFile(atPath: name, contents: Data(count: 5000))
+        }
+        throw TransferFailure("cancelled")
+      }
+    }
+    let path = folder.path.appending("cache/partial")
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSinceNow: -7200)], ofItemAtPath: path.appending("old").string)
+    let moment = Timestamp.now.advanced(by: .seconds(-3600))
+    let expected = [DownloadCache.Removed(key: "old", bytes: 8192, isPartial: true)]
+    #expect(cache.shrink(partialsBefore: moment, isDryRun: true) == expected)
+    #expect(cache.partialSize("old") == 5000)
+    #expect(cache.shrink(partialsBefore: moment) == expected)
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: path.string).sorted() == ["new", "new.json"])
+  }
+
   @Test("When everything is in use, nothing goes until it is not")
   func allInUse() throws {
     let cache = try cache(limit: 0)

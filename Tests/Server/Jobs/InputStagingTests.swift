@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -40,6 +41,69 @@ struct InputStagingTests {
     #expect(tight.isStreamed && tight.sent == 0)
     let asked = try await stage(left: 100 * gibibyte, streams: true)
     #expect(asked.isStreamed && asked.sent == 0)
+  }
+
+  @Test("What the cache keeps for nobody counts as free, and goes")
+  func makesRoom() async throws {
+    let fixture = try HubFixture(["config.json": .small("{}"), "model.safetensors": .large(someBytes(40_000))])
+    let cache = fixture.fetching.cache
+    for key in ["a", "b"] {
+      _ = try cache.file(key, isCancelled: { false }) { (path) throws(TransferFailure) in
+        _ = FileManager.default.createFile(atPath: path.string, contents: Data(count: 1 << 20))
+      }
+    }
+    let available = try FreeSpace(path: fixture.folder.path, floor: 0).available()
+    // Others use the disk, too, so what is asked for is not known to the byte.
+    let asked = Mutex<[Int]>([])
+    let space = FreeSpace(path: fixture.folder.path, floor: available / 2) { bytes, keys in
+      asked.withLock { $0.append(bytes) }
+      cache.makeRoom(1 << 20, keeping: keys)
+    }
+    #expect(try space.room(for: 1000) > 1000)
+    #expect(asked.withLock { $0.isEmpty })
+    #expect(try space.room(for: .max, keeping: ["a"]) < .max)
+    #expect(asked.withLock { $0.count == 1 && $0[0] > 1 << 40 })
+    #expect(cache.holds("a") && !cache.holds("b"))
+  }
+
+  @Test("What a conversion spools counts before its first byte is written")
+  func spools() throws {
+    let folder = try TemporaryFolder()
+    let floor = try FreeSpace(path: folder.path, floor: 0).available() / 2
+    let space = FreeSpace(path: folder.path, floor: floor)
+    var progress = ConversionProgress(phase: .converting)
+    progress.bytesTotal = 1000
+    let fits = SpaceWatch(UnattendedMonitor(), space: space)
+    fits.report(progress)
+    #expect(fits.failure == nil)
+    progress.scratchBytes = .max
+    let full = SpaceWatch(UnattendedMonitor(), space: space)
+    full.report(progress)
+    #expect(full.failure?.kind == .diskFull && full.isCancelled)
+    #expect(full.failure?.message.contains("the outputs take 1000 bytes and what is spooled \(Int.max)") == true)
+  }
+
+  @Test("Streaming is refused in a sentence when ranges are not served")
+  func noRanges() async throws {
+    let answer = FileAnswer(bytes: someBytes(1000), headers: ["Accept-Ranges: none"], servesRanges: false)
+    let server = try LoopbackServer.answering { answer.send(to: $0, $1) }
+    defer { server.stop() }
+    let fixture = try HubFixture(["config.json": .small("{}")])
+    let fetcher = try Fetcher.local()
+    let remote = try await fetcher.describe(server)
+    let config = try #require(FileName("config.json"))
+    let staging = InputStaging(
+      resolver: fixture.resolver(), space: FreeSpace(path: fixture.folder.path, floor: 0), progress: { _, _ in })
+    let inputs = ResolvedInputs(
+      config: .inline("{}", config), checkpoint: [.remote(remote)], pinned: (.inline("{}", config), []))
+    let root = fixture.folder.path
+    let places = InputStaging.Places(
+      config: root.appending("config"), checkpoint: root.appending("checkpoint"), carried: root.appending("carried"),
+      upload: { _, name in FilePath(name.description) })
+    let error = await transferError {
+      try await onThread { try staging.stage(inputs, at: places, streams: true).fetched }.result.get()
+    }
+    #expect(error?.message.contains("does not serve ranges of x.bin, which streaming needs") == true)
   }
 
   @Test("When not even the outputs fit, nothing is begun")

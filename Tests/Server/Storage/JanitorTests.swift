@@ -73,6 +73,29 @@ struct JanitorTests {
     }
   }
 
+  @Test("A round counts the bytes of each kind, and takes the cache along; a look counts the same")
+  func cache() async throws {
+    let harness = try ServiceHarness { $0.cacheLimit = 8192 }
+    try await harness.test { client async throws in
+      let cache = harness.app.janitor.cache
+      for key in ["a", "b"] {
+        // The files come from an earlier process, whose limit was another.
+        let roomy = try DownloadCache(root: harness.folder.path.appending("cache"), limit: 1 << 20)
+        _ = try roomy.file(key, isCancelled: { false }) { (path) throws(TransferFailure) in
+          _ = FileManager.default.createFile(atPath: path.string, contents: Data(count: 8192))
+        }
+      }
+      _ = try await client.upload("a.bin", String(repeating: "a", count: 5000))
+      let later = Timestamp.now.advanced(by: Self.hour * 25)
+      let seen = try harness.app.janitor.collect(at: later, isDryRun: true)
+      #expect(cache.holds("a") && cache.holds("b"))
+      #expect(seen.downloads == [.init(key: "a", bytes: 8192, isPartial: false)])
+      #expect(seen.bytes == .init(jobs: 0, uploads: 8192, partials: 0))
+      #expect(try harness.app.janitor.collect(at: later) == seen)
+      #expect(!cache.holds("a") && cache.holds("b"))
+    }
+  }
+
   @Test("Nothing expires when the time is for ever")
   func never() async throws {
     let harness = try ServiceHarness { $0.retention = Retention(inputs: nil, outputs: nil) }
