@@ -42,7 +42,7 @@ struct SQLiteJobStore: JobStore {
           arguments: ["owner": owner, "key": key.key, "digest": key.digest, "job": job.id.description])
       }
       guard let reuse, let equal = try Self.equal(to: job, within: reuse.reach, in: db), try reuse.share(equal) else {
-        try admit?(try Self.load(for: job.ownership.owner, in: db))
+        try admit?(Self.load(for: job.ownership.owner, in: db))
         return .added(job)
       }
       let ids: StatementArguments = ["id": job.id.description, "equal": equal.description]
@@ -72,10 +72,14 @@ struct SQLiteJobStore: JobStore {
     ).flatMap(Identifier.init)
   }
 
-  private static func load(for owner: String?, in db: GRDB.Database) throws -> AdmissionLoad {
-    let row = try Row.fetchOne(db, sql: Statements.admissionLoad, arguments: ["owner": owner])
+  private static func load(for owner: String?, in db: GRDB.Database) -> AdmissionLoad {
+    func count(_ sql: String, _ arguments: StatementArguments = StatementArguments()) throws -> Int {
+      try Int.fetchOne(db, sql: sql, arguments: arguments) ?? 0
+    }
     return AdmissionLoad(
-      queued: row?["queued"] ?? 0, ownQueued: row?["own_queued"] ?? 0, ownBytes: row?["own_bytes"] ?? 0)
+      queued: { try count(Statements.queuedJobs) },
+      ownQueued: { try count(Statements.queuedJobsOfOwner, ["owner": owner]) },
+      ownBytes: { try count(Statements.storedBytesOfOwner, ["owner": owner]) })
   }
 
   private static func arguments(of reach: Reach) -> StatementArguments {

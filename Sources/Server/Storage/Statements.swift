@@ -78,18 +78,14 @@ enum Statements {
 
   // Workers
 
-  /// What waits, and what one owner has: `IS`, since NULL stands for nobody.
-  static let admissionLoad = """
-    SELECT
-      (SELECT COUNT(*) FROM jobs WHERE status = 'queued') AS queued,
-      (SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND owner IS :owner) AS own_queued,
-      \(storedBytes) AS own_bytes
-    """
+  static let queuedJobs = "SELECT COUNT(*) FROM jobs WHERE status = 'queued'"
+  /// `IS`, since NULL stands for nobody. `+owner` keeps the few queued jobs from being found by way of all jobs of the owner.
+  static let queuedJobsOfOwner = "SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND +owner IS :owner"
   /// Bytes of uploads and outputs of an owner; an unfinished upload counts with all that it was announced to have.
-  private static let storedBytes = """
-    ((SELECT IFNULL(SUM(size), 0) FROM uploads WHERE owner IS :owner)
+  static let storedBytesOfOwner = """
+    SELECT (SELECT IFNULL(SUM(size), 0) FROM uploads WHERE owner IS :owner)
       + (SELECT IFNULL(SUM(MAX(received, IFNULL(length, 0))), 0) FROM partial_uploads WHERE owner IS :owner)
-      + (SELECT IFNULL(SUM(outputs.size), 0) FROM jobs JOIN outputs ON outputs.job = jobs.id WHERE jobs.owner IS :owner))
+      + (SELECT IFNULL(SUM(outputs.size), 0) FROM jobs JOIN outputs ON outputs.job = jobs.id WHERE jobs.owner IS :owner)
     """
   /// A job that is due, of the owner whose turn it is. One statement, so that two workers cannot choose the same.
   ///
@@ -199,7 +195,6 @@ enum Statements {
   static let expiredUploads = "SELECT id FROM uploads WHERE \(isUnused)"
   static let deleteExpiredUpload = "DELETE FROM uploads WHERE id = :id AND \(isUnused)"
   static let uploads = "SELECT id FROM uploads"
-  static let storedBytesOfOwner = "SELECT \(storedBytes)"
 
   // Tokens
 
