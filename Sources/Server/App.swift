@@ -84,16 +84,17 @@ struct App<Runner: ConversionRunner> {
     let tus = TusController(
       uploads: uploads, partials: partials, folder: data, sessions: UploadSessions(), limit: settings.maximumUpload,
       admission: admission, lifetime: settings.retention.partials, metrics: metrics)
+    let reader = SubmissionReader(data: data, fileLimit: settings.maximumUpload, space: space)
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
-        fileLimit: settings.maximumUpload, admission: admission, reporter: reporter, hub: hub),
+        reader: reader, admission: admission, reporter: reporter, hub: hub),
       uploads: UploadController(
         store: uploads, tus: tus, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
       tus: tus,
       models: ModelController(directory: models),
       plans: PlanController(
-        uploads: uploads, models: models, data: data, fetching: fetching,
+        reader: reader, uploads: uploads, models: models, data: data, fetching: fetching,
         settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), hub: hub),
       health: HealthController(
         readiness: Readiness(
