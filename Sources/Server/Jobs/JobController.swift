@@ -98,7 +98,7 @@ struct JobController: Sendable {
     var filter = JobFilter(reach: context.principal.reach)
     var cursor: Identifier?
     var limit = 50
-    var findings: [Problem.Finding] = []
+    var findings = Findings()
     for (name, value) in request.uri.queryParameters {
       switch name {
       case "status":

@@ -18,8 +18,9 @@ struct SubmissionReader: Sendable {
     var uploads: [Upload] = []
   }
 
-  /// Bytes of a JSON submission, and of the fields of a multipart one: an inline config and some room.
-  private static let fieldLimit = Limits.standard.configBytes + (64 << 10)
+  /// Bytes of a JSON submission, and of the fields of a multipart one: an inline config, and room for the inputs of a
+  /// checkpoint.
+  static let fieldLimit = 2 * JobSubmission.inlineLimit
 
   /// Reads the whole body. With `keepsFiles` false, files are only digested.
   ///
