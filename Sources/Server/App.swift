@@ -88,7 +88,8 @@ struct App<Runner: ConversionRunner> {
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
-        reader: reader, admission: admission, reporter: reporter, hub: hub),
+        follower: JobFollower(store: store, running: running, signal: signal), reader: reader, admission: admission,
+        reporter: reporter, hub: hub),
       uploads: UploadController(
         store: uploads, tus: tus, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
       tus: tus,

@@ -14,6 +14,7 @@ struct JobController: Sendable {
   let data: DataFolder
   let running: RunningJobs
   let signal: WorkSignal
+  let follower: JobFollower
   let reader: SubmissionReader
   let admission: Admission
   let reporter: JobReporter
@@ -258,8 +259,6 @@ struct JobController: Sendable {
   private func document(_ job: Job) -> JobDocument {
     JobDocument(job: job, live: job.status == .running ? running.progress(of: job.id) : nil)
   }
-
-  private var follower: JobFollower { JobFollower(store: store, running: running, signal: signal) }
 
   private func identifier(_ context: ServiceContext) throws -> Identifier {
     let text = try context.parameters.require("job")

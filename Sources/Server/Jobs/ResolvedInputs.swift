@@ -74,7 +74,9 @@ struct InputResolver: Sendable {
   private func single(_ input: JobInput) throws(TransferFailure) -> ResolvedInputs.File {
     switch input {
     case .upload(let id, let name): return .upload(id, name)
-    case .inline(let text, let name): return .inline(text, name)
+    case .inline(let text?, let name): return .inline(text, name)
+    case .inline(nil, let name):
+      throw TransferFailure(ConversionError(.internal, "the text of \(name) is missing"))
     case .url(let url, let name): return .remote(try fetcher.describe(url, name: name, isCancelled: isCancelled))
     case .hub: throw TransferFailure(ConversionError(.internal, "a repository is no single file"))
     }
