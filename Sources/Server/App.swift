@@ -16,6 +16,7 @@ struct App<Runner: ConversionRunner> {
   let metrics: Metrics
   let access: AccessControl
   let tokens: any TokenStore
+  let tokenUses: TokenUses
   let pool: WorkerPool<Runner>
   let webhooks: WebhookSender
   let controllers: Controllers
@@ -39,7 +40,9 @@ struct App<Runner: ConversionRunner> {
     let tokens = SQLiteTokenStore(database: database)
     self.tokens = tokens
     try Exposure.check(settings, hasTokens: !tokens.tokens().isEmpty, logger: logger)
-    access = AccessControl(tokens: tokens, requiresTokens: settings.requiresTokens, visibility: settings.visibility)
+    tokenUses = TokenUses(tokens: tokens, logger: logger)
+    access = AccessControl(
+      tokens: tokens, uses: tokenUses, requiresTokens: settings.requiresTokens, visibility: settings.visibility)
 
     let swept = try data.sweep(
       uploads: uploads.uploads(), partials: partials.partials(), succeeded: store.succeededJobs())
@@ -128,7 +131,7 @@ struct App<Runner: ConversionRunner> {
   func run(onListening: @escaping @Sendable (Int) async -> Void) async throws {
     var configuration = ServiceGroupConfiguration(
       // Shut down in reverse: first the workers give their jobs back, then open requests end.
-      services: [http(onListening: onListening), janitor, webhooks, pool],
+      services: [http(onListening: onListening), tokenUses, janitor, webhooks, pool],
       gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
     configuration.maximumGracefulShutdownDuration = settings.shutdown
     try await ServiceGroup(configuration: configuration).run()
