@@ -70,12 +70,15 @@ def test_kubernetes_pod(manifests, deploy):
     assert spec["replicas"] == 1
     pod = spec["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] and pod["automountServiceAccountToken"] is False
+    # Otherwise the Service named zooport sets ZOOPORT_PORT=tcp://..., and the settings are refused.
+    assert pod["enableServiceLinks"] is False
     user = pod["securityContext"]["runAsUser"]
     assert f"--uid {user} " in (deploy / "Dockerfile").read_text(), "the image has another user"
     (container,) = pod["containers"]
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert manifests["ConfigMap"]["data"]["ZOOPORT_PORT"] == str(ports["http"])
     for probe, path in {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}.items():
         assert container[probe]["httpGet"]["path"] == path
         assert container[probe]["httpGet"]["port"] in ports
@@ -95,9 +98,25 @@ def test_kubernetes_names_fit(manifests, settings):
     assert manifests["Service"]["spec"]["selector"].items() <= labels.items()
     (container,) = manifests["StatefulSet"]["spec"]["template"]["spec"]["containers"]
     assert container["envFrom"] == [{"configMapRef": {"name": manifests["ConfigMap"]["metadata"]["name"]}}]
-    backend = manifests["Ingress"]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
-    assert backend["name"] == manifests["Service"]["metadata"]["name"]
-    assert backend["port"]["name"] in [port["name"] for port in manifests["Service"]["spec"]["ports"]]
+    (rule,) = manifests["Ingress"]["spec"]["rules"]
+    for path in rule["http"]["paths"]:
+        backend = path["backend"]["service"]
+        assert backend["name"] == manifests["Service"]["metadata"]["name"]
+        assert backend["port"]["name"] in [port["name"] for port in manifests["Service"]["spec"]["ports"]]
+
+
+def test_kubernetes_routes_all_but_metrics(manifests, service):
+    """Every route that the service describes is reached through the Ingress, except the one that is scraped from inside."""
+    (rule,) = manifests["Ingress"]["spec"]["rules"]
+    paths = [(path["path"], path["pathType"]) for path in rule["http"]["paths"]]
+
+    def is_routed(route):
+        return any(
+            route == path or kind == "Prefix" and route.startswith(path.rstrip("/") + "/") for path, kind in paths)
+
+    described = service.get("/openapi.json").json["paths"]
+    assert "/v1/jobs/{job}" in described
+    assert [route for route in [*described, "/openapi.json"] if not is_routed(route)] == ["/metrics"]
 
 
 @pytest.fixture(scope="module")
