@@ -26,6 +26,18 @@ def test_image(deploy):
     assert ".build" in (deploy.parent / ".dockerignore").read_text()
 
 
+def test_image_has_what_its_scripts_need(deploy):
+    """The scripts are in the image, and every program that they start is of a package in it or of every Debian."""
+    text = (deploy / "Dockerfile").read_text()
+    last = text[text.rindex("FROM "):]
+    copied = re.search(r"^COPY ((?:deploy/\S+\.sh )+)/usr/local/bin/$", last, re.MULTILINE)[1].split()
+    assert copied == ["deploy/backup.sh", "deploy/smoke.sh"]
+    for script, programs in {"backup.sh": ["sqlite3"], "smoke.sh": ["curl"]}.items():
+        for program in programs:
+            assert re.search(rf"\b{program}\b", (deploy / script).read_text())
+            assert re.search(rf"\s{program}\s", last[:last.index("rm -rf")]), f"{script} needs {program}"
+
+
 def test_image_has_the_libraries_of_the_binary(deploy):
     """What the binary is linked with, the Swift runtime aside, which the image's is linked with statically."""
     text = (deploy / "Dockerfile").read_text()
