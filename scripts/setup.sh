@@ -15,6 +15,9 @@ if [ "$target" != build ]; then
 fi
 if [ "$target" = bench ]; then packages+=(wrk); fi
 
+# Servers that tests start by themselves, on ports of their own.
+units=(nginx caddy caddy-api prometheus)
+
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
@@ -22,10 +25,31 @@ done
 if [ "${#missing[@]}" -gt 0 ]; then
   say "Installing Debian packages: ${missing[*]}"
   sudo=()
-  if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "Installing needs root, and there is no sudo. Have an administrator run this, then try again:" >&2
+      echo "    apt-get install --no-install-recommends ${missing[*]}" >&2
+      exit 1
+    fi
+    sudo=(sudo)
+  fi
+  # Packages of servers start them and have them started at boot. A policy that forbids starting holds while we install,
+  # unless the machine has one of its own; what was not there before is not started at boot.
+  new=()
+  for unit in "${units[@]}"; do
+    [ -e "/lib/systemd/system/$unit.service" ] || new+=("$unit.service")
+  done
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap '"${sudo[@]}" rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+    "${sudo[@]}" chmod 755 "$policy"
+  fi
   "${sudo[@]}" apt-get update -qq
-  # Run level 1 keeps the packages of servers from starting them.
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  for unit in "${new[@]}"; do
+    if [ -e "/lib/systemd/system/$unit" ]; then "${sudo[@]}" systemctl --root=/ disable --quiet "$unit"; fi
+  done
 fi
 
 if ! command -v swift >/dev/null; then
@@ -40,8 +64,10 @@ if [ "$target" != build ]; then
     python3 -m venv .venv
     # The CPU build of torch is a tenth of the size; where it cannot be had, the ordinary one serves.
     torch=$(sed -n 's/^torch==//p' Tests/Interop/requirements.txt)
-    .venv/bin/pip install --quiet --disable-pip-version-check "torch==$torch+cpu" ||
+    if ! .venv/bin/pip install --quiet --disable-pip-version-check "torch==$torch+cpu" 2>/dev/null; then
+      echo "    The CPU build of torch $torch is not to be had here; the ordinary one (some GB) takes its place."
       .venv/bin/pip install --quiet --disable-pip-version-check "torch==$torch"
+    fi
     .venv/bin/pip install --quiet --disable-pip-version-check -r Tests/Interop/requirements.txt
     touch "$stamp"
   fi
