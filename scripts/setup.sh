@@ -40,13 +40,17 @@ if [ "${#missing[@]}" -gt 0 ]; then
     [ -e "/lib/systemd/system/$unit.service" ] || new+=("$unit.service")
   done
   policy=/usr/sbin/policy-rc.d
+  remove_policy() { :; }
   if [ ! -e "$policy" ]; then
-    trap '"${sudo[@]}" rm -f "$policy"' EXIT
+    remove_policy() { "${sudo[@]}" rm -f "$policy"; }
+    trap remove_policy EXIT
     printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
     "${sudo[@]}" chmod 755 "$policy"
   fi
   "${sudo[@]}" apt-get update -qq
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  remove_policy
+  trap - EXIT
   for unit in "${new[@]}"; do
     if [ -e "/lib/systemd/system/$unit" ]; then "${sudo[@]}" systemctl --root=/ disable --quiet "$unit"; fi
   done
