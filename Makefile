@@ -41,7 +41,7 @@ bench: build ## Print the figures that README quotes (needs 40 GB of disk; MODEL
 
 faults: build ## Kill the service at 100 random moments and disturb its disk, database and clock (about five minutes).
 	@scripts/setup.sh test
-	ZOOPORT_KILLS=100 .venv/bin/python -m pytest -q -s Tests/Faults
+	ZOOPORT_KILLS=100 scripts/faults.sh -q -s Tests/Faults
 
 fuzz: setup ## Fuzz every parser for SECONDS_EACH (600), with libFuzzer; TARGETS names some of them.
 	scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)
