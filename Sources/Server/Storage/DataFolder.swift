@@ -168,7 +168,14 @@ struct DataFolder: Sendable {
     try synchronize(source.removingLastComponent())
   }
 
-  private static func synchronize(_ folder: FilePath) throws {
+  /// Takes back a move. Nothing happens when it was not made. What cannot be moved back the next start sweeps.
+  private static func moveBack(_ place: FilePath, to origin: FilePath) {
+    guard access(place.string, F_OK) == 0, access(origin.string, F_OK) != 0 else { return }
+    try? move(place, to: origin)
+  }
+
+  /// Puts the names in a folder on the disk. Throws `Errno`.
+  static func synchronize(_ folder: FilePath) throws {
     let descriptor = try FileDescriptor.open(folder, .readOnly, options: [.directory, .closeOnExec])
     defer { try? descriptor.close() }
     guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
