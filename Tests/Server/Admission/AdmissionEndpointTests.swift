@@ -119,6 +119,24 @@ struct AdmissionEndpointTests {
     }
   }
 
+  @Test("A config that has to be downloaded makes no small job: a server that hangs cannot hold that lane")
+  func downloadedConfig() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test { client async throws in
+      func bytes(_ config: String) async throws -> Int? {
+        let answer = try await client.submit(
+          #"{"command":"convert-config","model":"endless","src_fmt":"hf","tgt_fmt":"cs-1.8","config":\#(config)}"#)
+        let url = try #require(answer["url"])
+        let job = try await harness.app.jobs.job(try #require(answer["id"].flatMap(Identifier.init)))
+        try await client.send(.delete, url)
+        return try #require(job).inputBytes
+      }
+      #expect(try await bytes(#"{"inline":{"a":1}}"#) == 0)
+      #expect(try await bytes(#"{"url":"https://192.0.2.1/config.json"}"#) == nil)
+      #expect(try await bytes(#"{"hub":"owner/name"}"#) == nil)
+    }
+  }
+
   @Test("Jobs wait for memory though a worker is idle")
   func memory() async throws {
     let harness = try ServiceHarness {
