@@ -12,7 +12,15 @@ struct Database: Sendable {
     var description: String { "the database is of another version; start the service of this version once" }
   }
 
-  /// Opens or creates the file and brings the schema up to date. Throws `DatabaseError`.
+  /// The schema is that of a later version. To write with this one would break rules that it does not know.
+  struct NewerSchema: Error, CustomStringConvertible {
+    var description: String {
+      "the database is of a newer version; restore the backup from before the upgrade or start the newer version"
+    }
+  }
+
+  /// Opens or creates the file and brings the schema up to date. Throws `DatabaseError`, and `NewerSchema` when a later
+  /// version has changed it.
   ///
   /// A second process beside the service passes `migrates: false`, and gets `OtherSchema` where it would have to change it.
   init(path: String, migrates: Bool = true) throws {
@@ -24,6 +32,7 @@ struct Database: Sendable {
     // DatabasePool lowers its writer to NORMAL after it opened it, under which a power cut may undo commits.
     try pool.writeWithoutTransaction { try $0.execute(sql: Statements.synchronousFull) }
     if migrates {
+      guard try !pool.read(Schema.migrator.hasBeenSuperseded) else { throw NewerSchema() }
       try Schema.migrator.migrate(pool)
     } else {
       let isCurrent = try pool.read { db in

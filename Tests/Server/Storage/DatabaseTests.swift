@@ -33,6 +33,22 @@ struct DatabaseTests {
     }
   }
 
+  @Test("A program from before an upgrade does not start on the schema that came after it")
+  func newerSchema() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path.appending("zooport.sqlite").string
+    do {
+      let database = try Database(path: path)
+      try database.pool.write {
+        try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('9999 what comes after')")
+      }
+    }
+    let error = try #require(throws: Database.NewerSchema.self) { _ = try Database(path: path) }
+    #expect(error.description.contains("restore the backup"))
+    #expect(throws: Database.OtherSchema.self) { _ = try Database(path: path, migrates: false) }
+    #expect(throws: Database.NewerSchema.self) { _ = try ServiceHarness(in: folder) }
+  }
+
   @Test("A second server is kept away from the folder, until the first is gone")
   func lock() throws {
     let folder = try TemporaryFolder()
