@@ -2,7 +2,6 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
-import NIOPosix
 import SystemPackage
 
 /// A file sent to a client, whole or in part.
@@ -65,7 +64,7 @@ struct FileDownload: Sendable {
 
   private func open() async throws -> OpenFile {
     do {
-      let file = try await NIOThreadPool.singleton.runIfActive { try OpenFile(path) }
+      let file = try await FileThreads.run { try OpenFile(path) }
       guard file.size == size else {
         throw Problem(.internalServerError, .internal, "\(name) is damaged", cause: "\(path) has \(file.size) bytes")
       }

@@ -1,7 +1,6 @@
 import HTTPTypes
 import Hummingbird
 import NIOCore
-import NIOPosix
 import SystemPackage
 
 /// Several files sent as one uncompressed tar archive, made while it is sent.
@@ -54,7 +53,7 @@ struct TarDownload: Sendable {
   }
 
   private func open() async throws -> [OpenFile] {
-    try await NIOThreadPool.singleton.runIfActive { [entries] in
+    try await FileThreads.run { [entries] in
       try entries.map { entry in
         do {
           let file = try OpenFile(entry.path)

@@ -4,7 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
-import NIOPosix
+import SystemPackage
 
 /// `/v1/jobs`: submitting, following, cancelling and downloading.
 struct JobController: Sendable {
@@ -284,7 +284,7 @@ struct JobController: Sendable {
   }
 
   private func blocking(_ work: @escaping @Sendable () -> Void) async {
-    _ = try? await NIOThreadPool.singleton.runIfActive(work)
+    _ = try? await FileThreads.run(work)
   }
 
   private static func notFound(_ id: String) -> Problem { .notFound("no job has the id \(id)") }

@@ -1,7 +1,6 @@
 import Core
 import Foundation
 import HTTPTypes
-import NIOPosix
 import SystemPackage
 
 /// How much the disk of the data folder can still take.
@@ -21,7 +20,7 @@ struct FreeSpace: Sendable {
 
   /// `require`, off the cooperative pool.
   func check(_ bytes: Int, for what: String) async throws {
-    try await NIOThreadPool.singleton.runIfActive { try require(bytes, for: what) }
+    try await FileThreads.run { try require(bytes, for: what) }
   }
 
   /// Throws `Problem` 507 with `Retry-After` when `bytes` more would leave less than the floor.
