@@ -238,9 +238,11 @@ struct JobController: Sendable {
     guard let output = job.outputs.first(where: { $0.name.description == name }) else {
       throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no output \(name)")
     }
-    return try await FileDownload(
-      path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
-    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    return try await unlessDeleted(job) {
+      try await FileDownload(
+        path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
+      ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    }
   }
 
   /// `GET` and `HEAD /v1/jobs/{job}/outputs`: all outputs as one tar archive.
@@ -249,11 +251,25 @@ struct JobController: Sendable {
     guard job.status == .succeeded, let name = FileName("\(job.id).tar") else {
       throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no outputs")
     }
-    return try await TarDownload(
-      name: name,
-      entries: job.outputs.map { .init(path: data.output(job.id, $0.name), name: $0.name, size: $0.size) },
-      time: job.finishedAt ?? job.createdAt
-    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    return try await unlessDeleted(job) {
+      try await TarDownload(
+        name: name,
+        entries: job.outputs.map { .init(path: data.output(job.id, $0.name), name: $0.name, size: $0.size) },
+        time: job.finishedAt ?? job.createdAt
+      ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    }
+  }
+
+  /// What `download` answers. A file that is gone is no fault when its job is gone as well, deleted or expired since the
+  /// record was read: then `Problem` 404.
+  private func unlessDeleted(_ job: Job, _ download: () async throws -> Response) async throws -> Response {
+    do {
+      return try await download()
+    } catch Errno.noSuchFileOrDirectory {
+      guard try await store.job(job.id) != nil else { throw Self.notFound(job.id.description) }
+      throw Problem(
+        .internalServerError, .internal, "an output of job \(job.id) cannot be read", cause: "a file is missing")
+    }
   }
 
   private func document(_ job: Job) -> JobDocument {
