@@ -106,7 +106,7 @@ def reached_routes(service):
     request = urllib.request.Request(address + "/metrics", headers={"Authorization": authorization})
     with urllib.request.urlopen(request, timeout=30) as answer:
         text = answer.read().decode()
-    counter = re.compile(r'zooport_http_requests_total\{method="(.*?)",route="(.*?)",status="2xx"\} [1-9]')
+    counter = re.compile(r'zooport_http_requests_total\{method="(.*?)",route="(.*?)",status="2\d\d"\} [1-9]')
     return set(counter.findall(text))
 
 

@@ -147,8 +147,9 @@ struct JobLoad: Sendable, Hashable {
   }
 
   var active: [Entry]
-  /// When the oldest queued job was submitted.
-  var oldestQueued: Timestamp?
+  /// When the queued job that has waited for longest became due: when it was submitted, or when its pause ended. Later
+  /// than now when all of them pause.
+  var longestDue: Timestamp?
 }
 
 /// The right of one worker to end one attempt of a job.

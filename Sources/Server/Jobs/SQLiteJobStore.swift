@@ -272,8 +272,8 @@ struct SQLiteJobStore: JobStore {
       let active = try Row.fetchAll(db, sql: Statements.activeJobs).compactMap { row in
         JobStatus(rawValue: row["status"]).map { JobLoad.Entry(status: $0, model: row["model"], count: row["count"]) }
       }
-      let oldest = try Int.fetchOne(db, sql: Statements.oldestQueued)
-      return JobLoad(active: active, oldestQueued: oldest.map(Timestamp.init(milliseconds:)))
+      let longestDue = try Int.fetchOne(db, sql: Statements.longestDue)
+      return JobLoad(active: active, longestDue: longestDue.map(Timestamp.init(milliseconds:)))
     }
   }
 

@@ -166,8 +166,8 @@ enum Statements {
   static let activeJobs = """
     SELECT status, model, COUNT(*) AS count FROM jobs WHERE status IN ('queued', 'running') GROUP BY status, model
     """
-  /// Ids sort by creation.
-  static let oldestQueued = "SELECT created_at FROM jobs WHERE status = 'queued' ORDER BY id LIMIT 1"
+  /// Complexity: O(n) in the queued jobs.
+  static let longestDue = "SELECT MIN(available_at) FROM jobs WHERE status = 'queued'"
   static let probe = """
     INSERT INTO probe (id, written_at) VALUES (1, :now) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at
     """

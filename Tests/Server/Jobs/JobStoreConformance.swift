@@ -548,7 +548,7 @@ struct JobStoreConformance {
   @Test("The load counts queued and running jobs by model, and knows the oldest that waits")
   func load() async throws {
     let subject = try Subject()
-    #expect(try await subject.jobs.load() == JobLoad(active: [], oldestQueued: nil))
+    #expect(try await subject.jobs.load() == JobLoad(active: [], longestDue: nil))
     for index in 0..<3 { try await subject.add(index) }
     try await subject.add(3, model: "gptj")
     _ = try subject.claim()
@@ -558,7 +558,7 @@ struct JobStoreConformance {
         .init(status: .running, model: "gpt2", count: 1), .init(status: .queued, model: "gpt2", count: 2),
         .init(status: .queued, model: "gptj", count: 1),
       ])
-    #expect(load.oldestQueued == Timestamp(milliseconds: 1_000_001))
+    #expect(load.longestDue == Timestamp(milliseconds: 1_000_001))
     try await subject.jobs.probe(at: Self.now)
     try await subject.jobs.probe(at: Self.now)
   }

@@ -116,7 +116,7 @@ struct DatabaseTests {
     let database = try Database(path: folder.path.appending("x.sqlite").string)
     var queries = [
       Statements.queuedJobs, Statements.queuedJobsOfOwner, Statements.expiredJobs, Statements.activeJobs,
-      Statements.oldestQueued, Statements.claimJob, Statements.failExhausted, Statements.requeueAbandoned,
+      Statements.longestDue, Statements.claimJob, Statements.failExhausted, Statements.requeueAbandoned,
       Statements.storedBytesOfOwner,
     ]
     for reach in [Reach.everything, .own("ann"), .team(owner: "ann", team: "red")] {
