@@ -43,7 +43,9 @@ struct JobController: Sendable {
       insertion = try await store.insert(
         job, bringing: received.uploads, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },
         reuse: submission.reuses
-          ? JobReuse(reach: context.principal.reach) { data.shareOutputs(of: $0, with: job.id) } : nil,
+          ? JobReuse(
+            reach: context.principal.reach, share: { data.share($0.outputs, of: $0.id, with: job.id) },
+            undo: { data.removeOutputs(of: job.id) }) : nil,
         admit: { [admission] load in try admission.admit(job, needing: bytes, load) })
     } catch {
       await reader.discard(received.uploads)
@@ -56,7 +58,11 @@ struct JobController: Sendable {
         throw error
       }
     }
-    if case .repeated = insertion { await reader.discard(received.uploads) }
+    // What came with it again serves no job.
+    switch insertion {
+    case .repeated: await reader.discard(received.uploads)
+    case .added(let job): if job.isReused { await reader.discard(received.uploads) }
+    }
     return try answer(insertion, context)
   }
 

@@ -43,6 +43,40 @@ struct Database: Sendable {
   }
 }
 
+extension Database {
+  /// A transaction that does something beside the database as well, such as moving a file. When it fails, be it at its
+  /// commit, which is where a full disk shows, `undo` takes that back, before anybody else writes.
+  ///
+  /// Throws what `body` throws, or `DatabaseError`.
+  func write<Value>(undoing undo: () -> Void, _ body: (GRDB.Database) throws -> Value) throws -> Value {
+    try pool.writeWithoutTransaction { try Self.transaction(in: $0, undoing: undo, body) }
+  }
+
+  /// The same for request handlers. `undo` may block.
+  func write<Value: Sendable>(
+    undoing undo: @escaping @Sendable () -> Void, _ body: @escaping @Sendable (GRDB.Database) throws -> Value
+  ) async throws -> Value {
+    try await pool.writeWithoutTransaction { try Self.transaction(in: $0, undoing: undo, body) }
+  }
+
+  private static func transaction<Value>(
+    in db: GRDB.Database, undoing undo: () -> Void, _ body: (GRDB.Database) throws -> Value
+  ) throws -> Value {
+    do {
+      var value: Value?
+      try db.inTransaction {
+        value = try body(db)
+        return .commit
+      }
+      guard let value else { preconditionFailure("a transaction that committed ran its body") }
+      return value
+    } catch {
+      undo()
+      throw error
+    }
+  }
+}
+
 extension Identifier {
   /// The ids that a query answers, one a row. Throws `DatabaseError`.
   static func fetchAll(

@@ -9,6 +9,8 @@ struct FreeSpace: Sendable {
   let path: FilePath
   /// Bytes that stay free whatever is asked: room for the database, logs and other tenants.
   let floor: Int
+  /// What jobs have been promised of it.
+  var ledger = DiskLedger()
 
   /// Bytes that an unprivileged process can still write. Throws `Errno`.
   func available() throws(Errno) -> Int {

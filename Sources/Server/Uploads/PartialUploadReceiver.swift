@@ -114,7 +114,9 @@ final class PartialUploadReceiver {
     let sha256 = try await UploadReceiver.blocking { try file.close() }
     let result = Upload(
       id: upload.id, name: upload.name, size: file.size, sha256: sha256, createdAt: .now, ownership: upload.ownership)
-    guard try await store.complete(result, place: { try folder.acceptPartial(upload.id) }) else { throw Self.gone }
+    let isThere = try await store.complete(
+      result, place: { try folder.acceptPartial(upload.id) }, undo: { folder.returnPartial(upload.id) })
+    guard isThere else { throw Self.gone }
     return result
   }
 

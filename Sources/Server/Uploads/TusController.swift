@@ -50,7 +50,7 @@ struct TusController: Sendable {
       guard let turn = sessions.begin(upload.id) else { throw Self.locked }
       try await UploadReceiver.blocking { [folder] in try folder.makePartial(upload.id, upload.name) }
       do {
-        try await partials.insert(upload)
+        try await partials.insert(upload, admit: admission.storageCheck(length ?? 0, of: upload.ownership.owner))
         let offset = try await hasBody || length == 0 ? take(request, for: upload, turn, context) : 0
         context.audit(.uploadCreate, "uploads/\(upload.id)")
         context.logger.info("upload created", metadata: ["upload": "\(upload.id)"])

@@ -38,8 +38,7 @@ struct UploadController: Sendable {
     upload.ownership = context.principal.ownership
     do {
       // Again with what came, and with what others have sent meanwhile.
-      try await admission.requireStorage(upload.size, of: context.principal, in: store)
-      try await store.insert(upload)
+      try await store.insert(upload, admit: admission.storageCheck(upload.size, of: upload.ownership.owner))
     } catch {
       await remove(upload.id)
       throw error

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import SystemPackage
 import Testing
@@ -141,6 +142,32 @@ struct DatabaseTests {
         }
       }
     }
+  }
+
+  @Test("Outputs are shared as the record has them: all of them, with their sizes, and nothing that lies beside them")
+  func sharing() throws {
+    let folder = try TemporaryFolder()
+    let data = try DataFolder(root: folder.path)
+    let lease = Lease(job: .generate(), fence: 1)
+    let attempt = try data.makeAttempt(lease)
+    for name in ["a", "b", "stranger"] {
+      try Data(name.utf8).write(to: URL(filePath: attempt.outputs.appending(name).string))
+    }
+    try data.publish(lease)
+    func output(_ name: String, _ size: Int = 1) throws -> JobOutput {
+      JobOutput(name: try #require(FileName(name)), size: size, sha256: "ab")
+    }
+    func shared(_ files: [JobOutput]) throws -> [String]? {
+      let job = Identifier.generate()
+      let place = folder.path.appending("outputs").appending(job.description).string
+      let isShared = data.share(files, of: lease.job, with: job)
+      #expect(isShared == FileManager.default.fileExists(atPath: place))
+      return isShared ? try FileManager.default.contentsOfDirectory(atPath: place).sorted() : nil
+    }
+    #expect(try shared([output("a"), output("b")]) == ["a", "b"])
+    #expect(try shared([output("a"), output("c")]) == nil, "one is missing")
+    #expect(try shared([output("a", 2), output("b")]) == nil, "one was cut off")
+    #expect(try shared([]) == nil)
   }
 
   @Test("The sweep removes what has no record and nothing else")
