@@ -190,11 +190,13 @@ enum Statements {
 
   // Webhooks
 
+  /// The first message is due at once, whatever the clock says: it has no report yet.
   static let dueWebhook = """
     SELECT * FROM jobs
-    WHERE webhook_state = 'pending' AND (webhook_due <= :now OR webhook_due > :horizon)
+    WHERE webhook_state = 'pending' AND (webhook_due <= :now OR webhook_due > :horizon OR webhook_report IS NULL)
       AND webhook_origin NOT IN (SELECT value FROM json_each(:busy))
-    ORDER BY webhook_due LIMIT 1
+      AND IFNULL(owner, '') NOT IN (SELECT value FROM json_each(:resting))
+    ORDER BY webhook_due
     """
   static let recordWebhook = """
     UPDATE jobs SET webhook_state = :state, webhook_report = :report, webhook_due = :due WHERE id = :id
