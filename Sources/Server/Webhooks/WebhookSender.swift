@@ -42,6 +42,8 @@ struct WebhookSender: Service {
   private static let threadsPerOwner = 4
   /// How soon after the end of a job its message goes out at the latest.
   private static let idle: Duration = .seconds(1)
+  /// How long a thread sleeps while another one looks for messages.
+  private static let sleep: Duration = .seconds(60)
 
   func run() async throws {
     await ServiceThreads.run((0..<Self.threads).map { ("webhooks-\($0)", send) }) { signal.stop() }
@@ -56,13 +58,17 @@ struct WebhookSender: Service {
           try store.dueWebhook(at: .now, longestPause: retry.longest, notOf: busy, resting: resting)
         }), let webhook = job.webhook {
           defer { receivers.giveBack(job) }
+          // There may be more, and from now on somebody else has to look.
+          signal.notify()
           try deliver(webhook, of: job)
           continue
         }
       } catch {
         logger.error("webhooks not readable", metadata: ["cause": "\(error)"])
       }
-      signal.wait(after: seen, atMost: Self.idle)
+      let isWatching = receivers.watch()
+      signal.wait(after: seen, atMost: isWatching ? Self.idle : Self.sleep)
+      if isWatching { receivers.endWatch() }
     }
   }
 
@@ -185,6 +191,8 @@ final class BusyReceivers: Sendable {
     var origins: Set<String> = []
     /// Messages that are being sent, by the owner of their job.
     var owners: [String: Int] = [:]
+    /// An idle thread looks for messages now and then; one is enough.
+    var isWatched = false
   }
 
   /// Messages of one owner that may be sent at a time.
@@ -204,6 +212,17 @@ final class BusyReceivers: Sendable {
       return job
     }
   }
+
+  /// Takes the duty to look for messages while there is nothing to do; false when another thread has it.
+  func watch() -> Bool {
+    state.withLock { state in
+      defer { state.isWatched = true }
+      return !state.isWatched
+    }
+  }
+
+  /// Lays the duty down.
+  func endWatch() { state.withLock { $0.isWatched = false } }
 
   /// Gives back what `take` took.
   func giveBack(_ job: Job) {
