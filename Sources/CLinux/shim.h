@@ -28,6 +28,15 @@ static inline int zooport_copies_by_reference(int file) {
   }
 }
 
+// Of fcntl.h, but only with _GNU_SOURCE, as are its flags WAIT_BEFORE, WRITE and WAIT_AFTER.
+int sync_file_range(int file, off_t offset, off_t length, unsigned int flags);
+
+// Starts writing a part of a file to the disk and waits until it is there; neither its metadata nor the disk's own cache.
+// Fails where the file system knows no such thing, which costs nothing but the waiting later.
+static inline int zooport_write_back(int file, off_t offset, off_t length) {
+  return sync_file_range(file, offset, length, 1 | 2 | 4);
+}
+
 // Of string.h, but only with _GNU_SOURCE.
 void *memmem(const void *haystack, size_t haystack_length, const void *needle, size_t needle_length);
 

@@ -47,20 +47,21 @@ struct App<Runner: ConversionRunner> {
     let swept = try data.sweep(
       uploads: uploads.uploads(), partials: partials.partials(), succeeded: store.succeededJobs())
     if swept > 0 { logger.info("leftovers removed", metadata: ["folders": "\(swept)"]) }
+    let metrics = Metrics()
+    self.metrics = metrics
+    let models = ModelDirectory(listings: listings)
+    let reporter = JobReporter(metrics: metrics, models: models)
     let requeued = try store.requeueAbandoned(
       before: nil, maximumAttempts: settings.maximumAttempts, at: .now)
     for job in requeued {
+      if job.status == .failed { reporter.gaveUp(model: job.model) }
       logger.info("job interrupted", metadata: ["job": "\(job.id)", "status": "\(job.status.rawValue)"])
     }
 
     let running = RunningJobs()
-    let metrics = Metrics()
-    self.metrics = metrics
     let vitals = WorkerVitals()
     let space = FreeSpace(path: data.root, floor: settings.diskFloor)
     let signal = WorkSignal()
-    let models = ModelDirectory(listings: listings)
-    let reporter = JobReporter(metrics: metrics, models: models)
     let admission = Admission(limits: settings.limits, space: space)
     let lanes = WorkLane.lanes(
       workers: settings.workers, smallJob: settings.smallJob, totalMemory: settings.totalMemory,
@@ -75,7 +76,8 @@ struct App<Runner: ConversionRunner> {
         Worker(
           name: "worker-\(index)", store: store, data: data, runner: runner, fetching: fetching, running: running,
           signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), lane: lane,
-          runningPerToken: settings.limits.runningPerToken, space: space, lease: settings.lease, retry: settings.retry,
+          runningPerToken: settings.limits.runningPerToken, admission: admission, vitals: vitals, lease: settings.lease,
+          retry: settings.retry,
           reporter: reporter, logger: logger)
       },
       store: store, running: running, signal: signal, lease: settings.lease,

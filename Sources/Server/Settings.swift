@@ -116,8 +116,8 @@ struct Settings: Sendable {
       name: "keep-outputs", standard: "168",
       help: "Hours that an ended job is kept with its outputs, unless it is pinned; 0 keeps all."),
     .init(
-      name: "max-attempts", standard: "10", help: "Starts of a job, after which one that stops the service is given up."
-    ),
+      name: "max-attempts", standard: "10",
+      help: "Times that a job which runs alone may stop the service before it is given up."),
     .init(
       name: "retries", standard: "4",
       help: "Times that a job is run again after a fault that may pass: a full disk, a failed download."),

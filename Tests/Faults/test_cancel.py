@@ -102,7 +102,9 @@ def test_shutdown_while_planning(models, tmp_path):
         assert service.stop() == 0
         assert time.monotonic() - start < 2 * LIMIT
         service.start()
-        assert service.job(job["id"])["attempt"] <= 1, "the interrupted attempt was counted"
+        # It may run again by now, for the first time as far as anybody counts.
+        found = service.job(job["id"])
+        assert found["attempt"] == (found["status"] == "running"), "the interrupted attempt was counted"
 
 
 def cpu_seconds(service):

@@ -94,6 +94,33 @@ def test_disk_floor_refuses_before_the_disk_is_full(disk, models):
         eventually(lambda: service.get("/readyz").status == 200, 5)
 
 
+@pytest.mark.parametrize("form", [False, True], ids=["put", "form"])
+def test_an_upload_of_unknown_size_stops_at_the_floor(disk, form):
+    """Nobody said how much would come: the disk is asked while it comes."""
+    floor = 100 * MIB
+    with Service(disk.data, log=disk.log, disk_floor=floor) as service:
+        least = disk.free()
+
+        def watched(size):
+            nonlocal least
+            if form:
+                yield b'--b\r\nContent-Disposition: form-data; name=checkpoint; filename=big.bin\r\n\r\n'
+            for chunk in chunks(size):
+                yield chunk
+                least = min(least, disk.free())
+
+        headers = {"Transfer-Encoding": "chunked"}
+        if form:
+            headers["Content-Type"] = "multipart/form-data; boundary=b"
+        answer = service.send(
+            "POST" if form else "PUT", "/v1/jobs" if form else "/v1/uploads/big.bin", watched(190 * MIB), headers)
+        assert (answer.status, answer.json["code"]) == (507, "disk_full")
+        # It is asked every 64 MiB, or more often.
+        assert least > floor - 66 * MIB, "the disk was filled through its floor"
+        assert_tidy(service)
+        eventually(lambda: service.get("/readyz").status == 200, 10, "the room that the upload took")
+
+
 @pytest.mark.parametrize("room", [30 * MIB, 90 * MIB], ids=["fetching", "converting"])
 def test_job_waits_for_room_and_then_succeeds(disk, models, undisturbed, room):
     """60 MB are fetched and 60 MB are written: one of the two does not fit."""

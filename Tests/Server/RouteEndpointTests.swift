@@ -11,7 +11,7 @@ struct RouteEndpointTests {
     try await ServiceHarness().test { client async throws in
       let list = try await client.send(.get, "/v1/models")
       let models = try #require(list.json["models"] as? [[String: Any]])
-      #expect(models.map { $0["name"] as? String } == ["quick", "endless", "broken", "crash", "full", "huge"])
+      #expect(models.map { $0["name"] as? String } == ["quick", "endless", "broken", "crash", "full", "huge", "most"])
       for name in ["quick", "swift", "SWIFT"] {
         let model = try await client.send(.get, "/v1/models/\(name)")
         #expect(model["name"] == "quick")

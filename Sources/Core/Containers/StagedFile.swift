@@ -1,3 +1,4 @@
+import CLinux
 import SystemPackage
 
 #if canImport(Glibc)
@@ -76,8 +77,20 @@ public final class StagedFile: Sendable {
     do { try descriptor.resize(to: Int64(size)) } catch { throw writeError(error) }
   }
 
+  /// Bytes that are waited for at a time: some tenths of a second on a slow disk.
+  private static let writeBack = 16 << 20
+
   /// Flushes the content to the disk.
+  ///
+  /// One sync of a large file takes as long as the disk takes, and cannot be interrupted. So the pages are written out piece
+  /// by piece first. Throws `.cancelled` when the work of this thread is to end.
   public func synchronize() throws(ConversionError) {
+    var status = stat()
+    let size = fstat(descriptor.rawValue, &status) == 0 ? Int(status.st_size) : 0
+    for offset in stride(from: 0, to: size, by: Self.writeBack) {
+      try Interruption.check()
+      guard zooport_write_back(descriptor.rawValue, off_t(offset), off_t(Self.writeBack)) == 0 else { break }
+    }
     guard fsync(descriptor.rawValue) == 0 else { throw writeError(Errno(rawValue: errno)) }
   }
 

@@ -1,5 +1,9 @@
 import HTTPTypes
 
+/// Throws when an owner may not store more; told how many bytes there are. A store calls it in the transaction that adds to
+/// them, so that two requests at once cannot both pass.
+typealias StorageCheck = @Sendable (_ stored: Int) throws -> Void
+
 /// Decides whether there is room for one more job or upload, and says which limit stands in the way if not.
 ///
 /// Nothing is reserved: limits of the queue are exact, since they are checked in the transaction that adds the job;
@@ -43,6 +47,12 @@ struct Admission: Sendable {
   func requireStorage(_ bytes: Int, of principal: Principal, in uploads: any UploadStore) async throws {
     guard let owner = principal.ownership.owner, limits.storagePerToken != nil else { return }
     try requireStorage(for: owner, stored: try await uploads.storedBytes(of: owner), adding: bytes)
+  }
+
+  /// What a store checks before it adds `bytes` to what an owner has; nil when nothing is limited.
+  func storageCheck(_ bytes: Int, of owner: String?) -> StorageCheck? {
+    guard let owner, limits.storagePerToken != nil else { return nil }
+    return { stored in try requireStorage(for: owner, stored: stored, adding: bytes) }
   }
 
   private static func tooMany(_ name: String, _ value: Int, _ detail: String) -> Problem {

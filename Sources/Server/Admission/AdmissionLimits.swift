@@ -17,7 +17,8 @@ struct AdmissionLoad {
   let queued: () throws -> Int
   /// Queued jobs of the owner, the new one included. Complexity: O(n) in the queued jobs of everybody.
   let ownQueued: () throws -> Int
-  /// Bytes of uploads and outputs of the owner. Complexity: O(n) in these, 2 ms for a thousand jobs.
+  /// Bytes of uploads and outputs of the owner, with what queued and running jobs are expected to add, but for the new one.
+  /// Complexity: O(n) in these, 2 ms for a thousand jobs.
   let ownBytes: () throws -> Int
 }
 

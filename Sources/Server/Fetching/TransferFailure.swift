@@ -1,5 +1,4 @@
 import Core
-import SystemPackage
 
 /// Why one try failed.
 struct TransferFailure: Error {
@@ -33,7 +32,7 @@ struct TransferFailure: Error {
 
   /// A file that cannot be written.
   init(writing error: any Error) {
-    if let code = error as? Errno, code == .noSpace || code == .diskQuotaExceeded {
+    if error.isOutOfSpace {
       self.init(ConversionError(.diskFull, "no space is left for the download"))
     } else {
       self.init(ConversionError(.outputFailed, "the download cannot be stored", cause: "\(error)"))

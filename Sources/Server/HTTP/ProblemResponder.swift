@@ -48,10 +48,12 @@ struct ProblemResponder: HTTPResponder {
     metadata["seconds"] = "\(time.seconds)"
     // A client may make up methods as well as paths; labels are bounded.
     let method = route == "none" ? "other" : request.method.rawValue
-    metrics.add(.requests, [method, route, "\(response.status.code / 100)xx"])
+    metrics.add(.requests, [method, route, "\(response.status.code)"])
     metrics.observe(.requestSeconds, [route], time)
     let level: Logger.Level =
       switch response.status.code {
+      // Nothing is broken: the disk is full, or a limit is reached.
+      case 507: .warning
       case 500...: .error
       // Somebody knocks: worth a line, though every client may cause it.
       case 401, 403: .notice

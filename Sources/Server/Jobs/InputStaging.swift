@@ -7,8 +7,8 @@ import SystemPackage
 /// that stay where they are and are read in ranges. Blocks; for worker threads.
 struct InputStaging: Sendable {
   let resolver: InputResolver
-  /// How much the disk can take.
-  let space: FreeSpace
+  /// The room on the disk for what comes and what is made of it.
+  let reservation: DiskReservation
   /// Told of bytes done and bytes expected, all files together.
   let progress: @Sendable (_ done: Int, _ total: Int) -> Void
 
@@ -85,21 +85,22 @@ struct InputStaging: Sendable {
     return staged
   }
 
-  /// Whether the checkpoint stays where it is. Asks the disk first.
+  /// Whether the checkpoint stays where it is. Reserves the room for what comes, and for outputs as large as the inputs.
   private func decide(_ weights: [RemoteFile], streams: Bool) throws(TransferFailure) -> Bool {
     let missing = weights.reduce(0) { $0 + missingBytes($1) }
     let outputs = weights.reduce(0) { $0 + ($1.size ?? 0) }
     let canStream = !weights.isEmpty && weights.allSatisfy { $0.size != nil }
     if streams, canStream { return true }
     guard missing > 0 else { return false }
-    let available: Int
-    do { available = max(try space.available() - space.floor, 0) } catch { throw TransferFailure(writing: error) }
-    if missing + outputs <= available { return false }
-    if canStream, outputs <= available { return true }
-    throw TransferFailure(
-      ConversionError(
-        .diskFull,
-        "the job would need about \(missing + outputs) bytes of disk for downloads and outputs; \(available) are left"))
+    let shortage: DiskReservation.Shortage
+    do {
+      guard let missed = try reservation.reserve(missing + outputs) else { return false }
+      if canStream, try reservation.reserve(outputs) == nil { return true }
+      shortage = missed
+    } catch {
+      throw TransferFailure(writing: error)
+    }
+    throw TransferFailure(ConversionError(shortage, for: "downloads and outputs"))
   }
 
   private func missingBytes(_ file: RemoteFile) -> Int {
@@ -173,8 +174,7 @@ struct InputStaging: Sendable {
     do {
       try Data(text.utf8).write(to: URL(filePath: path.string))
     } catch {
-      let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
-      throw TransferFailure(writing: isFull ? Errno.noSpace : error)
+      throw TransferFailure(writing: error)
     }
   }
 

@@ -4,7 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
-import NIOPosix
+import SystemPackage
 
 /// `/v1/jobs`: submitting, following, cancelling and downloading.
 struct JobController: Sendable {
@@ -43,7 +43,9 @@ struct JobController: Sendable {
       insertion = try await store.insert(
         job, bringing: received.uploads, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },
         reuse: submission.reuses
-          ? JobReuse(reach: context.principal.reach) { data.shareOutputs(of: $0, with: job.id) } : nil,
+          ? JobReuse(
+            reach: context.principal.reach, share: { data.share($0.outputs, of: $0.id, with: job.id) },
+            undo: { data.removeOutputs(of: job.id) }) : nil,
         admit: { [admission] load in try admission.admit(job, needing: bytes, load) })
     } catch {
       await reader.discard(received.uploads)
@@ -56,7 +58,11 @@ struct JobController: Sendable {
         throw error
       }
     }
-    if case .repeated = insertion { await reader.discard(received.uploads) }
+    // What came with it again serves no job.
+    switch insertion {
+    case .repeated: await reader.discard(received.uploads)
+    case .added(let job): if job.isReused { await reader.discard(received.uploads) }
+    }
     return try answer(insertion, context)
   }
 
@@ -238,9 +244,11 @@ struct JobController: Sendable {
     guard let output = job.outputs.first(where: { $0.name.description == name }) else {
       throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no output \(name)")
     }
-    return try await FileDownload(
-      path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
-    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    return try await unlessDeleted(job) {
+      try await FileDownload(
+        path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
+      ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    }
   }
 
   /// `GET` and `HEAD /v1/jobs/{job}/outputs`: all outputs as one tar archive.
@@ -249,11 +257,25 @@ struct JobController: Sendable {
     guard job.status == .succeeded, let name = FileName("\(job.id).tar") else {
       throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no outputs")
     }
-    return try await TarDownload(
-      name: name,
-      entries: job.outputs.map { .init(path: data.output(job.id, $0.name), name: $0.name, size: $0.size) },
-      time: job.finishedAt ?? job.createdAt
-    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    return try await unlessDeleted(job) {
+      try await TarDownload(
+        name: name,
+        entries: job.outputs.map { .init(path: data.output(job.id, $0.name), name: $0.name, size: $0.size) },
+        time: job.finishedAt ?? job.createdAt
+      ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    }
+  }
+
+  /// What `download` answers. A file that is gone is no fault when its job is gone as well, deleted or expired since the
+  /// record was read: then `Problem` 404.
+  private func unlessDeleted(_ job: Job, _ download: () async throws -> Response) async throws -> Response {
+    do {
+      return try await download()
+    } catch Errno.noSuchFileOrDirectory {
+      guard try await store.job(job.id) != nil else { throw Self.notFound(job.id.description) }
+      throw Problem(
+        .internalServerError, .internal, "an output of job \(job.id) cannot be read", cause: "a file is missing")
+    }
   }
 
   private func document(_ job: Job) -> JobDocument {
@@ -284,7 +306,7 @@ struct JobController: Sendable {
   }
 
   private func blocking(_ work: @escaping @Sendable () -> Void) async {
-    _ = try? await NIOThreadPool.singleton.runIfActive(work)
+    _ = try? await FileThreads.run(work)
   }
 
   private static func notFound(_ id: String) -> Problem { .notFound("no job has the id \(id)") }

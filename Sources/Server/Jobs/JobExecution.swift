@@ -11,7 +11,10 @@ struct JobExecution {
   let data: DataFolder
   let fetching: Fetching
   let settings: ConversionSettings
-  let space: FreeSpace
+  /// The room on the disk, for the time of the attempt.
+  let reservation: DiskReservation
+  /// Throws when the owner may not store so many bytes of outputs.
+  let quota: @Sendable (_ bytes: Int) throws -> Void
   let reporter: JobReporter
 
   /// What the operator decides about every conversion.
@@ -26,6 +29,18 @@ struct JobExecution {
   func run(
     _ runner: some ConversionRunner, pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
   ) throws(JobFailure) -> JobResult {
+    do {
+      return try convert(runner, pin: pin)
+    } catch {
+      var failure = JobFailure(of: error)
+      if failure.problem.code == ProblemCode(.diskFull), reservation.isHeldByOthers { failure.remedy = .wait }
+      throw failure
+    }
+  }
+
+  private func convert(
+    _ runner: some ConversionRunner, pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
+  ) throws -> JobResult {
     let staged = try stage(pin: pin)
     defer { withExtendedLifetime(staged) {} }
     var options = job.options
@@ -37,22 +52,18 @@ struct JobExecution {
       config: staged.config, checkpoint: staged.checkpoint, outputDirectory: folder.outputs.string, options: options)
     request.files = staged.files
     let result: ConversionResult
-    let watch = SpaceWatch(attempt, space: space)
+    let watch = SpaceWatch(attempt, reservation: reservation, quota: quota)
     do {
       result = try runner.run(request, monitor: watch)
     } catch {
-      if let shortage = watch.failure { throw JobFailure(shortage) }
-      throw JobFailure(withoutPaths(error))
+      if let refusal = watch.failure { throw refusal }
+      throw withoutPaths(error)
     }
 
     var progress = attempt.progress
     var outputs: [JobOutput] = []
-    do {
-      for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
-      for path in staged.carried { outputs.append(try digest(try carried(FilePath(path)))) }
-    } catch {
-      throw JobFailure(error)
-    }
+    for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
+    for path in staged.carried { outputs.append(try digest(try carried(FilePath(path)))) }
     progress.phase = nil
     return JobResult(outputs: outputs, warnings: warnings(of: result), progress: progress)
   }
@@ -67,27 +78,23 @@ struct JobExecution {
   /// Puts the inputs where the conversion finds them.
   private func stage(
     pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
-  ) throws(JobFailure) -> InputStaging.Staged {
-    let staging = fetching.staging(isCancelled: { [attempt] in attempt.isCancelled }) { [attempt] done, total in
+  ) throws -> InputStaging.Staged {
+    let staging = fetching.staging(reservation: reservation, isCancelled: { [attempt] in attempt.isCancelled }) {
+      [attempt, reservation] done, total in
       attempt.reportFetching(done: done, total: total)
+      reservation.wrote(done)
     }
     attempt.reportFetching(done: 0, total: 0)
-    do {
-      let inputs = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
-      if inputs.pinned.config != job.config || inputs.pinned.checkpoint != job.checkpoint {
-        try pin(inputs.pinned.config, inputs.pinned.checkpoint)
-      }
-      let places = InputStaging.Places(
-        config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried,
-        upload: { [data] id, name in data.upload(id, name) })
-      let staged = try staging.stage(inputs, at: places, streams: job.options.stream)
-      reporter.moved(staged.fetched, .fetched)
-      return staged
-    } catch let failure as TransferFailure {
-      throw JobFailure(failure)
-    } catch {
-      throw JobFailure(ConversionError(.internal, "the job cannot be stored", cause: String(reflecting: error)))
+    let inputs = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
+    if inputs.pinned.config != job.config || inputs.pinned.checkpoint != job.checkpoint {
+      try pin(inputs.pinned.config, inputs.pinned.checkpoint)
     }
+    let places = InputStaging.Places(
+      config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried,
+      upload: { [data] id, name in data.upload(id, name) })
+    let staged = try staging.stage(inputs, at: places, streams: job.options.stream)
+    reporter.moved(staged.fetched, .fetched)
+    return staged
   }
 
   /// The error with the client's file names in place of the server's paths.
@@ -131,9 +138,8 @@ struct JobExecution {
       try Data(contentsOf: URL(filePath: path.string)).write(
         to: URL(filePath: target.string), options: .withoutOverwriting)
     } catch {
-      let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
       throw ConversionError(
-        isFull ? .diskFull : .outputFailed,
+        error.isOutOfSpace ? .diskFull : .outputFailed,
         "\(path.lastComponent?.string ?? "a file") cannot be carried to the outputs",
         cause: "\(error)")
     }

@@ -162,9 +162,8 @@ struct JobSubmission {
       id: .generate(), command: command, model: model, sourceFormat: source, targetFormat: target,
       config: configInput, checkpoint: checkpointInputs, options: reader.options, createdAt: .now,
       ownership: principal.ownership, webhook: webhook.webhook)
-    // A config alone is small whatever it is; limits of the formats see to that.
-    let isKnown = command == .convertConfig || job.inputs.allSatisfy(\.isLocal)
-    if isKnown { job.inputBytes = uploadBytes }
+    // A download, be it of a config, may hang for as long as its server likes: it is no small job.
+    if job.inputs.allSatisfy(\.isLocal) { job.inputBytes = uploadBytes }
     let digests = inputDigests.compactMap { $0 }
     if digests.count == inputDigests.count {
       var fingerprint = try JobFingerprint(

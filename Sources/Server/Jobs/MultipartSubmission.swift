@@ -12,6 +12,8 @@ struct MultipartSubmission {
   let fileLimit: Int
   /// Bytes of all fields that are no files.
   let fieldLimit: Int
+  /// The disk that the files go to.
+  let space: FreeSpace
   /// False when only the digest of the content is asked for: then files are hashed and not stored.
   var keepsFiles = true
 
@@ -24,7 +26,8 @@ struct MultipartSubmission {
       return SubmissionReader.Received(submission: submission, uploads: uploads)
     } catch {
       await receiver?.discard()
-      for upload in uploads { folder.removeUpload(upload.id) }
+      let ids = uploads.map(\.id)
+      _ = try? await FileThreads.run { [folder] in for id in ids { folder.removeUpload(id) } }
       if let malformed = error as? MultipartParser.Malformed {
         throw Problem.malformed("the body is not valid multipart/form-data: \(malformed.reason)")
       }
@@ -52,7 +55,7 @@ struct MultipartSubmission {
           if let filename {
             let file = try fileName(filename, field: name)
             if keepsFiles {
-              receiver = try await UploadReceiver(name: file, folder: folder, limit: fileLimit)
+              receiver = try await UploadReceiver(name: file, folder: folder, limit: fileLimit, space: space)
             } else {
               hashed = HashedFile(name: file)
             }

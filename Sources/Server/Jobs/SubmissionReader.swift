@@ -2,7 +2,6 @@ import Core
 import Foundation
 import HTTPTypes
 import Hummingbird
-import NIOPosix
 
 /// Reads what a client submits, as JSON or as multipart/form-data: a job, or the question what a job would do.
 struct SubmissionReader: Sendable {
@@ -32,7 +31,7 @@ struct SubmissionReader: Sendable {
         try await space.check(request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
       }
       let form = MultipartSubmission(
-        folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit, keepsFiles: keepsFiles)
+        folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit, space: space, keepsFiles: keepsFiles)
       var received = try await form.read(BodyReader(request, context), boundary: boundary)
       for index in received.uploads.indices { received.uploads[index].ownership = context.principal.ownership }
       return received
@@ -52,6 +51,6 @@ struct SubmissionReader: Sendable {
   func discard(_ uploads: [Upload]) async {
     let ids = uploads.map(\.id)
     guard !ids.isEmpty else { return }
-    _ = try? await NIOThreadPool.singleton.runIfActive { [data] in for id in ids { data.removeUpload(id) } }
+    _ = try? await FileThreads.run { [data] in for id in ids { data.removeUpload(id) } }
   }
 }

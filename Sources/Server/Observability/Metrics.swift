@@ -2,7 +2,7 @@ import Synchronization
 
 /// What the service counts about itself, written in the text format of Prometheus (version 0.0.4).
 ///
-/// Every label has a bounded set of values: routes of the table, status classes, models of the catalogue, problem codes.
+/// Every label has a bounded set of values: routes of the table, statuses, models of the catalogue, problem codes.
 /// Counters begin at 0 with the process, as Prometheus expects. Safe from any thread; an update takes a short lock.
 final class Metrics: Sendable {
   /// One series of a family: the values of its labels, in the order of the family's `labels`.
@@ -26,7 +26,7 @@ final class Metrics: Sendable {
     let labels: [String]
 
     static let requests = Counter(
-      name: "zooport_http_requests_total", help: "Requests answered, by route and class of the status.",
+      name: "zooport_http_requests_total", help: "Requests answered, by route and status.",
       labels: ["method", "route", "status"])
     static let jobsEnded = Counter(
       name: "zooport_jobs_ended_total", help: "Jobs that ended, by state and model.", labels: ["status", "model"])

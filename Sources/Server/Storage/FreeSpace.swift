@@ -1,7 +1,6 @@
 import Core
 import Foundation
 import HTTPTypes
-import NIOPosix
 import SystemPackage
 
 /// How much the disk of the data folder can still take.
@@ -10,6 +9,8 @@ struct FreeSpace: Sendable {
   let path: FilePath
   /// Bytes that stay free whatever is asked: room for the database, logs and other tenants.
   let floor: Int
+  /// What jobs have been promised of it.
+  var ledger = DiskLedger()
 
   /// Bytes that an unprivileged process can still write. Throws `Errno`.
   func available() throws(Errno) -> Int {
@@ -21,7 +22,7 @@ struct FreeSpace: Sendable {
 
   /// `require`, off the cooperative pool.
   func check(_ bytes: Int, for what: String) async throws {
-    try await NIOThreadPool.singleton.runIfActive { try require(bytes, for: what) }
+    try await FileThreads.run { try require(bytes, for: what) }
   }
 
   /// Throws `Problem` 507 with `Retry-After` when `bytes` more would leave less than the floor.

@@ -14,6 +14,7 @@ enum Schema {
     migrator.registerMigration("7 unfinished uploads") { try $0.execute(sql: version7) }
     migrator.registerMigration("8 webhooks") { try $0.execute(sql: version8) }
     migrator.registerMigration("9 inline configs, indexes") { try $0.execute(sql: version9) }
+    migrator.registerMigration("10 interruptions") { try $0.execute(sql: version10) }
     return migrator
   }
 
@@ -198,5 +199,15 @@ enum Schema {
     CREATE INDEX jobs_by_team_and_status ON jobs (team, status, id);
     CREATE INDEX jobs_to_claim ON jobs (status, id, owner, input_bytes, available_at, created_at)
       WHERE status = 'queued';
+    """
+
+  /// `interruptions` counts attempts that ended with their process, `retries` those that ended with a fault that may pass.
+  private static let version10 = """
+    ALTER TABLE jobs ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX jobs_to_claim;
+    CREATE INDEX jobs_to_claim ON jobs (status, id, owner, input_bytes, available_at, created_at, interruptions)
+      WHERE status = 'queued';
+    CREATE INDEX jobs_suspected ON jobs (status) WHERE interruptions >= 2;
     """
 }

@@ -21,7 +21,7 @@ enum Statements {
   static func equalJob(within reach: Reach) -> String {
     let reach = conditions(of: reach).joined(separator: " OR ")
     return """
-      SELECT id FROM jobs
+      SELECT * FROM jobs
       WHERE fingerprint = :fingerprint AND status = 'succeeded'\(reach.isEmpty ? "" : " AND (\(reach))")
       ORDER BY id DESC LIMIT 1
       """
@@ -92,16 +92,24 @@ enum Statements {
   static let queuedJobs = "SELECT COUNT(*) FROM jobs WHERE status = 'queued'"
   /// `IS`, since NULL stands for nobody.
   static let queuedJobsOfOwner = "SELECT COUNT(*) FROM jobs WHERE status = 'queued' AND owner IS :owner"
-  /// Bytes of uploads and outputs of an owner; an unfinished upload counts with all that it was announced to have.
+  /// Bytes of uploads and outputs of an owner; an unfinished upload counts with all that it was announced to have, and a
+  /// job that has not ended, unless it is `:besides`, with as many bytes of outputs as it has of inputs.
   static let storedBytesOfOwner = """
     SELECT (SELECT IFNULL(SUM(size), 0) FROM uploads WHERE owner IS :owner)
       + (SELECT IFNULL(SUM(MAX(received, IFNULL(length, 0))), 0) FROM partial_uploads WHERE owner IS :owner)
       + (SELECT IFNULL(SUM(outputs.size), 0) FROM jobs JOIN outputs ON outputs.job = jobs.id WHERE jobs.owner IS :owner)
+      + (SELECT IFNULL(SUM(input_bytes), 0) FROM jobs
+        WHERE status IN ('queued', 'running') AND owner IS :owner AND id IS NOT :besides)
     """
+  private static let isDue = "(available_at <= :now OR available_at = created_at OR available_at > :horizon)"
+  private static let isSuspected = "interruptions >= \(Job.interruptionsInCompany)"
   /// A job that is due, of the owner whose turn it is. One statement, so that two workers cannot choose the same.
   ///
   /// A job that was never postponed is always due, and no pause reaches beyond `:horizon`: when the wall clock was set
   /// back, no job waits until it has caught up.
+  ///
+  /// A job under suspicion runs alone: it begins when nothing runs, nothing begins beside it, and nothing begins while one
+  /// is due, or it might never be alone.
   ///
   /// `+owner` keeps the few running jobs from being grouped by way of the index over all jobs. The index named has all
   /// columns that are looked at, so that no row of a queued job is read but the one that is taken.
@@ -111,8 +119,13 @@ enum Statements {
       worker = :worker, lease_until = :lease_until, progress = NULL, error = NULL
     WHERE id = (
       SELECT jobs.id FROM jobs INDEXED BY jobs_to_claim LEFT JOIN turns ON turns.owner = IFNULL(jobs.owner, '')
-      WHERE status = 'queued' AND (:any OR input_bytes <= :largest)
-        AND (available_at <= :now OR available_at = created_at OR available_at > :horizon)
+      WHERE status = 'queued' AND (:any OR input_bytes <= :largest) AND \(isDue)
+        AND NOT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_suspected WHERE status = 'running' AND \(isSuspected))
+        AND CASE WHEN \(isSuspected)
+          THEN NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running')
+          ELSE NOT EXISTS (
+            SELECT 1 FROM jobs INDEXED BY jobs_suspected WHERE status = 'queued' AND \(isSuspected) AND \(isDue))
+        END
         AND (jobs.owner IS NULL OR jobs.owner NOT IN (
           SELECT owner FROM jobs WHERE status = 'running' AND owner IS NOT NULL
           GROUP BY +owner HAVING COUNT(*) >= :running))
@@ -131,6 +144,7 @@ enum Statements {
   static let extendLease = """
     UPDATE jobs SET lease_until = :until WHERE id = :id AND fence = :fence AND status = 'running'
     """
+  static let holdsLease = "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = :id AND fence = :fence AND status = 'running')"
   static let completeJob = """
     UPDATE jobs SET status = 'succeeded', finished_at = :now, worker = NULL, lease_until = NULL,
       progress = :progress, warnings = :warnings, error = NULL
@@ -149,25 +163,26 @@ enum Statements {
     """
   static let postponeJob = """
     UPDATE jobs SET status = 'queued', started_at = NULL, fence = fence + 1, worker = NULL, lease_until = NULL,
-      available_at = :until, error = :error
+      available_at = :until, error = :error, retries = retries + :counted
     WHERE id = :id AND fence = :fence AND status = 'running'
     """
   static let failExhausted = """
     UPDATE jobs SET status = 'failed', finished_at = :now, fence = fence + 1, worker = NULL, lease_until = NULL,
-      error = :error
-    WHERE status = 'running' AND attempt >= :maximum_attempts AND lease_until < :before
-    RETURNING id
+      interruptions = interruptions + 1, error = :error
+    WHERE status = 'running' AND interruptions + 1 >= :most AND lease_until < :before
+    RETURNING id, model
     """
   static let requeueAbandoned = """
-    UPDATE jobs SET status = 'queued', started_at = NULL, fence = fence + 1, worker = NULL, lease_until = NULL
+    UPDATE jobs SET status = 'queued', started_at = NULL, fence = fence + 1, worker = NULL, lease_until = NULL,
+      interruptions = interruptions + 1
     WHERE status = 'running' AND lease_until < :before
-    RETURNING id
+    RETURNING id, model
     """
   static let activeJobs = """
     SELECT status, model, COUNT(*) AS count FROM jobs WHERE status IN ('queued', 'running') GROUP BY status, model
     """
-  /// Ids sort by creation.
-  static let oldestQueued = "SELECT created_at FROM jobs WHERE status = 'queued' ORDER BY id LIMIT 1"
+  /// Complexity: O(n) in the queued jobs.
+  static let longestDue = "SELECT MIN(available_at) FROM jobs WHERE status = 'queued'"
   static let probe = """
     INSERT INTO probe (id, written_at) VALUES (1, :now) ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at
     """
@@ -175,11 +190,13 @@ enum Statements {
 
   // Webhooks
 
+  /// The first message is due at once, whatever the clock says: it has no report yet.
   static let dueWebhook = """
     SELECT * FROM jobs
-    WHERE webhook_state = 'pending' AND (webhook_due <= :now OR webhook_due > :horizon)
+    WHERE webhook_state = 'pending' AND (webhook_due <= :now OR webhook_due > :horizon OR webhook_report IS NULL)
       AND webhook_origin NOT IN (SELECT value FROM json_each(:busy))
-    ORDER BY webhook_due LIMIT 1
+      AND IFNULL(owner, '') NOT IN (SELECT value FROM json_each(:resting))
+    ORDER BY webhook_due
     """
   static let recordWebhook = """
     UPDATE jobs SET webhook_state = :state, webhook_report = :report, webhook_due = :due WHERE id = :id

@@ -19,12 +19,10 @@ final class PartialUploadReceiver {
   private let limit: Int
   private var checksum: UploadChecksum?
   private var pending = ByteBuffer()
-  private var storedAt = ContinuousClock.now
+  private var checkpoint: UploadCheckpoint
   private let start: (size: Int, digest: PrefixDigest)
 
   private static let batch = 1 << 20
-  private static let checkpointBytes = 64 << 20
-  private static let checkpointTime: Duration = .seconds(5)
 
   /// Opens the file at the offset of `upload`. `limit` is the most bytes that an upload may have.
   init(
@@ -47,6 +45,7 @@ final class PartialUploadReceiver {
       throw Self.gone
     }
     start = (file.size, file.digest)
+    checkpoint = UploadCheckpoint(at: file.size)
   }
 
   /// Bytes that arrived in this request.
@@ -62,9 +61,8 @@ final class PartialUploadReceiver {
     pending.writeImmutableBuffer(buffer)
     guard pending.readableBytes >= Self.batch else { return }
     try await flush()
-    let isDue = file.size - upload.offset >= Self.checkpointBytes || .now - storedAt > Self.checkpointTime
-    guard isDue, checksum == nil, file.size != upload.length else { return }
-    try await commit()
+    guard checkpoint.isDue(at: file.size), file.size != upload.length else { return }
+    if checksum == nil { try await commit() } else { try await synchronize() }
     try await space.check(0, for: "the upload")
   }
 
@@ -116,7 +114,9 @@ final class PartialUploadReceiver {
     let sha256 = try await UploadReceiver.blocking { try file.close() }
     let result = Upload(
       id: upload.id, name: upload.name, size: file.size, sha256: sha256, createdAt: .now, ownership: upload.ownership)
-    guard try await store.complete(result, place: { try folder.acceptPartial(upload.id) }) else { throw Self.gone }
+    let isThere = try await store.complete(
+      result, place: { try folder.acceptPartial(upload.id) }, undo: { folder.returnPartial(upload.id) })
+    guard isThere else { throw Self.gone }
     return result
   }
 
@@ -129,10 +129,14 @@ final class PartialUploadReceiver {
 
   /// Syncs what was written and commits the offset.
   private func commit() async throws {
-    try await UploadReceiver.blocking { [file] in try file.synchronize() }
+    try await synchronize()
     guard try await store.advance(upload.id, to: file.size, length: upload.length, at: .now) else { throw Self.gone }
     upload.offset = file.size
-    storedAt = .now
+  }
+
+  private func synchronize() async throws {
+    try await UploadReceiver.blocking { [file] in try file.synchronize() }
+    checkpoint.reached(file.size)
   }
 
   private func rollBack() async throws {

@@ -2,7 +2,6 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Logging
-import NIOPosix
 import SystemPackage
 
 /// `/v1/uploads` as tus 1.0.0 has it: uploads that survive a lost connection and a restart of the service.
@@ -51,7 +50,7 @@ struct TusController: Sendable {
       guard let turn = sessions.begin(upload.id) else { throw Self.locked }
       try await UploadReceiver.blocking { [folder] in try folder.makePartial(upload.id, upload.name) }
       do {
-        try await partials.insert(upload)
+        try await partials.insert(upload, admit: admission.storageCheck(length ?? 0, of: upload.ownership.owner))
         let offset = try await hasBody || length == 0 ? take(request, for: upload, turn, context) : 0
         context.audit(.uploadCreate, "uploads/\(upload.id)")
         context.logger.info("upload created", metadata: ["upload": "\(upload.id)"])
@@ -163,7 +162,7 @@ struct TusController: Sendable {
     if let expiry = expiry(of: upload), expiry < .now { throw PartialUploadReceiver.gone }
     let path = folder.partial(id, upload.name)
     do {
-      let size = try await NIOThreadPool.singleton.runIfActive { try OpenFile(path).size }
+      let size = try await FileThreads.run { try OpenFile(path).size }
       upload.offset = min(upload.offset, size)
     } catch Errno.noSuchFileOrDirectory {
       // Deleted or finished between the two looks.
@@ -273,7 +272,7 @@ struct TusController: Sendable {
   }
 
   private func remove(_ id: Identifier) async {
-    _ = try? await NIOThreadPool.singleton.runIfActive { [folder] in folder.removePartial(id) }
+    _ = try? await FileThreads.run { [folder] in folder.removePartial(id) }
   }
 
   private static func notFound(_ id: String) -> Problem { .notFound("no upload has the id \(id)") }

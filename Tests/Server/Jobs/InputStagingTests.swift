@@ -17,7 +17,7 @@ struct InputStagingTests {
     ])
     let available = try FreeSpace(path: fixture.folder.path, floor: 0).available()
     let space = FreeSpace(path: fixture.folder.path, floor: available - left)
-    let staging = InputStaging(resolver: fixture.resolver(), space: space, progress: { _, _ in })
+    let staging = InputStaging(resolver: fixture.resolver(), reservation: DiskReservation(space), progress: { _, _ in })
     let root = fixture.folder.path
     let places = InputStaging.Places(
       config: root.appending("config"), checkpoint: root.appending("checkpoint"), carried: root.appending("carried"),

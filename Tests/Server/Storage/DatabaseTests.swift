@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import SystemPackage
 import Testing
@@ -31,6 +32,22 @@ struct DatabaseTests {
         try database.pool.write { try $0.execute(sql: "INSERT INTO jobs (\(columns)) VALUES (\(values))") }
       }
     }
+  }
+
+  @Test("A program from before an upgrade does not start on the schema that came after it")
+  func newerSchema() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path.appending("zooport.sqlite").string
+    do {
+      let database = try Database(path: path)
+      try database.pool.write {
+        try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('9999 what comes after')")
+      }
+    }
+    let error = try #require(throws: Database.NewerSchema.self) { _ = try Database(path: path) }
+    #expect(error.description.contains("restore the backup"))
+    #expect(throws: Database.OtherSchema.self) { _ = try Database(path: path, migrates: false) }
+    #expect(throws: Database.NewerSchema.self) { _ = try ServiceHarness(in: folder) }
   }
 
   @Test("A second server is kept away from the folder, until the first is gone")
@@ -100,7 +117,7 @@ struct DatabaseTests {
     let database = try Database(path: folder.path.appending("x.sqlite").string)
     var queries = [
       Statements.queuedJobs, Statements.queuedJobsOfOwner, Statements.expiredJobs, Statements.activeJobs,
-      Statements.oldestQueued, Statements.claimJob, Statements.failExhausted, Statements.requeueAbandoned,
+      Statements.longestDue, Statements.claimJob, Statements.failExhausted, Statements.requeueAbandoned,
       Statements.storedBytesOfOwner,
     ]
     for reach in [Reach.everything, .own("ann"), .team(owner: "ann", team: "red")] {
@@ -125,6 +142,32 @@ struct DatabaseTests {
         }
       }
     }
+  }
+
+  @Test("Outputs are shared as the record has them: all of them, with their sizes, and nothing that lies beside them")
+  func sharing() throws {
+    let folder = try TemporaryFolder()
+    let data = try DataFolder(root: folder.path)
+    let lease = Lease(job: .generate(), fence: 1)
+    let attempt = try data.makeAttempt(lease)
+    for name in ["a", "b", "stranger"] {
+      try Data(name.utf8).write(to: URL(filePath: attempt.outputs.appending(name).string))
+    }
+    try data.publish(lease)
+    func output(_ name: String, _ size: Int = 1) throws -> JobOutput {
+      JobOutput(name: try #require(FileName(name)), size: size, sha256: "ab")
+    }
+    func shared(_ files: [JobOutput]) throws -> [String]? {
+      let job = Identifier.generate()
+      let place = folder.path.appending("outputs").appending(job.description).string
+      let isShared = data.share(files, of: lease.job, with: job)
+      #expect(isShared == FileManager.default.fileExists(atPath: place))
+      return isShared ? try FileManager.default.contentsOfDirectory(atPath: place).sorted() : nil
+    }
+    #expect(try shared([output("a"), output("b")]) == ["a", "b"])
+    #expect(try shared([output("a"), output("c")]) == nil, "one is missing")
+    #expect(try shared([output("a", 2), output("b")]) == nil, "one was cut off")
+    #expect(try shared([]) == nil)
   }
 
   @Test("The sweep removes what has no record and nothing else")
