@@ -100,7 +100,7 @@ struct JobExecution {
         return Diagnostic(
           finding.severity, finding.kind, subject, withoutPaths(finding.message), origin: finding.origin)
       },
-      cause: error.cause ?? error.message)
+      cause: error.cause ?? error.message, mayPass: error.mayPass)
   }
 
   private func withoutPaths(_ text: String) -> String {

@@ -9,7 +9,7 @@ struct JobFailure: Error {
   init(_ error: ConversionError) {
     self.error = error
     // A conversion fetches only when it streams, and has tried for a while.
-    mayPass = error.kind == .diskFull || error.kind == .fetchFailed
+    mayPass = error.mayPass || error.kind == .diskFull || error.kind == .fetchFailed
   }
 
   /// The attempt may have been perfect; what could not be done is to say so.
