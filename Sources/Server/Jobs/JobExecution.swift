@@ -142,7 +142,7 @@ struct JobExecution {
 
   /// Size and digest of an output. Complexity: reads the file once, 1 MiB at a time.
   private func digest(_ path: FilePath) throws(ConversionError) -> JobOutput {
-    guard let name = path.lastComponent.flatMap({ FileName($0.string) }) else {
+    guard let name = path.lastComponent.flatMap({ FileName.output($0.string) }) else {
       throw ConversionError(.internal, "an output has a name that cannot be served", cause: path.string)
     }
     let file = try InputFile(path: path.string)
