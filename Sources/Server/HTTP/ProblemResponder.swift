@@ -34,6 +34,11 @@ struct ProblemResponder: HTTPResponder {
         metadata["token"] = "\(token.name)"
         context.logger[metadataKey: "token"] = "\(token.name)"
       }
+      context.reportFault = { [metrics, logger = context.logger, route, metadata] error in
+        metrics.add(.brokenAnswers, [route])
+        logger.error(
+          "answer broke off", metadata: metadata.merging(["cause": "\(String(reflecting: error))"]) { $1 })
+      }
       response = try await match.respond(to: request, context: context)
     } catch {
       let problem = Self.problem(for: error)

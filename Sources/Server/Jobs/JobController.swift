@@ -174,7 +174,8 @@ struct JobController: Sendable {
         // nginx would gather events to whole buffers.
         .xAccelBuffering: "no",
       ],
-      body: follower.events(of: id, after: last))
+      body: follower.events(of: id, after: last)
+    ).watched(by: context)
   }
 
   /// `DELETE /v1/jobs/{job}`: 200 with the cancelled job, or 204 when an ended job was removed with its files.
@@ -240,7 +241,7 @@ struct JobController: Sendable {
     }
     return try await FileDownload(
       path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
-    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }.watched(by: context)
   }
 
   /// `GET` and `HEAD /v1/jobs/{job}/outputs`: all outputs as one tar archive.
@@ -253,7 +254,7 @@ struct JobController: Sendable {
       name: name,
       entries: job.outputs.map { .init(path: data.output(job.id, $0.name), name: $0.name, size: $0.size) },
       time: job.finishedAt ?? job.createdAt
-    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }.watched(by: context)
   }
 
   private func document(_ job: Job) -> JobDocument {
