@@ -41,8 +41,7 @@ struct App<Runner: ConversionRunner> {
     self.tokens = tokens
     try Exposure.check(settings, hasTokens: !tokens.tokens().isEmpty, logger: logger)
     tokenUses = TokenUses(tokens: tokens, logger: logger)
-    access = AccessControl(
-      tokens: tokens, uses: tokenUses, requiresTokens: settings.requiresTokens, visibility: settings.visibility)
+    access = AccessControl(tokens: tokens, uses: tokenUses, settings: settings)
 
     let swept = try data.sweep(
       uploads: uploads.uploads(), partials: partials.partials(), succeeded: store.succeededJobs())
