@@ -58,8 +58,8 @@ struct Operation: Sendable {
     let status: Int
     let summary: String
     var content: [Content] = []
-    /// Headers worth knowing, with what they say.
-    var headers: KeyValuePairs<String, String> = [:]
+    /// Header fields of its own, which `HeaderDescription` describes.
+    var headers: [String] = []
   }
 
   /// Problems with one status.

@@ -16,9 +16,7 @@ extension Operation {
   private static let bytes = Content(mediaType: TusHeaders.contentType, schema: .bytes)
   private static let received = Answer(
     status: 204, summary: "The bytes are on the disk.",
-    headers: [
-      "Upload-Offset": "Where the upload goes on.", "Upload-Expires": "When it is removed unless more arrives.",
-    ])
+    headers: ["Upload-Offset", "Upload-Expires", "Cache-Control"])
   private static let refusalsOfBytes = [
     Refusal(.conflict, .conflict), Refusal(.gone, .gone), Refusal(.preconditionFailed, .unsupportedProtocol),
     Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
@@ -32,10 +30,7 @@ extension Operation {
     answers: [
       Answer(
         status: 204, summary: "In the headers.",
-        headers: [
-          "Tus-Version": "Versions.", "Tus-Extension": "Extensions.", "Tus-Max-Size": "Bytes of the largest upload.",
-          "Tus-Checksum-Algorithm": "Algorithms for `Upload-Checksum`.",
-        ])
+        headers: ["Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm"])
     ])
 
   static let createUpload = Operation(
@@ -53,10 +48,7 @@ extension Operation {
     answers: [
       Answer(
         status: 201, summary: "The upload is created.",
-        headers: [
-          "Location": "The upload.", "Upload-Offset": "Where it goes on.",
-          "Upload-Expires": "When it is removed unless more arrives.",
-        ])
+        headers: ["Location", "Upload-Offset", "Upload-Expires", "Cache-Control"])
     ],
     refusals: refusalsOfBytes + [Refusal(.unprocessableContent, .invalidRequest)])
 
@@ -66,11 +58,7 @@ extension Operation {
     answers: [
       Answer(
         status: 200, summary: "In the headers.",
-        headers: [
-          "Upload-Offset": "Where the upload goes on.", "Upload-Length": "Bytes of the whole.",
-          "Upload-Defer-Length": "1 while the length is not known.", "Upload-Metadata": "As it was given.",
-          "Upload-Expires": "When it is removed unless more arrives.",
-        ])
+        headers: ["Upload-Offset", "Upload-Length", "Upload-Defer-Length", "Upload-Metadata", "Upload-Expires"])
     ],
     refusals: [Refusal(.gone, .gone), Refusal(.preconditionFailed, .unsupportedProtocol)])
 
