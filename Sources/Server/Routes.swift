@@ -21,7 +21,6 @@ extension RouteTable {
     Route(.post, "/v1/uploads", .submit, .createUpload) { $0.tus.create },
     Route(.head, "/v1/uploads/{upload}", .submitOrRead, .uploadOffset) { $0.tus.head },
     Route(.patch, "/v1/uploads/{upload}", .submit, .appendUpload) { $0.tus.append },
-    Route(.post, "/v1/uploads/{upload}", .submit, .overrideUpload) { $0.tus.override },
     // The segment is a file name for PUT and an id for the others.
     Route(.put, "/v1/uploads/{upload}", .submit, .putUpload) { $0.uploads.put },
     Route(.get, "/v1/uploads/{upload}", .submitOrRead, .getUpload) { $0.uploads.get },

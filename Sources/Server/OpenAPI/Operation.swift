@@ -109,6 +109,7 @@ extension RouteTable.Route {
     }
     if path.contains("{job}") || path.contains("{upload}") && method != .put { all.append(.init(.notFound, .notFound)) }
     for refusal in all {
+    if TusHeaders.concern(path), method != .options { all.append(.init(.preconditionFailed, .unsupportedProtocol)) }
       codes[refusal.status, default: []] += refusal.codes.filter { codes[refusal.status]?.contains($0) != true }
     }
     return codes.sorted { $0.key < $1.key }.map { Operation.Refusal(status: $0.key, codes: $0.value) }

@@ -14,6 +14,7 @@ enum Schema {
     migrator.registerMigration("7 unfinished uploads") { try $0.execute(sql: version7) }
     migrator.registerMigration("8 webhooks") { try $0.execute(sql: version8) }
     migrator.registerMigration("9 inline configs, indexes") { try $0.execute(sql: version9) }
+    migrator.registerMigration("11 metadata of uploads") { try $0.execute(sql: version11) }
     return migrator
   }
 
@@ -198,5 +199,10 @@ enum Schema {
     CREATE INDEX jobs_by_team_and_status ON jobs (team, status, id);
     CREATE INDEX jobs_to_claim ON jobs (status, id, owner, input_bytes, available_at, created_at)
       WHERE status = 'queued';
+    """
+
+  /// `Upload-Metadata` outlives the end of an upload.
+  private static let version11 = """
+    ALTER TABLE uploads ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
     """
 }

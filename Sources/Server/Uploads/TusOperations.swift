@@ -18,7 +18,7 @@ extension Operation {
     status: 204, summary: "The bytes are on the disk.",
     headers: ["Upload-Offset", "Upload-Expires", "Cache-Control"])
   private static let refusalsOfBytes = [
-    Refusal(.conflict, .conflict), Refusal(.gone, .gone), Refusal(.preconditionFailed, .unsupportedProtocol),
+    Refusal(.conflict, .conflict), Refusal(.gone, .gone),
     Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
     Refusal(.locked, .locked), Refusal(.checksumMismatch, .checksumMismatch),
     Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
@@ -60,23 +60,13 @@ extension Operation {
         status: 200, summary: "In the headers.",
         headers: ["Upload-Offset", "Upload-Length", "Upload-Defer-Length", "Upload-Metadata", "Upload-Expires"])
     ],
-    refusals: [Refusal(.gone, .gone), Refusal(.preconditionFailed, .unsupportedProtocol)])
+    refusals: [Refusal(.gone, .gone)])
 
   static let appendUpload = Operation(
     id: "appendUpload", group: .uploads, summary: "Send bytes to an upload (tus).",
     details: "What arrived counts even if the connection breaks; with a checksum all bytes count or none.",
     parameters: [version, offset, length, checksum], body: [bytes], needsBody: false, answers: [received],
     refusals: refusalsOfBytes)
-
-  static let overrideUpload = Operation(
-    id: "overrideUpload", group: .uploads, summary: "PATCH or DELETE for clients that can send neither.",
-    parameters: [
-      Parameter(
-        name: "X-HTTP-Method-Override", place: .header, schema: .choice(["PATCH", "DELETE"]),
-        summary: "The method; needed."), version, offset, length, checksum,
-    ],
-    body: [bytes], needsBody: false, answers: [received],
-    refusals: refusalsOfBytes + [Refusal(.methodNotAllowed, .methodNotAllowed)])
 }
 
 extension HTTPResponse.Status {
