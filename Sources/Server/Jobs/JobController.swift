@@ -155,8 +155,7 @@ struct JobController: Sendable {
     }
     var body = ByteBuffer(bytes: snapshot.json)
     body.writeString("\n")
-    let response = Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
-    return request.method == .head ? response.headOnly : response
+    return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
   }
 
   /// `GET /v1/jobs/{job}/events`: Server-Sent Events. 204, which ends reconnecting, when the client has seen the end.

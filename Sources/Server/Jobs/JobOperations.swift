@@ -82,6 +82,7 @@ extension Operation {
     parameters: [
       Parameter(name: "Last-Event-ID", place: .header, schema: .string(), summary: "The last event that was seen.")
     ],
+    hasHead: false,
     answers: [
       Answer(
         status: 200, summary: "The events, each of this form.",
@@ -123,6 +124,8 @@ extension Operation {
     id: "downloadOutput", group: .jobs, summary: "Download an output, whole or in part.",
     parameters: [
       ifNoneMatch,
+      Parameter(
+        name: "If-Match", place: .header, schema: .string(), summary: "Answer for this `ETag` only, else 412."),
       Parameter(name: "Range", place: .header, schema: .string(), summary: "One range of bytes."),
       Parameter(
         name: "If-Range", place: .header, schema: .string(), summary: "The `ETag` for which the range is meant."),
