@@ -41,8 +41,7 @@ struct App<Runner: ConversionRunner> {
     self.tokens = tokens
     try Exposure.check(settings, hasTokens: !tokens.tokens().isEmpty, logger: logger)
     tokenUses = TokenUses(tokens: tokens, logger: logger)
-    access = AccessControl(
-      tokens: tokens, uses: tokenUses, requiresTokens: settings.requiresTokens, visibility: settings.visibility)
+    access = AccessControl(tokens: tokens, uses: tokenUses, settings: settings)
 
     let swept = try data.sweep(
       uploads: uploads.uploads(), partials: partials.partials(), succeeded: store.succeededJobs())
@@ -115,18 +114,30 @@ struct App<Runner: ConversionRunner> {
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
   ) -> some ApplicationProtocol {
     let limits = guardLimits ?? ConnectionGuard.Limits()
-    var configuration = HTTP1Channel.Configuration(
-      additionalChannelHandlers: [ConnectionGuard(limits: limits)], idleTimeout: .seconds(60))
-    configuration.httpDecoder = .init(
-      maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 128)
+    let connections = connections
+    let share = AddressShare(of: connections)
     return Application(
       responder: ProblemResponder(
         routes: RouteTable(controllers), access: access, metrics: metrics, logLevel: logger.logLevel),
-      server: .http1(configuration: configuration),
-      configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
+      server: .init { HTTPConnection(responder: $0, limits: limits, share: share) },
+      configuration: ApplicationConfiguration(
+        address: .hostname(settings.host, port: settings.port),
+        availableConnectionsDelegate: .maximum(connections, logger: quiet)),
       services: services,
       onServerRunning: { await onListening($0.localAddress?.port ?? 0) },
       logger: quiet)
+  }
+
+  /// Connections at the same time; more wait to be taken.
+  private var connections: Int {
+    let descriptors = DescriptorLimit.raise()
+    let connections = DescriptorLimit.connections(settings.maximumConnections, of: descriptors)
+    if let wanted = settings.maximumConnections, wanted > connections {
+      logger.warning(
+        "fewer connections than asked for: the process may not open more files",
+        metadata: ["connections": "\(connections)", "descriptors": "\(descriptors)"])
+    }
+    return connections
   }
 
   /// Serves until SIGTERM or SIGINT. Calls `onListening` with the port once connections are taken.

@@ -58,6 +58,21 @@ struct ServiceTests {
     #expect(service.end(SIGTERM) == 0)
   }
 
+  @Test("The longest file name that is accepted makes names that are served")
+  func longNames() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let service = try ServiceProcess(folder: folder)
+    let name = String(repeating: "n", count: 176) + ".bin"
+    let upload = try await service.upload(name, checkpoint)
+    let inline = try JSONSerialization.jsonObject(with: config)
+    let job = try await service.json("POST", "/v1/jobs", request(["inline": inline], ["upload": upload]))
+    let ended = try await service.wait(try #require(job["url"] as? String), for: "succeeded")
+    let files = try await service.outputs(of: ended)
+    let stem = name.dropLast(4)
+    #expect(
+      Set(files.keys) == ["config_to_cs-1.8.yaml", "\(stem)_to_cs-1.8.mdl", "\(stem)_to_cs-1.8.report.json"])
+  }
+
   @Test("The service answers the same bytes as the command line")
   func commandLine() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }

@@ -20,7 +20,7 @@ MIB = 1 << 20
 def test_headers_over_the_limit(service, fields):
     start = time.monotonic()
     with Wire(service.port) as wire:
-        wire.send("GET /healthz HTTP/1.1\r\nHost: x\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items()) + "\r\n")
+        wire.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + "".join(f"{k}: {v}\r\n" for k, v in fields.items()) + "\r\n")
         answer = wire.read()
     assert not answer or answer.startswith(("HTTP/1.1 400 ", "HTTP/1.1 431 ")), answer
     assert time.monotonic() - start < 5
@@ -99,7 +99,7 @@ def test_slow_clients_are_dropped_while_others_are_served(tmp_path, tiny):
 
         def body():
             with Wire(service.port) as wire:
-                wire.send("PUT /v1/uploads/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+                wire.send("PUT /v1/uploads/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
                 dropped["body"] = drip(wire, b"x" * 10_000, 1, limit)
 
         def silent():
@@ -111,7 +111,7 @@ def test_slow_clients_are_dropped_while_others_are_served(tmp_path, tiny):
         def reader():
             # The client reads nothing; the connection is gone when the service holds no open file of the output.
             with Wire(service.port, receive_buffer=4096) as wire:
-                wire.send(f"GET {output['url']} HTTP/1.1\r\nHost: x\r\n\r\n")
+                wire.send(f"GET {output['url']} HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 start = time.monotonic()
                 eventually(lambda: opened(service, output["name"]), 10, "the download")
                 eventually(lambda: not opened(service, output["name"]), limit, "the end of the download")

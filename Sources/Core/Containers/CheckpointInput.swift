@@ -87,7 +87,7 @@ struct CheckpointInput {
       do throws(ConversionError) { shards.append((name, try open(path))) } catch {
         throw ConversionError(
           error.kind, "\(index): the shard \(name) cannot be opened: \(error.message)",
-          diagnostics: error.diagnostics, cause: error.cause)
+          diagnostics: error.diagnostics, cause: error.cause, mayPass: error.mayPass)
       }
     }
     return shards

@@ -29,7 +29,8 @@ public final class InputFile: Sendable {
 
   /// Opens a regular file. `name` is what messages call it instead of its path.
   ///
-  /// Throws `ConversionError` with `.unreadableInput` when it does not exist, may not be read, or is no regular file.
+  /// Throws `ConversionError` with `.unreadableInput` when it does not exist, may not be read, or is no regular file, and one
+  /// that may pass when the process or the machine has too many files open.
   public init(path file: String, name: String? = nil) throws(ConversionError) {
     path = name ?? file
     remote = nil
@@ -37,7 +38,9 @@ public final class InputFile: Sendable {
     do {
       descriptor = try FileDescriptor.open(FilePath(file), .readOnly, options: [.closeOnExec])
     } catch {
-      throw ConversionError(.unreadableInput, "\(path) cannot be opened: \(error)")
+      let isCrowded = error as? Errno == .tooManyOpenFiles || error as? Errno == .tooManyOpenFilesInSystem
+      throw ConversionError(
+        isCrowded ? .internal : .unreadableInput, "\(path) cannot be opened: \(error)", mayPass: isCrowded)
     }
     do {
       // The offset of the end is the size for regular files; directories and pipes fail here or on the first read.

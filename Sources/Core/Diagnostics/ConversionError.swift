@@ -57,13 +57,18 @@ public struct ConversionError: Error, Sendable, CustomStringConvertible {
   public let diagnostics: [Diagnostic]
   /// Detail for the log only, such as an errno text with a path.
   public let cause: String?
+  /// The fault is of the moment and of this machine: the same conversion may succeed later.
+  public let mayPass: Bool
 
   /// An error of one kind.
-  public init(_ kind: ErrorKind, _ message: String, diagnostics: [Diagnostic] = [], cause: String? = nil) {
+  public init(
+    _ kind: ErrorKind, _ message: String, diagnostics: [Diagnostic] = [], cause: String? = nil, mayPass: Bool = false
+  ) {
     self.kind = kind
     self.message = message
     self.diagnostics = diagnostics
     self.cause = cause
+    self.mayPass = mayPass
   }
 
   /// Kind and message, for logs.

@@ -7,14 +7,17 @@ final class AccessControl: Sendable {
   private let tokens: any TokenStore
   private let uses: TokenUses
   private let visibility: Visibility
+  /// What holds while access is off.
+  private let local: LocalAccess?
   /// Set for good once tokens are required or one was seen.
   private let isOn: Mutex<Bool>
 
-  init(tokens: any TokenStore, uses: TokenUses, requiresTokens: Bool, visibility: Visibility) {
+  init(tokens: any TokenStore, uses: TokenUses, settings: Settings) {
     self.tokens = tokens
     self.uses = uses
-    self.visibility = visibility
-    isOn = Mutex(requiresTokens)
+    visibility = settings.visibility
+    local = LocalAccess(settings)
+    isOn = Mutex(settings.requiresTokens)
   }
 
   /// True when requests need a token. Complexity: a query until it is true, none after.
@@ -26,10 +29,13 @@ final class AccessControl: Sendable {
   }
 
   /// Who makes a request. Throws `Problem` 401 without a valid token and 403 for one without the scope, both with
-  /// `WWW-Authenticate` after RFC 6750, section 3.
+  /// `WWW-Authenticate` after RFC 6750, section 3; and 403 for what `LocalAccess` refuses.
   func principal(for request: Request, at access: RouteAccess) async throws -> Principal {
     guard case .anyOf(let scopes) = access else { return .nobody }
-    guard try await isRequired() else { return .anybody }
+    guard try await isRequired() else {
+      try local?.check(request)
+      return .anybody
+    }
     let token = try await authenticate(request)
     let names = scopes.map(\.rawValue).sorted()
     guard token.has(anyOf: scopes) else {

@@ -127,6 +127,11 @@ enum StandardError {
     var text = text
     text.withUTF8 { bytes in _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
   }
+
+  /// Removes what a progress bar may have left on the line. Nothing happens where there is no terminal, such as in a log.
+  static func clearLine() {
+    if isatty(STDERR_FILENO) == 1 { write("\r\u{1B}[2K") }
+  }
 }
 
 private struct TerminalMonitor: ConversionMonitor {

@@ -15,7 +15,7 @@ struct FileDownload: Sendable {
   /// Lower-case hexadecimal.
   let sha256: String
 
-  /// The answer to GET (or HEAD): 200, 206, 304 or 416.
+  /// The answer to GET (or HEAD): 200, 206, 304, 412 or 416.
   ///
   /// `sent` is told of the bytes that were handed to the connection, as they go.
   /// Throws `Problem` when the file cannot be opened or has another size than it had, and `Errno.noSuchFileOrDirectory`
@@ -30,6 +30,10 @@ struct FileDownload: Sendable {
     ]
     if let digest = Self.base64(hex: sha256) { headers[.reprDigest] = "sha-256=:\(digest):" }
 
+    guard tag.isWanted(by: request.headers[.ifMatch]) else {
+      throw Problem(
+        .preconditionFailed, .preconditionFailed, "\(name) has the ETag \(tag.value)", headers: [.eTag: tag.value])
+    }
     if tag.matchesAny(of: request.headers[.ifNoneMatch]) {
       headers[.contentType] = nil
       headers[.contentDisposition] = nil

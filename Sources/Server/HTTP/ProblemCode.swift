@@ -38,6 +38,8 @@ struct ProblemCode: Hashable, Sendable, Codable {
   static let gone = ProblemCode("gone")
   /// The client speaks another version of the upload protocol.
   static let unsupportedProtocol = ProblemCode("unsupported_protocol")
+  /// The file is not the one that the client has seen.
+  static let preconditionFailed = ProblemCode("precondition_failed")
   /// The bytes do not hash to what the client announced.
   static let checksumMismatch = ProblemCode("checksum_mismatch")
   /// The body is larger than the service takes.

@@ -18,6 +18,9 @@ struct ProblemResponder: HTTPResponder {
 
   func respond(to request: Request, context: ServiceContext) async throws -> Response {
     let start = ContinuousClock.now
+    let isTus = TusHeaders.concern(request.uri.path)
+    let sent = request.method
+    let request = isTus ? TusHeaders.meant(by: request) : request
     let id = RequestID.read(request.headers)
     var context = context
     context.logger[metadataKey: "hb.request.id"] = nil
@@ -34,14 +37,23 @@ struct ProblemResponder: HTTPResponder {
         metadata["token"] = "\(token.name)"
         context.logger[metadataKey: "token"] = "\(token.name)"
       }
+      if isTus { try TusHeaders.checkVersion(of: request) }
+      context.reportFault = { [metrics, logger = context.logger, route, metadata] error in
+        metrics.add(.brokenAnswers, [route])
+        logger.error(
+          "answer broke off", metadata: metadata.merging(["cause": "\(String(reflecting: error))"]) { $1 })
+      }
       response = try await match.respond(to: request, context: context)
     } catch {
       let problem = Self.problem(for: error)
       metadata["code"] = "\(problem.code.rawValue)"
       if let cause = problem.cause { metadata["cause"] = "\(cause)" }
       response = try problem.response(from: request, context: context)
-      if request.method == .head { response = response.headOnly }
     }
+    if request.method == .head || sent == .head { response = response.headOnly }
+    // After another method than HEAD itself a body would be expected.
+    if request.method == .head, sent != .head { response.headers[.contentLength] = "0" }
+    if isTus { response.headers[.tusResumable] = TusHeaders.version }
     response.headers[.xRequestID] = id
     metadata["status"] = "\(response.status.code)"
     let time = ContinuousClock.now - start

@@ -161,8 +161,7 @@ struct JobController: Sendable {
     }
     var body = ByteBuffer(bytes: snapshot.json)
     body.writeString("\n")
-    let response = Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
-    return request.method == .head ? response.headOnly : response
+    return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
   }
 
   /// `GET /v1/jobs/{job}/events`: Server-Sent Events. 204, which ends reconnecting, when the client has seen the end.
@@ -180,7 +179,8 @@ struct JobController: Sendable {
         // nginx would gather events to whole buffers.
         .xAccelBuffering: "no",
       ],
-      body: follower.events(of: id, after: last))
+      body: follower.events(of: id, after: last)
+    ).watched(by: context)
   }
 
   /// `DELETE /v1/jobs/{job}`: 200 with the cancelled job, or 204 when an ended job was removed with its files.
@@ -247,7 +247,7 @@ struct JobController: Sendable {
     return try await unlessDeleted(job) {
       try await FileDownload(
         path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
-      ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+      ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }.watched(by: context)
     }
   }
 
@@ -262,7 +262,7 @@ struct JobController: Sendable {
         name: name,
         entries: job.outputs.map { .init(path: data.output(job.id, $0.name), name: $0.name, size: $0.size) },
         time: job.finishedAt ?? job.createdAt
-      ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+      ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }.watched(by: context)
     }
   }
 

@@ -107,7 +107,7 @@ struct JobExecution {
         return Diagnostic(
           finding.severity, finding.kind, subject, withoutPaths(finding.message), origin: finding.origin)
       },
-      cause: error.cause ?? error.message)
+      cause: error.cause ?? error.message, mayPass: error.mayPass)
   }
 
   private func withoutPaths(_ text: String) -> String {
@@ -148,7 +148,7 @@ struct JobExecution {
 
   /// Size and digest of an output. Complexity: reads the file once, 1 MiB at a time.
   private func digest(_ path: FilePath) throws(ConversionError) -> JobOutput {
-    guard let name = path.lastComponent.flatMap({ FileName($0.string) }) else {
+    guard let name = path.lastComponent.flatMap({ FileName.output($0.string) }) else {
       throw ConversionError(.internal, "an output has a name that cannot be served", cause: path.string)
     }
     let file = try InputFile(path: path.string)

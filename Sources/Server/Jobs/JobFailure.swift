@@ -46,7 +46,7 @@ struct JobFailure: Error {
 
   init(_ error: ConversionError) {
     // A conversion fetches only when it streams, and has tried for a while.
-    self.init(Problem(error), mayPass: error.kind == .diskFull || error.kind == .fetchFailed)
+    self.init(Problem(error), mayPass: error.mayPass || error.kind == .diskFull || error.kind == .fetchFailed)
   }
 
   /// The attempt may have been perfect; what could not be done is to say so.

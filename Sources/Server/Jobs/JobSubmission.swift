@@ -5,9 +5,9 @@ import Foundation
 /// A submission being read: fields as they came, then one check that names everything that is wrong.
 ///
 /// JSON and multipart bodies both end up here.
-struct JobSubmission {
+struct JobSubmission: Sendable {
   /// A config or a checkpoint file that is not checked yet.
-  enum Input {
+  enum Input: Sendable {
     /// A file of this very request.
     case received(Upload)
     /// A JSON value: `{"upload": ...}`, `{"url": ...}`, `{"hub": ...}` or `{"inline": ...}`, and its text.

@@ -399,7 +399,7 @@ struct SQLiteJobStore: JobStore {
     if status == .succeeded {
       let outputs = try db.cachedStatement(sql: Statements.outputs)
       job.outputs = try Row.fetchAll(outputs, arguments: ["job": id.description]).map { row in
-        guard let name = FileName(row["name"]) else { throw CorruptRow(table: "outputs", id: row["job"]) }
+        guard let name = FileName.output(row["name"]) else { throw CorruptRow(table: "outputs", id: row["job"]) }
         return JobOutput(name: name, size: row["size"], sha256: row["sha256"])
       }
     }

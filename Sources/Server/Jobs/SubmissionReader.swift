@@ -38,8 +38,11 @@ struct SubmissionReader: Sendable {
     }
     if HeaderParameters(contentType).value.lowercased() == "application/json" {
       var body = BodyReader(request, context)
+      let bytes = try await body.collect(limit: Self.fieldLimit)
       return Received(
-        submission: try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView)))
+        submission: try await LongWork.run(on: bytes.readableBytes) {
+          try JobSubmission(json: Data(bytes.readableBytesView))
+        })
     }
     throw Problem(
       .unsupportedMediaType, .unsupportedMediaType,

@@ -28,6 +28,9 @@ final class Metrics: Sendable {
     static let requests = Counter(
       name: "zooport_http_requests_total", help: "Requests answered, by route and status.",
       labels: ["method", "route", "status"])
+    static let brokenAnswers = Counter(
+      name: "zooport_http_broken_answers_total",
+      help: "Answers that broke off by a fault of the service after their head was sent, by route.", labels: ["route"])
     static let jobsEnded = Counter(
       name: "zooport_jobs_ended_total", help: "Jobs that ended, by state and model.", labels: ["status", "model"])
     static let jobErrors = Counter(
@@ -44,7 +47,7 @@ final class Metrics: Sendable {
       labels: ["direction"])
 
     /// In the order of the exposition.
-    static let all = [requests, jobsEnded, jobErrors, leasesLost, webhooks, bytes]
+    static let all = [requests, brokenAnswers, jobsEnded, jobErrors, leasesLost, webhooks, bytes]
   }
 
   /// A distribution of durations in seconds.

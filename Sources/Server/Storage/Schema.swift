@@ -15,6 +15,7 @@ enum Schema {
     migrator.registerMigration("8 webhooks") { try $0.execute(sql: version8) }
     migrator.registerMigration("9 inline configs, indexes") { try $0.execute(sql: version9) }
     migrator.registerMigration("10 interruptions") { try $0.execute(sql: version10) }
+    migrator.registerMigration("11 metadata of uploads") { try $0.execute(sql: version11) }
     return migrator
   }
 
@@ -209,5 +210,10 @@ enum Schema {
     CREATE INDEX jobs_to_claim ON jobs (status, id, owner, input_bytes, available_at, created_at, interruptions)
       WHERE status = 'queued';
     CREATE INDEX jobs_suspected ON jobs (status) WHERE interruptions >= 2;
+    """
+
+  /// `Upload-Metadata` outlives the end of an upload.
+  private static let version11 = """
+    ALTER TABLE uploads ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
     """
 }

@@ -205,8 +205,8 @@ enum Statements {
   // Uploads
 
   static let insertUpload = """
-    INSERT INTO uploads (id, name, size, sha256, created_at, job, owner, team)
-    VALUES (:id, :name, :size, :sha256, :created_at, :job, :owner, :team)
+    INSERT INTO uploads (id, name, size, sha256, created_at, job, owner, team, metadata)
+    VALUES (:id, :name, :size, :sha256, :created_at, :job, :owner, :team, :metadata)
     """
   static let upload = "SELECT * FROM uploads WHERE id = :id"
   static let uploadExists = "SELECT EXISTS (SELECT 1 FROM uploads WHERE id = :id)"

@@ -18,7 +18,7 @@ struct SQLiteUploadStore: UploadStore {
       arguments: [
         "id": upload.id.description, "name": upload.name.description, "size": upload.size, "sha256": upload.sha256,
         "created_at": upload.createdAt.milliseconds, "job": job?.description, "owner": upload.ownership.owner,
-        "team": upload.ownership.team,
+        "team": upload.ownership.team, "metadata": upload.metadata,
       ])
   }
 
@@ -30,7 +30,7 @@ struct SQLiteUploadStore: UploadStore {
       guard let name = FileName(row["name"]) else { throw CorruptRow(table: "uploads", id: row["id"]) }
       return Upload(
         id: id, name: name, size: row["size"], sha256: row["sha256"],
-        createdAt: Timestamp(milliseconds: row["created_at"]),
+        createdAt: Timestamp(milliseconds: row["created_at"]), metadata: row["metadata"],
         ownership: Ownership(owner: row["owner"], team: row["team"]))
     }
   }

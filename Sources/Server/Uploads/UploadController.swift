@@ -68,7 +68,7 @@ struct UploadController: Sendable {
       await remove(upload.id)
       context.audit(.uploadDelete, "uploads/\(upload.id)")
       context.logger.info("upload deleted", metadata: ["upload": "\(upload.id)"])
-      return Response(status: .noContent, headers: [.tusResumable: TusHeaders.version])
+      return Response(status: .noContent)
     case .inUse(let job):
       throw Problem(.conflict, .conflict, "job \(job) needs this upload; cancel the job or wait for its end")
     case .missing:

@@ -21,11 +21,12 @@ struct JobRetryTests {
     #expect(RetryPolicy(retries: 1000, delay: .seconds(1)).pause(after: 999) == RetryPolicy.longestOfJobs)
   }
 
-  @Test("Only a full disk and a download that may come back are worth another attempt")
+  @Test("Only a full disk, a download that may come back and what says so are worth another attempt")
   func kinds() {
     for kind in ErrorKind.allCases {
       #expect(JobFailure(ConversionError(kind, "x")).mayPass == [.diskFull, .fetchFailed].contains(kind), "\(kind)")
     }
+    #expect(JobFailure(ConversionError(.internal, "x", mayPass: true)).mayPass)
     #expect(JobFailure(TransferFailure("x", mayPass: true)).mayPass)
     #expect(!JobFailure(TransferFailure("x", mayPass: false)).mayPass)
     #expect(JobFailure(TransferFailure(ConversionError(.diskFull, "x"))).mayPass)
