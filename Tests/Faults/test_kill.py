@@ -186,7 +186,7 @@ def test_nothing_is_lost_doubled_or_half_visible(models, undisturbed, tmp_path):
     hits = collections.Counter()
     middle = models["middle"]
     with Origin(middle.weights.parent, rate=120 << 20) as origin, Service(
-            tmp_path / "data", workers=2, threads=1, max_attempts=1000, allow_private_fetch="127.0.0.1") as service:
+            tmp_path / "data", workers=2, threads=1, allow_private_fetch="127.0.0.1") as service:
         uploads = {
             name: [{"upload": service.upload(model.config)}, {"upload": service.upload(model.weights)}]
             for name, model in models.items()}
@@ -240,6 +240,32 @@ def test_nothing_is_lost_doubled_or_half_visible(models, undisturbed, tmp_path):
         missed = [phase for phase in AIMS if phase and not hits[phase]]
         assert not missed, f"no kill hit {missed}"
     assert service.lives == KILLS + 1
+
+
+def test_what_stops_the_service_costs_nobody_else_a_job(models, undisturbed, tmp_path):
+    """Each time that one job runs, the service dies. The others run, and it is given up after three times alone."""
+    middle = models["middle"]
+    with Origin(middle.weights.parent, rate=1 << 20) as origin, Service(
+            tmp_path / "data", workers=3, small_job=0, threads=1, max_attempts=3,
+            allow_private_fetch="127.0.0.1") as service:
+        inputs = [{"upload": service.upload(file)} for file in (middle.config, middle.weights)]
+        # It takes a minute to fetch: time enough to see that it runs.
+        poison = service.submit(checkpoints.job(inputs[0], {"url": origin.url("pytorch_model.bin")}))["id"]
+        others = [service.submit(checkpoints.job(*inputs, verify=True))["id"] for _ in range(4)]
+        kills = 0
+        while (found := service.job(poison))["status"] != "failed":
+            if found["status"] == "running":
+                service.kill()
+                kills += 1
+                service.start()
+            time.sleep(0.002)
+        assert kills == 5, "two in company, three alone"
+        assert (found["error"]["code"], found["outputs"]) == ("internal", [])
+        for other in others:
+            ended = service.wait(other, limit=120)
+            assert ended["status"] == "succeeded", ended["error"]
+            assert ended["attempt"] <= 3
+            assert digest_all(service.outputs(ended)) == undisturbed["middle", True]
 
 
 def assert_logged_once(service):
