@@ -102,7 +102,8 @@ struct InputStaging: Sendable {
         "the job would need about \(missing + outputs) bytes of disk for downloads and outputs; \(available) are left"))
   }
 
-  private func missingBytes(_ file: RemoteFile) -> Int {
+  /// Bytes of a file that a download started now would bring; 0 when nobody knows.
+  func missingBytes(_ file: RemoteFile) -> Int {
     guard let size = file.size, let key = file.contentKey else { return file.size ?? 0 }
     return cache.holds(key) ? 0 : max(size - cache.partialSize(key), 0)
   }
@@ -201,10 +202,10 @@ struct InputStaging: Sendable {
         case .upload(let id, let given):
           staged.files.bring(try InputFile(path: upload(id, given).string, name: name), as: name)
         case .inline(let text, _):
-          staged.files.bring(InputFile(path: name, bytes: MemoryBytes(Array(text.utf8))), as: name)
+          staged.files.bring(InputFile(path: name, bytes: MemoryBytes(Array(text.utf8)), missing: 0), as: name)
         case .remote(let remote):
           if !isConfig, !HubSelection.isIndex(name), let bytes = ranges(of: remote, received: received) {
-            staged.files.bring(InputFile(path: name, bytes: bytes), as: name)
+            staged.files.bring(InputFile(path: name, bytes: bytes, missing: missingBytes(remote)), as: name)
           } else if !isConfig, !HubSelection.isIndex(name), let key = remote.contentKey, cache.holds(key) {
             let use = try cached(key)
             staged.uses.append(use)
@@ -215,7 +216,9 @@ struct InputStaging: Sendable {
             )
           } else {
             let bytes = try small(remote, received)
-            staged.files.bring(InputFile(path: name, bytes: MemoryBytes(bytes)), as: name)
+            // It stays in the cache if its content has a name there.
+            let missing = remote.contentKey.map(cache.holds) ?? false ? 0 : bytes.count
+            staged.files.bring(InputFile(path: name, bytes: MemoryBytes(bytes), missing: missing), as: name)
           }
         }
       } catch {
