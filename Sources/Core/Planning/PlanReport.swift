@@ -80,8 +80,8 @@ public struct PlanReport: Sendable {
 
   /// Kinds of errors that are no answer about the input: whoever asked has to try again or look elsewhere.
   private static let faults: Set<ErrorKind> = [
-    .fetchFailed, .sourceGated, .sourceNotFound, .revisionNotFound, .fileNotFound, .cancelled, .diskFull, .outputFailed,
-    .internal,
+    .fetchFailed, .sourceGated, .sourceNotFound, .tokenRefused, .revisionNotFound, .fileNotFound, .cancelled, .diskFull,
+    .outputFailed, .internal,
   ]
 
   /// Plans a request. Blocks; reads headers only.

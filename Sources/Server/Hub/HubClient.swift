@@ -51,7 +51,7 @@ struct HubClient: Sendable {
       // A mirror of files without an API: the commit is known, and the client names the files.
       return Listing(commit: reference.revision, files: [])
     }
-    try check(answer, reference, path: nil, hasToken: request.token != nil)
+    guard answer.head.status < 400 else { throw refusal(answer, reference, token: token) }
     guard let info = try? JSONDecoder().decode(ModelInfo.self, from: Data(body)) else {
       throw TransferFailure("\(answer.url.host) answered something else than a list of files for \(reference)")
     }
@@ -72,20 +72,20 @@ struct HubClient: Sendable {
   ) throws(TransferFailure) -> RemoteFile {
     let encoded = path.split(separator: "/").map { PercentEncoding.encode(String($0)) }.joined(separator: "/")
     let url = try url("\(reference.repository)/resolve/\(PercentEncoding.encode(commit))/\(encoded)")
-    let token = token ?? self.token
+    let shown = token ?? self.token
     let answer = try fetcher.retrying(isCancelled: isCancelled) { () throws(TransferFailure) in
       // The store that large files are redirected to knows less of them than the hub.
-      let answer = try fetcher.send(TransferRequest(.head, url, token: token), staying: true, isCancelled: isCancelled)
+      let answer = try fetcher.send(TransferRequest(.head, url, token: shown), staying: true, isCancelled: isCancelled)
       let failure = TransferFailure(answer.head, from: url)
       if failure.mayPass { throw failure }
       return answer
     }
-    if answer.head.status >= 400 { try check(answer, reference, path: path, hasToken: token != nil) }
+    guard answer.head.status < 400 else { throw refusal(answer, reference, path: path, token: token) }
     let head = answer.head
     if let stated = head["x-repo-commit"], HubReference.isCommit(commit), stated != commit {
       throw TransferFailure("\(endpoint.host) answered with commit \(stated) of \(reference.repository), not \(commit)")
     }
-    var file = RemoteFile(name: name, url: url, token: token)
+    var file = RemoteFile(name: name, url: url, token: shown)
     file.isOnHub = true
     file.size = head.size("x-linked-size") ?? ((200..<300).contains(head.status) ? head.size("content-length") : nil)
     if let size = file.size, size > fetcher.limits.bytes {
@@ -115,41 +115,12 @@ struct HubClient: Sendable {
     do { return try SourceURL(base + path) } catch { throw TransferFailure("the hub has no such URL: \(error.reason)") }
   }
 
-  /// Tells the refusals of the hub apart by `X-Error-Code`, as `hf_raise_for_status` does.
-  private func check(
-    _ answer: Fetcher.Answer, _ reference: HubReference, path: String?, hasToken: Bool
-  ) throws(TransferFailure) {
-    let status = answer.head.status
-    guard status >= 400 else { return }
-    let repository = reference.repository
-    let advice = hasToken ? "the token that was given does not open it" : "if it is private, give a token"
-    let error: ConversionError
-    switch answer.head["x-error-code"] {
-    case "GatedRepo":
-      error = ConversionError(
-        .sourceGated,
-        "\(repository) is gated: accept its terms at \(endpoint.text.trimmingSuffix("/"))/\(repository), then give "
-          + "a token of an account that was granted access")
-    case "RevisionNotFound":
-      error = ConversionError(.revisionNotFound, "\(repository) has no branch, tag or commit \(reference.revision)")
-    case "EntryNotFound":
-      error = ConversionError(.fileNotFound, "\(repository) has no file \(path ?? "") at \(reference.revision)")
-    case "RepoNotFound":
-      error = ConversionError(.sourceNotFound, "there is no repository \(repository), or it is private; \(advice)")
-    case nil where status == 401 || status == 403:
-      error = ConversionError(.sourceNotFound, "the hub does not show \(repository); \(advice)")
-    case nil where status == 404 && path != nil:
-      error = ConversionError(.fileNotFound, "\(repository) has no file \(path ?? "") at \(reference.revision)")
-    case nil where status == 404:
-      error = ConversionError(.sourceNotFound, "there is no repository \(repository) at \(reference.revision)")
-    default: throw TransferFailure(answer.head, from: answer.url)
-    }
-    throw TransferFailure(error)
-  }
-}
-
-extension String {
-  fileprivate func trimmingSuffix(_ suffix: String) -> Substring {
-    hasSuffix(suffix) ? dropLast(suffix.count) : self[...]
+  private func refusal(
+    _ answer: Fetcher.Answer, _ reference: HubReference, path: String? = nil, token given: HubToken?
+  ) -> TransferFailure {
+    let credential: HubRefusal.Credential = given != nil ? .request : token != nil ? .operator : .none
+    return HubRefusal(
+      answer: answer, reference: reference, path: path, endpoint: endpoint, credential: credential
+    ).failure
   }
 }

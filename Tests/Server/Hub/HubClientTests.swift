@@ -76,9 +76,42 @@ struct HubClientTests {
     #expect(try result.get().commit == Self.commit)
     #expect(time >= .seconds(1))
     fixture.hub.reset()
-    fixture.hub.script { _ in .status(501, [:]) }
-    #expect(await transferError { try await listing(fixture, reference) }?.kind == .fetchFailed)
+    fixture.hub.script { _ in .status(400, ["X-Error-Message": "Odd \u{1B}[31mrevision"]) }
+    let refused = await transferError { try await listing(fixture, reference) }
+    #expect(refused?.kind == .fetchFailed)
+    // What the hub says, without what a terminal would obey.
+    #expect(refused?.message.hasSuffix(": Odd [31mrevision") == true, "\(refused?.message ?? "")")
     #expect(fixture.hub.requests.count == 1)
+  }
+
+  @Test("A token that is no longer good is told from a repository that is not there, and whose it is")
+  func refusedTokens() async throws {
+    let fixture = try HubFixture(["config.json": .small("{}")], token: "of-operator")
+    let reference = try fixture.reference
+    // So does the hub, for open repositories too.
+    fixture.hub.script { request in
+      request.authorization == nil
+        ? nil : .status(401, ["X-Error-Message": "Invalid credentials in Authorization header"])
+    }
+    let ours = await transferError { try await listing(fixture, reference) }
+    #expect(ours?.kind == .tokenRefused)
+    #expect(ours?.message.contains("HF_TOKEN") == true)
+    let theirs = await transferError { try await listing(fixture, reference, token: "of-request") }
+    #expect(theirs?.kind == .tokenRefused)
+    #expect(theirs?.message.contains("given with the input") == true)
+    let head = await transferError { try await fixture.file("config.json") }
+    #expect(head?.kind == .tokenRefused)
+    for error in [ours, theirs, head] {
+      #expect(error?.message.contains("of-operator") == false && error?.message.contains("of-request") == false)
+    }
+  }
+
+  @Test("The page of an organisation cannot be told from an old model; the refusal says so")
+  func organisations() async throws {
+    let fixture = try HubFixture([:])
+    let error = await transferError { try await listing(fixture, try HubReference(repository: "EleutherAI")) }
+    #expect(error?.kind == .sourceNotFound)
+    #expect(error?.message.contains("EleutherAI/NAME") == true)
   }
 
   @Test("A mirror without commit headers serves a pinned revision, and says so of a branch")
