@@ -44,9 +44,7 @@ struct RemoteInputs {
     func input(_ text: String, fallback: String) throws -> JobInput {
       let url: SourceURL
       do {
-        if var reference = try HubReference.parse(text, endpoint: fetching.hub.endpoint) {
-          // A file is fetched with its repository; the URL of a config is that config.
-          if reference.files == nil, let file = Self.configFile(text) { reference.files = [file] }
+        if let reference = try HubReference.parse(text, endpoint: fetching.hub.endpoint) {
           let last = reference.repository.split(separator: "/").last.map(String.init) ?? ""
           var hub = HubInput(reference: reference)
           hub.carry = carry
@@ -79,12 +77,6 @@ struct RemoteInputs {
       targetFormat: request.targetFormat, config: configInput, checkpoint: checkpoint, options: request.options,
       createdAt: .now)
     return (job, paths)
-  }
-
-  private static func configFile(_ text: String) -> String? {
-    guard text.hasSuffix(".json") || text.hasSuffix(".yaml"), let range = text.range(of: "/blob/") else { return nil }
-    let parts = text[range.upperBound...].split(separator: "/").dropFirst()
-    return parts.isEmpty ? nil : parts.joined(separator: "/")
   }
 
   private static func name(_ text: String) -> FileName {
