@@ -10,6 +10,9 @@ import SystemPackage
 struct RemoteInputs {
   private let fetching: Fetching
 
+  /// Bytes of each disk that stay free.
+  var diskFloor: Int { fetching.space.floor }
+
   /// True for an argument that names something elsewhere.
   static func isRemote(_ text: String) -> Bool {
     ["hub://", "https://", "http://"].contains { text.hasPrefix($0) }

@@ -7,7 +7,7 @@ import SystemPackage
 /// that stay where they are and are read in ranges. Blocks; for worker threads.
 struct InputStaging: Sendable {
   let resolver: InputResolver
-  /// How much the disk can take.
+  /// How much the disk of downloads can take.
   let space: FreeSpace
   /// Told of bytes done and bytes expected, all files together.
   let progress: @Sendable (_ done: Int, _ total: Int) -> Void
@@ -31,6 +31,8 @@ struct InputStaging: Sendable {
     let config: FilePath
     let checkpoint: FilePath
     let carried: FilePath
+    /// Where the conversion will write; it need not exist yet.
+    let outputs: FilePath
     /// Path of an upload.
     let upload: @Sendable (Identifier, FileName) -> FilePath
     /// Uploads are used where they are: on the command line they are the user's own files, perhaps with shards beside them.
@@ -58,10 +60,7 @@ struct InputStaging: Sendable {
     let carried = inputs.carried.map { places.carried.appending($0.name.description) }
     var staged = Staged(
       config: config.string, checkpoint: checkpoint.map(\.string), carried: carried.map(\.string))
-    let weights = inputs.checkpoint.compactMap { file -> RemoteFile? in
-      if case .remote(let remote) = file { remote } else { nil }
-    }
-    let isStreamed = try decide(weights, streams: streams)
+    let isStreamed = try decide(inputs, places, streams: streams)
 
     var downloads: [(file: RemoteFile, path: FilePath)] = zip(inputs.carried, carried).map { ($0, $1) }
     for (file, path) in zip([inputs.config] + inputs.checkpoint, [config] + checkpoint) {
@@ -85,21 +84,46 @@ struct InputStaging: Sendable {
     return staged
   }
 
-  /// Whether the checkpoint stays where it is. Asks the disk first.
-  private func decide(_ weights: [RemoteFile], streams: Bool) throws(TransferFailure) -> Bool {
-    let missing = weights.reduce(0) { $0 + missingBytes($1) }
-    let outputs = weights.reduce(0) { $0 + ($1.size ?? 0) }
+  /// Whether the checkpoint stays where it is. Asks the disks first.
+  private func decide(
+    _ inputs: ResolvedInputs, _ places: Places, streams: Bool
+  ) throws(TransferFailure) -> Bool {
+    let remote = inputs.checkpoint.compactMap(\.remote)
+    let weights = remote.filter { !HubSelection.isIndex($0.name.description) }
+    // What is downloaded whatever is decided, and copied to the outputs if it is carried.
+    let others = remote.filter { HubSelection.isIndex($0.name.description) } + [inputs.config.remote].compactMap { $0 }
+    let carriedBytes = inputs.carried.reduce(0) { $0 + ($1.size ?? 0) }
     let canStream = !weights.isEmpty && weights.allSatisfy { $0.size != nil }
-    if streams, canStream { return true }
-    guard missing > 0 else { return false }
-    let available: Int
-    do { available = max(try space.available() - space.floor, 0) } catch { throw TransferFailure(writing: error) }
-    if missing + outputs <= available { return false }
-    if canStream, outputs <= available { return true }
+    let shortage: (needed: Int, left: Int)?
+    do throws(Errno) {
+      var least = DiskNeeds(floor: space.floor)
+      for file in others + inputs.carried { try least.add(missingBytes(file), at: folder(of: file, places)) }
+      try least.add(carriedBytes, at: places.outputs)
+      if streams && canStream || weights.allSatisfy({ missingBytes($0) == 0 }) {
+        shortage = try least.shortage()
+        if shortage == nil { return streams && canStream }
+      } else {
+        var streamed = least
+        for file in weights { try streamed.add(file.size ?? 0, at: places.outputs) }
+        var stored = streamed
+        for file in weights { try stored.add(missingBytes(file), at: folder(of: file, places)) }
+        shortage = try stored.shortage()
+        if shortage == nil { return false }
+        if canStream, try streamed.shortage() == nil { return true }
+      }
+    } catch {
+      throw TransferFailure(writing: error)
+    }
     throw TransferFailure(
       ConversionError(
         .diskFull,
-        "the job would need about \(missing + outputs) bytes of disk for downloads and outputs; \(available) are left"))
+        "the job would need about \(shortage?.needed ?? 0) bytes of disk for downloads and outputs; "
+          + "\(shortage?.left ?? 0) are left"))
+  }
+
+  /// Where the bytes of a file go: the cache takes what has a name there.
+  private func folder(of file: RemoteFile, _ places: Places) -> FilePath {
+    file.contentKey == nil ? places.checkpoint : space.path
   }
 
   /// Bytes of a file that a download started now would bring; 0 when nobody knows.
