@@ -16,6 +16,7 @@ struct App<Runner: ConversionRunner> {
   let metrics: Metrics
   let access: AccessControl
   let tokens: any TokenStore
+  let tokenUses: TokenUses
   let pool: WorkerPool<Runner>
   let webhooks: WebhookSender
   let controllers: Controllers
@@ -39,7 +40,9 @@ struct App<Runner: ConversionRunner> {
     let tokens = SQLiteTokenStore(database: database)
     self.tokens = tokens
     try Exposure.check(settings, hasTokens: !tokens.tokens().isEmpty, logger: logger)
-    access = AccessControl(tokens: tokens, requiresTokens: settings.requiresTokens, visibility: settings.visibility)
+    tokenUses = TokenUses(tokens: tokens, logger: logger)
+    access = AccessControl(
+      tokens: tokens, uses: tokenUses, requiresTokens: settings.requiresTokens, visibility: settings.visibility)
 
     let swept = try data.sweep(
       uploads: uploads.uploads(), partials: partials.partials(), succeeded: store.succeededJobs())
@@ -84,16 +87,18 @@ struct App<Runner: ConversionRunner> {
     let tus = TusController(
       uploads: uploads, partials: partials, folder: data, sessions: UploadSessions(), limit: settings.maximumUpload,
       admission: admission, lifetime: settings.retention.partials, metrics: metrics)
+    let reader = SubmissionReader(data: data, fileLimit: settings.maximumUpload, space: space)
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
-        fileLimit: settings.maximumUpload, admission: admission, reporter: reporter, hub: hub),
+        follower: JobFollower(store: store, running: running, signal: signal), reader: reader, admission: admission,
+        reporter: reporter, hub: hub),
       uploads: UploadController(
         store: uploads, tus: tus, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
       tus: tus,
       models: ModelController(directory: models),
       plans: PlanController(
-        uploads: uploads, models: models, data: data, fetching: fetching,
+        reader: reader, uploads: uploads, models: models, data: data, fetching: fetching,
         settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), hub: hub),
       health: HealthController(
         readiness: Readiness(
@@ -126,7 +131,7 @@ struct App<Runner: ConversionRunner> {
   func run(onListening: @escaping @Sendable (Int) async -> Void) async throws {
     var configuration = ServiceGroupConfiguration(
       // Shut down in reverse: first the workers give their jobs back, then open requests end.
-      services: [http(onListening: onListening), janitor, webhooks, pool],
+      services: [http(onListening: onListening), tokenUses, janitor, webhooks, pool],
       gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
     configuration.maximumGracefulShutdownDuration = settings.shutdown
     try await ServiceGroup(configuration: configuration).run()

@@ -79,6 +79,40 @@ struct ServiceTests {
     for (name, content) in files { #expect(try Data(contentsOf: output.appending(path: name)) == content, "\(name)") }
   }
 
+  @Test("A plan of files that come with the question, as curl -F sends them; none of them stays")
+  func plan() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let service = try ServiceProcess(folder: folder)
+    func ask(_ target: String) async throws -> (status: Int, body: Data, headers: [AnyHashable: Any]) {
+      var form = Data()
+      for (name, value) in [("model", "auto"), ("src_fmt", "hf"), ("tgt_fmt", target)] {
+        form += Data("--x\r\nContent-Disposition: form-data; name=\"\(name)\"\r\n\r\n\(value)\r\n".utf8)
+      }
+      for (name, file, content) in [("config", "config.json", config), ("checkpoint", "pytorch_model.bin", checkpoint)]
+      {
+        form += Data(
+          "--x\r\nContent-Disposition: form-data; name=\"\(name)\"; filename=\"\(file)\"\r\n\r\n".utf8)
+        form += content + Data("\r\n".utf8)
+      }
+      form += Data("--x--\r\n".utf8)
+      return try await service.send(
+        "POST", "/v1/plans", body: form, headers: ["Content-Type": "multipart/form-data; boundary=x"])
+    }
+    let answer = try await ask("cs-1.8")
+    #expect(answer.status == 200)
+    let plan = try #require(try JSONSerialization.jsonObject(with: answer.body) as? [String: Any])
+    #expect(plan["convertible"] as? Bool == true)
+    #expect(plan["model"] as? String == "gpt2")
+    let inputs = try #require(plan["inputs"] as? [[String: Any]])
+    #expect(inputs.compactMap { $0["size"] as? Int }.contains(checkpoint.count))
+    // What is refused after the files have come leaves none either.
+    #expect(try await ask("cs-9.9").status == 422)
+    for part in ["uploads", "incoming", "work"] {
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder.appending(path: part).path).isEmpty, "\(part)")
+    }
+    #expect(service.end(SIGTERM) == 0)
+  }
+
   @Test("Shards come out with their index and go in again with it")
   func shards() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }

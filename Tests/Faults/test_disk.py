@@ -9,6 +9,7 @@ import subprocess
 import checkpoints
 import pytest
 from conftest import digest_all
+from needs import missing
 from origin import Origin
 from service import Service, eventually
 
@@ -24,7 +25,7 @@ class SmallDisk:
         folder.mkdir()
         mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
         if mount.returncode:
-            pytest.skip("mounting a tmpfs needs root")
+            missing("mounting a tmpfs needs root, or the user namespace that scripts/faults.sh makes")
 
     def free(self):
         status = os.statvfs(self.folder)

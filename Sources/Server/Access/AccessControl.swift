@@ -1,20 +1,18 @@
 import HTTPTypes
 import Hummingbird
-import Logging
 import Synchronization
 
 /// Decides who may call a route: off as long as no token exists, unless the operator requires them.
 final class AccessControl: Sendable {
   private let tokens: any TokenStore
+  private let uses: TokenUses
   private let visibility: Visibility
   /// Set for good once tokens are required or one was seen.
   private let isOn: Mutex<Bool>
 
-  /// How old a noted use may be before it is noted again, in milliseconds.
-  private static let useInterval = 60_000
-
-  init(tokens: any TokenStore, requiresTokens: Bool, visibility: Visibility) {
+  init(tokens: any TokenStore, uses: TokenUses, requiresTokens: Bool, visibility: Visibility) {
     self.tokens = tokens
+    self.uses = uses
     self.visibility = visibility
     isOn = Mutex(requiresTokens)
   }
@@ -29,7 +27,7 @@ final class AccessControl: Sendable {
 
   /// Who makes a request. Throws `Problem` 401 without a valid token and 403 for one without the scope, both with
   /// `WWW-Authenticate` after RFC 6750, section 3.
-  func principal(for request: Request, at access: RouteAccess, logger: Logger) async throws -> Principal {
+  func principal(for request: Request, at access: RouteAccess) async throws -> Principal {
     guard case .anyOf(let scopes) = access else { return .nobody }
     guard try await isRequired() else { return .anybody }
     let token = try await authenticate(request)
@@ -39,7 +37,7 @@ final class AccessControl: Sendable {
         .forbidden, .forbidden, "the token \(token.name) lacks the scope \(names.joined(separator: " or "))",
         headers: [.wwwAuthenticate: Self.challenge("insufficient_scope", scope: names.joined(separator: " "))])
     }
-    await noteUse(of: token, logger)
+    uses.note(token, at: .now)
     return Principal(token, visibility: visibility)
   }
 
@@ -55,17 +53,6 @@ final class AccessControl: Sendable {
     else { throw Self.refused("the Authorization header has no token of this service") }
     if let refusal = token.refusal(at: .now) { throw Self.refused(refusal) }
     return token
-  }
-
-  /// Writes at most once a minute for each token. A disk that takes no writes is no reason to refuse a reader.
-  private func noteUse(of token: AccessToken, _ logger: Logger) async {
-    let now = Timestamp.now
-    guard now.milliseconds - (token.lastUsedAt?.milliseconds ?? 0) >= Self.useInterval else { return }
-    do {
-      try await tokens.noteUse(of: token.id, at: now)
-    } catch {
-      logger.warning("use of a token not noted", metadata: ["token": "\(token.name)", "cause": "\(error)"])
-    }
   }
 
   private static func refused(_ detail: String) -> Problem {

@@ -14,15 +14,15 @@ struct Admission: Sendable {
   /// Throws `Problem` 429 or 507 when a job may not be queued. `bytes` is what its outputs are expected to take. Blocks
   /// for a call into the file system.
   func admit(_ job: Job, needing bytes: Int, _ load: AdmissionLoad) throws {
-    if let limit = limits.queue, load.queued > limit {
+    if let limit = limits.queue, try load.queued() > limit {
       throw Self.tooMany("queue-limit", limit, "\(limit) jobs are waiting, which is all that the service queues")
     }
     if let owner = job.ownership.owner {
-      if let limit = limits.queuePerToken, load.ownQueued > limit {
+      if let limit = limits.queuePerToken, try load.ownQueued() > limit {
         throw Self.tooMany(
           "token-queue-limit", limit, "\(limit) jobs of \(owner) are waiting, which is all that a token may queue")
       }
-      try requireStorage(for: owner, stored: load.ownBytes, adding: bytes)
+      if limits.storagePerToken != nil { try requireStorage(for: owner, stored: load.ownBytes(), adding: bytes) }
     }
     try space.require(bytes, for: "the job")
   }

@@ -29,8 +29,7 @@ struct ProblemResponder: HTTPResponder {
     do {
       let match = try routes.match(request)
       route = match.route.path
-      context.principal = try await access.principal(
-        for: request, at: match.route.access, logger: context.logger)
+      context.principal = try await access.principal(for: request, at: match.route.access)
       if let token = context.principal.token {
         metadata["token"] = "\(token.name)"
         context.logger[metadataKey: "token"] = "\(token.name)"

@@ -20,7 +20,7 @@ struct Job: Sendable, Hashable {
   let model: String
   let sourceFormat: String
   let targetFormat: String
-  let config: JobInput
+  var config: JobInput
   /// One file, or the shards of one checkpoint; empty for `convert-config`.
   let checkpoint: [JobInput]
   /// What the client chose; budget and threads are the operator's.

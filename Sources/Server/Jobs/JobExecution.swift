@@ -54,7 +54,14 @@ struct JobExecution {
       throw JobFailure(error)
     }
     progress.phase = nil
-    return JobResult(outputs: outputs, warnings: result.warnings.map { withoutPaths($0.message) }, progress: progress)
+    return JobResult(outputs: outputs, warnings: warnings(of: result), progress: progress)
+  }
+
+  /// The warnings as sentences. A job shows as many as people read; its report, which is an output, has them all.
+  private func warnings(of result: ConversionResult) -> [String] {
+    let shown = result.warnings.prefix(Findings.limitOfConversions).map { withoutPaths($0.message) }
+    let rest = result.warnings.count - shown.count
+    return rest > 0 ? shown + ["\(rest) more warnings are in the report"] : shown
   }
 
   /// Puts the inputs where the conversion finds them.

@@ -14,6 +14,12 @@ extension Operation {
     ],
   ]
 
+  /// What submits a job, and asks what a job would do.
+  static let submissionBody = [
+    Content.json(.jobSubmission, example: submissionExample),
+    Content(mediaType: "multipart/form-data", schema: .named(.jobForm)),
+  ]
+
   static let submitJob = Operation(
     id: "submitJob", group: .jobs, summary: "Submit a conversion.",
     details:
@@ -25,10 +31,7 @@ extension Operation {
         schema: .string(pattern: "^[!-~]+$", longest: IdempotencyKey.limit),
         summary: "Makes the submission safe to send again.")
     ],
-    body: [
-      .json(.jobSubmission, example: submissionExample),
-      Content(mediaType: "multipart/form-data", schema: .named(.jobForm)),
-    ],
+    body: submissionBody,
     answers: [
       Answer(
         status: 200, summary: "The job, which was there.", content: [.json(.job)], headers: ["Location": "The job."]),

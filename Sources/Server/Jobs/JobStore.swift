@@ -3,6 +3,9 @@
 /// Functions marked `async` are for request handlers. The others block and are for worker threads. Both sides may be
 /// called from any thread at any time; each call is one transaction.
 ///
+/// The text of an inline config is with the job that `insert` takes and with the one that `claim` answers. All others get
+/// jobs without it: a view of two hundred jobs must not read their configs.
+///
 /// A worker holds a job by a *lease*: the id of the job, and a *fence* that grows with every claim. A lease that was
 /// taken away (cancelled, expired, deleted) has a stale fence, and every call with it answers `false` and changes
 /// nothing. That is what keeps a worker which was frozen for an hour from publishing.

@@ -15,20 +15,13 @@ struct MultipartSubmission {
   /// False when only the digest of the content is asked for: then files are hashed and not stored.
   var keepsFiles = true
 
-  /// What a body held.
-  struct Result {
-    var submission: JobSubmission
-    /// In their place on disk, without records yet.
-    var uploads: [Upload]
-  }
-
   /// Reads the whole body. When it throws, no file is left.
-  func read(_ body: BodyReader, boundary: String) async throws -> Result {
+  func read(_ body: BodyReader, boundary: String) async throws -> SubmissionReader.Received {
     var uploads: [Upload] = []
     var receiver: UploadReceiver?
     do {
       let submission = try await read(body, boundary: boundary, uploads: &uploads, receiver: &receiver)
-      return Result(submission: submission, uploads: uploads)
+      return SubmissionReader.Received(submission: submission, uploads: uploads)
     } catch {
       await receiver?.discard()
       for upload in uploads { folder.removeUpload(upload.id) }

@@ -99,7 +99,9 @@ struct InputResolver: Sendable {
   private func single(_ input: JobInput, limit: Int) throws(TransferFailure) -> ResolvedInputs.File {
     switch input {
     case .upload(let id, let name): return .upload(id, name)
-    case .inline(let text, let name): return .inline(text, name)
+    case .inline(let text?, let name): return .inline(text, name)
+    case .inline(nil, let name):
+      throw TransferFailure(ConversionError(.internal, "the text of \(name) is missing"))
     case .url(let url, let name):
       return .remote(try bounded(fetcher.describe(url, name: name, isCancelled: isCancelled), to: limit))
     case .hub: throw TransferFailure(ConversionError(.internal, "a repository is no single file"))

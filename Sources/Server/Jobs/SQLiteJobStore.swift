@@ -6,6 +6,9 @@ import HTTPTypes
 /// The job store in SQLite. Every call is one transaction that is on the disk when it returns.
 struct SQLiteJobStore: JobStore {
   let database: Database
+  private let decoded = DecodedJobs()
+
+  init(database: Database) { self.database = database }
 
   func insert(
     _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
@@ -23,12 +26,15 @@ struct SQLiteJobStore: JobStore {
         arguments: [
           "id": job.id.description, "command": job.command.rawValue, "model": job.model,
           "source_format": job.sourceFormat, "target_format": job.targetFormat,
-          "config": JSONBody.text(job.config), "checkpoint": JSONBody.text(job.checkpoint),
+          "config": JSONBody.text(job.config.withoutText), "checkpoint": JSONBody.text(job.checkpoint),
           "options": JSONBody.text(job.options), "created_at": job.createdAt.milliseconds,
           "fingerprint": job.fingerprint, "owner": job.ownership.owner, "team": job.ownership.team,
           "input_bytes": job.inputBytes, "webhook": try job.webhook.map { try JSONBody.text($0.target) },
           "webhook_state": job.webhook?.state.rawValue, "webhook_origin": job.webhook?.target.url.origin,
         ])
+      if case .inline(let text?, _) = job.config {
+        try db.execute(sql: Statements.insertInlineConfig, arguments: ["job": job.id.description, "text": text])
+      }
       for id in job.inputs.compactMap(\.upload) {
         guard try Bool.fetchOne(db, sql: Statements.uploadExists, arguments: ["id": id.description]) == true else {
           throw JobStoreError.unknownUpload(id)
@@ -42,7 +48,7 @@ struct SQLiteJobStore: JobStore {
           arguments: ["owner": owner, "key": key.key, "digest": key.digest, "job": job.id.description])
       }
       guard let reuse, let equal = try Self.equal(to: job, within: reuse.reach, in: db), try reuse.share(equal) else {
-        try admit?(try Self.load(for: job.ownership.owner, in: db))
+        try admit?(Self.load(for: job.ownership.owner, in: db))
         return .added(job)
       }
       let ids: StatementArguments = ["id": job.id.description, "equal": equal.description]
@@ -72,10 +78,14 @@ struct SQLiteJobStore: JobStore {
     ).flatMap(Identifier.init)
   }
 
-  private static func load(for owner: String?, in db: GRDB.Database) throws -> AdmissionLoad {
-    let row = try Row.fetchOne(db, sql: Statements.admissionLoad, arguments: ["owner": owner])
+  private static func load(for owner: String?, in db: GRDB.Database) -> AdmissionLoad {
+    func count(_ sql: String, _ arguments: StatementArguments = StatementArguments()) throws -> Int {
+      try Int.fetchOne(db, sql: sql, arguments: arguments) ?? 0
+    }
     return AdmissionLoad(
-      queued: row?["queued"] ?? 0, ownQueued: row?["own_queued"] ?? 0, ownBytes: row?["own_bytes"] ?? 0)
+      queued: { try count(Statements.queuedJobs) },
+      ownQueued: { try count(Statements.queuedJobsOfOwner, ["owner": owner]) },
+      ownBytes: { try count(Statements.storedBytesOfOwner, ["owner": owner]) })
   }
 
   private static func arguments(of reach: Reach) -> StatementArguments {
@@ -87,7 +97,9 @@ struct SQLiteJobStore: JobStore {
   }
 
   func job(_ id: Identifier) async throws -> Job? {
-    try await database.pool.read { try Self.job(id, in: $0) }
+    try await database.pool.read { db in
+      try Self.row(id, in: db).map { row in try decoded.job(id, row) { try Self.job($0, in: db) } }
+    }
   }
 
   func jobs(matching filter: JobFilter, after cursor: Identifier?, limit: Int) async throws -> [Job] {
@@ -164,7 +176,11 @@ struct SQLiteJobStore: JobStore {
           "horizon": now.advanced(by: RetryPolicy.longestOfJobs).milliseconds,
         ])
       guard let row else { return nil }
-      let job = try Self.job(row, in: db)
+      var job = try Self.job(row, in: db)
+      if case .inline(_, let name) = job.config {
+        job.config = .inline(
+          try String.fetchOne(db, sql: Statements.inlineConfig, arguments: ["job": job.id.description]), name)
+      }
       try db.execute(sql: Statements.noteTurn, arguments: ["owner": job.ownership.owner ?? ""])
       return ClaimedJob(job: job, lease: Lease(job: job.id, fence: row["fence"]))
     }
@@ -173,7 +189,7 @@ struct SQLiteJobStore: JobStore {
   func replaceInputs(_ lease: Lease, config: JobInput, checkpoint: [JobInput]) throws -> Bool {
     try database.pool.write { db in
       let changes: StatementArguments = [
-        "config": try JSONBody.text(config), "checkpoint": try JSONBody.text(checkpoint),
+        "config": try JSONBody.text(config.withoutText), "checkpoint": try JSONBody.text(checkpoint),
       ]
       return try Self.update(db, Statements.replaceInputs, lease, changes)
     }
@@ -280,9 +296,12 @@ struct SQLiteJobStore: JobStore {
   }
 
   private static func job(_ id: Identifier, in db: GRDB.Database) throws -> Job? {
+    try row(id, in: db).map { try job($0, in: db) }
+  }
+
+  private static func row(_ id: Identifier, in db: GRDB.Database) throws -> Row? {
     // Polling asks for this all the time; compiling the statement would be half of its cost.
     try Row.fetchOne(try db.cachedStatement(sql: Statements.job), arguments: ["id": id.description])
-      .map { try job($0, in: db) }
   }
 
   /// Reads a row. Throws `CorruptRow` when the database was edited by hand.

@@ -5,8 +5,9 @@ import Hummingbird
 import NIOCore
 import Synchronization
 
-/// `/v1/plans`: what a job would do, from headers alone. Nothing is stored but configs and indexes in the cache.
+/// `/v1/plans`: what a job would do, from headers alone. Nothing is kept but configs and indexes in the cache.
 struct PlanController: Sendable {
+  let reader: SubmissionReader
   let uploads: any UploadStore
   let models: ModelDirectory
   let data: DataFolder
@@ -17,9 +18,10 @@ struct PlanController: Sendable {
   private let running = PlanCounter()
 
   init(
-    uploads: any UploadStore, models: ModelDirectory, data: DataFolder, fetching: Fetching,
+    reader: SubmissionReader, uploads: any UploadStore, models: ModelDirectory, data: DataFolder, fetching: Fetching,
     settings: JobExecution.ConversionSettings, hub: HubSubmissions
   ) {
+    self.reader = reader
     self.uploads = uploads
     self.models = models
     self.data = data
@@ -30,19 +32,23 @@ struct PlanController: Sendable {
 
   /// Plans at the same time; each may keep the names of a large checkpoint in memory.
   private static let limit = 8
-  private static let fieldLimit = Limits.standard.configBytes + (64 << 10)
 
   /// `POST /v1/plans`: takes the body of a job, answers 200 with the plan, also when the answer is no.
   @Sendable func make(_ request: Request, context: ServiceContext) async throws -> Response {
-    guard HeaderParameters(request.headers[.contentType] ?? "").value.lowercased() == "application/json" else {
-      throw Problem(
-        .unsupportedMediaType, .unsupportedMediaType, "ask for a plan as application/json; upload files before",
-        headers: [.accept: "application/json"])
+    let received = try await reader.read(request, context, keepsFiles: true)
+    do {
+      let response = try await plan(received.submission, for: context.principal)
+      await reader.discard(received.uploads)
+      return response
+    } catch {
+      await reader.discard(received.uploads)
+      throw error
     }
-    var body = BodyReader(request, context)
-    var submission = try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView))
-    let job = try await submission.job(
-      models: models, uploads: uploads, hub: hub, for: context.principal)
+  }
+
+  private func plan(_ submission: JobSubmission, for principal: Principal) async throws -> Response {
+    var submission = submission
+    let job = try await submission.job(models: models, uploads: uploads, hub: hub, for: principal)
     guard running.begin(below: Self.limit) else {
       throw Problem(
         .serviceUnavailable, .unavailable, "\(Self.limit) plans are being made; try again in a moment",

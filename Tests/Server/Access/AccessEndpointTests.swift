@@ -185,6 +185,7 @@ struct AccessEndpointTests {
       #expect(try await client.with(token).send(.get, url).status == .notFound)
       #expect(try await client.send(.get, "/healthz").status == .ok)
       #expect(try await client.send(.get, "/readyz").status == .ok)
+      await harness.app.tokenUses.store()
       #expect(try harness.app.tokens.tokens().first?.lastUsedAt != nil)
       _ = try harness.app.tokens.revoke("ann", at: .now)
       #expect(try await client.send(.get, url).status == .unauthorized)

@@ -72,8 +72,26 @@ struct JobStoreConformance {
     let url = try SourceURL("https://example.org/a/b.safetensors?sig=1")
     let job = try await subject.add(
       checkpoint: [.upload(file.id, file.name), .url(url, FileName("b.safetensors")!)])
-    #expect(try await subject.jobs.job(job.id) == job)
+    #expect(try await subject.jobs.job(job.id) == job.withoutText)
     #expect(try await subject.jobs.job(.generate()) == nil)
+  }
+
+  @Test("The text of an inline config is for the worker alone, in each attempt, whatever becomes of other inputs")
+  func inlineConfig() async throws {
+    let subject = try Subject()
+    let job = try await subject.add()
+    #expect(job.config == .inline("{\"a\": 1.0}", FileName("config.json")!))
+    let hidden = JobInput.inline(nil, FileName("config.json")!)
+    for _ in 0..<2 {
+      let claim = try #require(try subject.claim())
+      #expect(claim.job.config == job.config)
+      #expect(try await subject.jobs.job(job.id)?.config == hidden)
+      #expect(try await subject.jobs.jobs(matching: JobFilter(), after: nil, limit: 9).map(\.config) == [hidden])
+      let url = JobInput.url(try SourceURL("https://example.org/x.bin"), FileName("x.bin")!)
+      #expect(try subject.jobs.replaceInputs(claim.lease, config: claim.job.config, checkpoint: [url]))
+      #expect(try await subject.jobs.job(job.id)?.inputs == [hidden, url])
+      #expect(try subject.jobs.release(claim.lease, isCounted: true))
+    }
   }
 
   @Test("The oldest job is claimed first, with an attempt and a growing fence")
@@ -141,8 +159,7 @@ struct JobStoreConformance {
         ownership: Ownership(owner: "ann")))
     try await subject.add(0, owner: "ben")
     try await subject.add(1, owner: "ann")
-    func insert(_ index: Int, key: String? = nil, isAdmitted: Bool, reuses: Bool = false) async throws -> AdmissionLoad?
-    {
+    func insert(_ index: Int, key: String? = nil, isAdmitted: Bool, reuses: Bool = false) async throws -> [Int]? {
       let time = Timestamp(milliseconds: 1_000_000 + index)
       var file = upload()
       file.ownership.owner = "ann"
@@ -151,12 +168,13 @@ struct JobStoreConformance {
         config: .inline("{}", FileName("config.json")!), checkpoint: [.upload(file.id, file.name)],
         options: ConversionOptions(), createdAt: time, ownership: Ownership(owner: "ann"))
       job.fingerprint = "f"
-      let seen = Mutex<AdmissionLoad?>(nil)
+      let seen = Mutex<[Int]?>(nil)
       let reuse = reuses ? JobReuse { _ in true } : nil
       _ = try await subject.jobs.insert(
         job, bringing: [file], key: key.map { IdempotencyKey(key: $0, digest: "d") }, reuse: reuse
       ) { load in
-        seen.withLock { $0 = load }
+        let numbers = [try load.queued(), try load.ownQueued(), try load.ownBytes()]
+        seen.withLock { $0 = numbers }
         guard isAdmitted else { throw Full() }
       }
       return seen.withLock { $0 }
@@ -165,7 +183,7 @@ struct JobStoreConformance {
     #expect(try await subject.jobs.load().active.map(\.count) == [2])
     #expect(try subject.uploads.uploads().count == 1)
     #expect(try await subject.uploads.storedBytes(of: "ann") == 40)
-    #expect(try await insert(3, key: "k", isAdmitted: true) == AdmissionLoad(queued: 3, ownQueued: 2, ownBytes: 47))
+    #expect(try await insert(3, key: "k", isAdmitted: true) == [3, 2, 47])
     #expect(try await insert(4, key: "k", isAdmitted: false) == nil, "it is there already")
     while let claim = try subject.claim() {
       _ = try subject.jobs.complete(claim.lease, with: Self.result, at: Self.now) {}
@@ -420,7 +438,7 @@ struct JobStoreConformance {
     }
     let (job, first) = try await insert("a")
     #expect(first == .added(job))
-    #expect(try await insert("a").1 == .repeated(job))
+    #expect(try await insert("a").1 == .repeated(job.withoutText))
     await #expect(throws: JobStoreError.keyTaken) { _ = try await insert("b") }
     #expect(try await subject.jobs.jobs(matching: JobFilter(), after: nil, limit: 9).count == 1)
     #expect(try subject.uploads.uploads().count == 1, "what came again is not added")
@@ -484,7 +502,7 @@ struct JobStoreConformance {
       return
     }
     #expect(first.ownership == Ownership(owner: "ann", team: "red"))
-    #expect(try await subject.jobs.job(first.id) == first)
+    #expect(try await subject.jobs.job(first.id) == first.withoutText)
     let lease = try #require(try subject.claim()).lease
     #expect(try subject.jobs.complete(lease, with: Self.result, at: Self.now) {})
 
@@ -580,5 +598,14 @@ struct JobStoreConformance {
     #expect(try await subject.uploads.delete(file.id) == .deleted)
     #expect(try await subject.uploads.delete(file.id) == .missing)
     #expect(try await subject.uploads.upload(file.id) == nil)
+  }
+}
+
+extension Job {
+  /// The job as readers get it.
+  fileprivate var withoutText: Job {
+    var job = self
+    job.config = config.withoutText
+    return job
   }
 }
