@@ -2,7 +2,6 @@
 
 The commands of the documents that name a model card run against it as they stand."""
 
-import contextlib
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ import pytest
 import requests
 import torch
 from documents import blocks
+from hub import Hub
 from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
 from huggingface_hub.utils import EntryNotFoundError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from service import BINARY, Service
@@ -21,28 +21,9 @@ FILES = Path(__file__).parents[1] / "Fixtures" / "gpt2"
 COMMIT = "c0ffee00" * 5
 
 
-@contextlib.contextmanager
-def serving(*arguments):
-    """The test hub with some repositories; calling it answers the requests so far."""
-    program = BINARY.parent / "hub-server"
-    process = subprocess.Popen([str(program), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def seen():
-        process.stdin.write("\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
-
-    seen.endpoint = process.stdout.readline().strip()
-    try:
-        yield seen
-    finally:
-        process.stdin.close()
-        process.wait(timeout=10)
-
-
 @pytest.fixture
 def hub():
-    with serving(f"owner/gpt2={FILES}") as hub:
+    with Hub({"owner/gpt2": FILES}) as hub:
         yield hub
 
 
@@ -65,7 +46,7 @@ def test_snapshot(hub, tmp_path):
     for name in ("config.json", "pytorch_model.bin"):
         assert (folder / name).read_bytes() == (FILES / name).read_bytes()
     # The large file came from the store that the hub redirects to.
-    assert ["GET", "pytorch_model.bin", "store", ""] in hub()
+    assert ["GET", "pytorch_model.bin", "store", ""] in hub.requests()
 
 
 def test_one_file_and_metadata(hub, tmp_path):
@@ -86,7 +67,7 @@ def test_refusals(hub, tmp_path):
 
 
 def test_gated(tmp_path):
-    with serving(f"owner/gpt2={FILES}", "--gated", "owner/gpt2") as hub:
+    with Hub({"owner/gpt2": FILES}, "--gated", "owner/gpt2") as hub:
         with pytest.raises(GatedRepoError):
             hf_hub_download("owner/gpt2", "config.json", endpoint=hub.endpoint, cache_dir=tmp_path, token="hf_some")
         process = convert(hub, tmp_path, HF_TOKEN="hf_some")
@@ -94,7 +75,7 @@ def test_gated(tmp_path):
 
 
 def test_private(tmp_path):
-    with serving(f"owner/gpt2={FILES}", "--token", "owner/gpt2=hf_right") as hub:
+    with Hub({"owner/gpt2": FILES}, "--token", "owner/gpt2=hf_right") as hub:
         with pytest.raises(RepositoryNotFoundError):
             hf_hub_download("owner/gpt2", "config.json", endpoint=hub.endpoint, cache_dir=tmp_path, token=False)
         assert convert(hub, tmp_path).returncode == 5
@@ -108,16 +89,16 @@ def test_resumed(tmp_path, monkeypatch):
     cut, path = 200_000, "pytorch_model.bin"
     # What is less than a chunk huggingface_hub forgets.
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)
-    with serving(f"owner/gpt2={FILES}", "--drop", f"{path}={cut}") as hub:
+    with Hub({"owner/gpt2": FILES}, "--drop", f"{path}={cut}") as hub:
         with pytest.raises(requests.exceptions.RequestException):
             hf_hub_download("owner/gpt2", path, endpoint=hub.endpoint, cache_dir=tmp_path)
         file = hf_hub_download("owner/gpt2", path, endpoint=hub.endpoint, cache_dir=tmp_path)
         assert Path(file).read_bytes() == (FILES / path).read_bytes()
-        assert [seen[3] for seen in hub() if seen[:3] == ["GET", path, "store"]] == ["", f"bytes={cut}-"]
-    with serving(f"owner/gpt2={FILES}", "--drop", f"{path}={cut}") as hub:
+        assert [seen[3] for seen in hub.requests() if seen[:3] == ["GET", path, "store"]] == ["", f"bytes={cut}-"]
+    with Hub({"owner/gpt2": FILES}, "--drop", f"{path}={cut}") as hub:
         process = convert(hub, tmp_path)
         assert process.returncode == 0, process.stderr
-        assert [seen[3] for seen in hub() if seen[:3] == ["GET", path, "store"]] == ["", f"bytes={cut}-"]
+        assert [seen[3] for seen in hub.requests() if seen[:3] == ["GET", path, "store"]] == ["", f"bytes={cut}-"]
 
 
 def test_zooport_downloads_the_same(hub, tmp_path):
@@ -149,8 +130,7 @@ def flows(page):
         for command in block.replace("\\\n", " ").replace("\n  ", " ").splitlines():
             named = "hub://EleutherAI" in command or "huggingface.co/EleutherAI" in command or '"EleutherAI' in command
             if named and command.split()[0] not in ("POST", "GET"):
-                # What stands in brackets may be left out.
-                commands.append(command.replace(" [--json]", ""))
+                commands.append(command)
     return commands
 
 
@@ -166,7 +146,7 @@ def test_model_card_flow(page, count, card, tmp_path):
     subprocess.run(
         [str(BINARY), "convert", str(card / "pytorch_model.bin"), "--config", str(card / "config.json"), "--model",
          "gptj", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--output-dir", str(expected)], check=True, timeout=120)
-    with serving(f"EleutherAI/gpt-j-6b={card}") as hub, \
+    with Hub({"EleutherAI/gpt-j-6b": card}) as hub, \
             Service(tmp_path / "data", env={"HF_ENDPOINT": hub.endpoint}, disk_floor=0) as service:
         more = environment(hub, tmp_path, BASE=service.base, ZOOPORT_URL=service.base, ZOOPORT_DISK_FLOOR="0")
         more["PATH"] = f"{tmp_path / 'bin'}:{more['PATH']}"
