@@ -25,7 +25,9 @@ struct DiskNeeds: Sendable {
   mutating func add(_ bytes: Int, at path: FilePath) throws(Errno) {
     guard bytes > 0 else { return }
     let (path, device) = try Self.place(path)
-    disks[device, default: Disk(path: path, bytes: 0)].bytes += bytes
+    // Servers state what they like.
+    let (sum, isTooMuch) = (disks[device]?.bytes ?? 0).addingReportingOverflow(bytes)
+    disks[device, default: Disk(path: path, bytes: 0)].bytes = isTooMuch ? .max : sum
   }
 
   /// What one of the disks cannot take; nil when there is room for everything. Throws `Errno`.
