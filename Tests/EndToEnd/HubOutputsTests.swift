@@ -243,7 +243,8 @@ struct HubOutputsTests {
     let expected = try desk.expected()
     let hub = try desk.hub()
     defer { hub.stop() }
-    hub.script { $0.isStore && $0.index >= 2 ? .slow(0.2) : nil }
+    // The headers come, and the tensors do not.
+    hub.script { $0.isStore && $0.index >= 3 ? .stall(after: 10, seconds: 20) : nil }
     let first = try desk.serve(hub)
     let job = try desk.url(
       await first.json("POST", "/v1/jobs", desk.request(["hub": "owner/gpt2"], options: ["stream": true])))
