@@ -7,17 +7,21 @@ from service import BINARY
 
 
 class Hub:
-    """Serves folders as repositories, by name: Hub({"owner/gpt2": folder}). `endpoint` is what HF_ENDPOINT is set to."""
+    """Serves folders as repositories, by name: Hub({"owner/gpt2": folder}). `endpoint` is what HF_ENDPOINT is set to.
 
-    def __init__(self, repositories):
+    `options` close repositories and break downloads; HubServer.swift has them.
+    """
+
+    def __init__(self, repositories, *options):
         self.repositories = repositories
+        self.options = options
 
     def __enter__(self):
         program = BINARY.parent / "hub-server"
         assert program.exists(), "hub-server is missing beside the binary; swift build -c release builds it"
         self.process = subprocess.Popen(
-            [program, *(f"{name}={folder}" for name, folder in self.repositories.items())], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True)
+            [program, *(f"{name}={folder}" for name, folder in self.repositories.items()), *self.options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.endpoint = self.process.stdout.readline().strip()
         return self
 

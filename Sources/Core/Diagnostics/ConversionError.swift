@@ -26,6 +26,8 @@ public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
   case sourceGated = "source_gated"
   /// The repository of an input does not exist, or is private.
   case sourceNotFound = "source_not_found"
+  /// The keeper of an input does not take the token that was shown: it expired, was revoked, or never was one.
+  case tokenRefused = "token_refused"
   /// The repository of an input has no such branch, tag or commit.
   case revisionNotFound = "revision_not_found"
   /// The repository of an input has no such file.
@@ -41,7 +43,9 @@ public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
     case .usage, .unknownModel, .unsupportedPair: 2
     case .configNotConvertible: 3
     case .keysUnmatched: 4
-    case .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .revisionNotFound, .fileNotFound: 5
+    case .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .tokenRefused, .revisionNotFound,
+      .fileNotFound:
+      5
     case .stateDictMismatch, .outputFailed, .diskFull, .fetchFailed, .cancelled, .internal: 1
     }
   }

@@ -27,12 +27,19 @@ struct Fetcher: Sendable {
   }
 
   let policy: EgressPolicy
-  let limits: Limits
+  private(set) var limits: Limits
   private let handles = CurlHandles()
 
   init(policy: EgressPolicy, limits: Limits) {
     self.policy = policy
     self.limits = limits
+  }
+
+  /// The same for a file that may have at most so many bytes.
+  func limited(to bytes: Int) -> Fetcher {
+    var fetcher = self
+    fetcher.limits.bytes = min(bytes, limits.bytes)
+    return fetcher
   }
 
   /// An answer and where it came from.

@@ -25,7 +25,7 @@ struct TransferFailure: Error {
   /// An answer with a status that is no success.
   init(_ head: TransferHead, from url: SourceURL) {
     self.init(
-      "\(url.host) answered \(head.status) for \(url.withoutQuery)",
+      "\(url.host) answered \(head.status) for \(url.withoutQuery)" + (head.errorMessage.map { ": \($0)" } ?? ""),
       mayPass: head.status == 408 || head.status == 429 || (500...599).contains(head.status) && head.status != 501,
       retryAfter: head.retryAfter)
   }

@@ -66,7 +66,7 @@ extension ErrorKind {
   var status: HTTPResponse.Status {
     switch self {
     case .usage, .unknownModel, .unsupportedPair, .configNotConvertible, .keysUnmatched, .stateDictMismatch,
-      .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .revisionNotFound, .fileNotFound:
+      .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .tokenRefused, .revisionNotFound, .fileNotFound:
       .unprocessableContent
     case .fetchFailed: .badGateway
     case .diskFull: .insufficientStorage
@@ -91,6 +91,7 @@ extension ErrorKind {
     case .fetchFailed: "A download failed"
     case .sourceGated: "The owner of the repository has to grant access"
     case .sourceNotFound: "The repository does not exist or is private"
+    case .tokenRefused: "The hub does not take the token"
     case .revisionNotFound: "The repository has no such revision"
     case .fileNotFound: "The repository has no such file"
     case .cancelled: "Cancelled"

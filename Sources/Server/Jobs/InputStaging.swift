@@ -31,6 +31,8 @@ struct InputStaging: Sendable {
     let config: FilePath
     let checkpoint: FilePath
     let carried: FilePath
+    /// Where the conversion will write; it need not exist yet.
+    let outputs: FilePath
     /// Path of an upload.
     let upload: @Sendable (Identifier, FileName) -> FilePath
     /// Uploads are used where they are: on the command line they are the user's own files, perhaps with shards beside them.
@@ -58,10 +60,7 @@ struct InputStaging: Sendable {
     let carried = inputs.carried.map { places.carried.appending($0.name.description) }
     var staged = Staged(
       config: config.string, checkpoint: checkpoint.map(\.string), carried: carried.map(\.string))
-    let weights = inputs.checkpoint.compactMap { file -> RemoteFile? in
-      if case .remote(let remote) = file { remote } else { nil }
-    }
-    let isStreamed = try decide(weights, streams: streams)
+    let isStreamed = try decide(inputs, places, streams: streams)
 
     var downloads: [(file: RemoteFile, path: FilePath)] = zip(inputs.carried, carried).map { ($0, $1) }
     for (file, path) in zip([inputs.config] + inputs.checkpoint, [config] + checkpoint) {
@@ -86,24 +85,46 @@ struct InputStaging: Sendable {
   }
 
   /// Whether the checkpoint stays where it is. Reserves the room for what comes, and for outputs as large as the inputs.
-  private func decide(_ weights: [RemoteFile], streams: Bool) throws(TransferFailure) -> Bool {
-    let missing = weights.reduce(0) { $0 + missingBytes($1) }
-    let outputs = weights.reduce(0) { $0 + ($1.size ?? 0) }
+  private func decide(
+    _ inputs: ResolvedInputs, _ places: Places, streams: Bool
+  ) throws(TransferFailure) -> Bool {
+    let remote = inputs.checkpoint.compactMap(\.remote)
+    let weights = remote.filter { !HubSelection.isIndex($0.name.description) }
+    // What is downloaded whatever is decided, and copied to the outputs if it is carried.
+    let others = remote.filter { HubSelection.isIndex($0.name.description) } + [inputs.config.remote].compactMap { $0 }
+    let carriedBytes = inputs.carried.reduce(0) { $0 + ($1.size ?? 0) }
     let canStream = !weights.isEmpty && weights.allSatisfy { $0.size != nil }
-    if streams, canStream { return true }
-    guard missing > 0 else { return false }
-    let shortage: DiskReservation.Shortage
-    do {
-      guard let missed = try reservation.reserve(missing + outputs) else { return false }
-      if canStream, try reservation.reserve(outputs) == nil { return true }
-      shortage = missed
+    let shortage: DiskReservation.Shortage?
+    do throws(Errno) {
+      var least = DiskNeeds(floor: reservation.space.floor)
+      for file in others + inputs.carried { try least.add(missingBytes(file), at: folder(of: file, places)) }
+      try least.add(carriedBytes, at: places.outputs)
+      if streams && canStream || weights.allSatisfy({ missingBytes($0) == 0 }) {
+        shortage = try least.reserve(reservation)
+        if shortage == nil { return streams && canStream }
+      } else {
+        var streamed = least
+        for file in weights { try streamed.add(file.size ?? 0, at: places.outputs) }
+        var stored = streamed
+        for file in weights { try stored.add(missingBytes(file), at: folder(of: file, places)) }
+        shortage = try stored.reserve(reservation)
+        if shortage == nil { return false }
+        if canStream, try streamed.reserve(reservation) == nil { return true }
+      }
     } catch {
       throw TransferFailure(writing: error)
     }
+    guard let shortage else { return false }
     throw TransferFailure(ConversionError(shortage, for: "downloads and outputs"))
   }
 
-  private func missingBytes(_ file: RemoteFile) -> Int {
+  /// Where the bytes of a file go: the cache takes what has a name there.
+  private func folder(of file: RemoteFile, _ places: Places) -> FilePath {
+    file.contentKey == nil ? places.checkpoint : reservation.space.path
+  }
+
+  /// Bytes of a file that a download started now would bring; 0 when nobody knows.
+  func missingBytes(_ file: RemoteFile) -> Int {
     guard let size = file.size, let key = file.contentKey else { return file.size ?? 0 }
     return cache.holds(key) ? 0 : max(size - cache.partialSize(key), 0)
   }
@@ -201,10 +222,10 @@ struct InputStaging: Sendable {
         case .upload(let id, let given):
           staged.files.bring(try InputFile(path: upload(id, given).string, name: name), as: name)
         case .inline(let text, _):
-          staged.files.bring(InputFile(path: name, bytes: MemoryBytes(Array(text.utf8))), as: name)
+          staged.files.bring(InputFile(path: name, bytes: MemoryBytes(Array(text.utf8)), missing: 0), as: name)
         case .remote(let remote):
           if !isConfig, !HubSelection.isIndex(name), let bytes = ranges(of: remote, received: received) {
-            staged.files.bring(InputFile(path: name, bytes: bytes), as: name)
+            staged.files.bring(InputFile(path: name, bytes: bytes, missing: missingBytes(remote)), as: name)
           } else if !isConfig, !HubSelection.isIndex(name), let key = remote.contentKey, cache.holds(key) {
             let use = try cached(key)
             staged.uses.append(use)
@@ -215,7 +236,9 @@ struct InputStaging: Sendable {
             )
           } else {
             let bytes = try small(remote, received)
-            staged.files.bring(InputFile(path: name, bytes: MemoryBytes(bytes)), as: name)
+            // It stays in the cache if its content has a name there.
+            let missing = remote.contentKey.map(cache.holds) ?? false ? 0 : bytes.count
+            staged.files.bring(InputFile(path: name, bytes: MemoryBytes(bytes), missing: missing), as: name)
           }
         }
       } catch {

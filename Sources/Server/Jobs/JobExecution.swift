@@ -51,6 +51,7 @@ struct JobExecution {
       command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
       config: staged.config, checkpoint: staged.checkpoint, outputDirectory: folder.outputs.string, options: options)
     request.files = staged.files
+    request.companions = staged.carried
     let result: ConversionResult
     let watch = SpaceWatch(attempt, reservation: reservation, quota: quota)
     do {
@@ -63,7 +64,6 @@ struct JobExecution {
     var progress = attempt.progress
     var outputs: [JobOutput] = []
     for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
-    for path in staged.carried { outputs.append(try digest(try carried(FilePath(path)))) }
     progress.phase = nil
     return JobResult(outputs: outputs, warnings: warnings(of: result), progress: progress)
   }
@@ -90,7 +90,7 @@ struct JobExecution {
       try pin(inputs.pinned.config, inputs.pinned.checkpoint)
     }
     let places = InputStaging.Places(
-      config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried,
+      config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried, outputs: folder.outputs,
       upload: { [data] id, name in data.upload(id, name) })
     let staged = try staging.stage(inputs, at: places, streams: job.options.stream)
     reporter.moved(staged.fetched, .fetched)
@@ -127,22 +127,6 @@ struct JobExecution {
     }
     // Fails, as it should, until the last file has left.
     rmdir(path.removingLastComponent().string)
-    return target
-  }
-
-  /// Copies a file of the repository to the outputs.
-  private func carried(_ path: FilePath) throws(ConversionError) -> FilePath {
-    let target = folder.outputs.appending(path.lastComponent?.string ?? "")
-    do {
-      // A copy and no link: outputs outlive the cache.
-      try Data(contentsOf: URL(filePath: path.string)).write(
-        to: URL(filePath: target.string), options: .withoutOverwriting)
-    } catch {
-      throw ConversionError(
-        error.isOutOfSpace ? .diskFull : .outputFailed,
-        "\(path.lastComponent?.string ?? "a file") cannot be carried to the outputs",
-        cause: "\(error)")
-    }
     return target
   }
 

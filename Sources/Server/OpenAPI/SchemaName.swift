@@ -143,7 +143,7 @@ enum SchemaName: String, CaseIterable, Sendable {
 
   private static let inputSchema = JSONSchema.anyOf([
     .object(["upload": id.about("A file that was uploaded.")]),
-    .object(["url": .string().about("An http(s) file that the service downloads.")]),
+    .object(["url": .string().about("An http(s) file that the service downloads, or a page of a model.")]),
     .object(
       [
         "hub": .string().about("A repository of the model hub: `OWNER/NAME`, or the URL of its page."),

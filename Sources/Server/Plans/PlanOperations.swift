@@ -14,8 +14,8 @@ extension Operation {
       Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
       Refusal(
         .unprocessableContent, .invalidRequest, ProblemCode(.unknownModel), ProblemCode(.unsupportedPair),
-        ProblemCode(.sourceGated), ProblemCode(.sourceNotFound), ProblemCode(.revisionNotFound),
-        ProblemCode(.fileNotFound)),
+        ProblemCode(.hostileInput), ProblemCode(.sourceGated), ProblemCode(.sourceNotFound),
+        ProblemCode(.tokenRefused), ProblemCode(.revisionNotFound), ProblemCode(.fileNotFound)),
       Refusal(.badGateway, ProblemCode(.fetchFailed)), Refusal(.serviceUnavailable, .unavailable),
     ])
 }

@@ -32,7 +32,8 @@ final class DiskReservation: Sendable {
     let isHeldByOthers: Bool
   }
 
-  private let space: FreeSpace
+  /// The disk of the data folder.
+  let space: FreeSpace
   private let owner: String?
   private let refusal = Mutex<Shortage?>(nil)
 
