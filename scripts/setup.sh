@@ -11,9 +11,12 @@ say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 packages=(libcurl4-openssl-dev libsqlite3-dev libisal-dev liblz4-dev zlib1g-dev pkg-config curl ca-certificates)
 target=${1:-build}
 if [ "$target" != build ]; then
-  packages+=(python3 python3-venv unzip hdf5-tools libfaketime nginx-light caddy prometheus sqlite3)
+  packages+=(python3 python3-venv unzip hdf5-tools libfaketime nginx-light caddy prometheus sqlite3 jq systemd)
 fi
 if [ "$target" = bench ]; then packages+=(wrk); fi
+
+# Servers that tests start by themselves, on ports of their own.
+units=(nginx caddy caddy-api prometheus)
 
 missing=()
 for package in "${packages[@]}"; do
@@ -22,10 +25,35 @@ done
 if [ "${#missing[@]}" -gt 0 ]; then
   say "Installing Debian packages: ${missing[*]}"
   sudo=()
-  if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "Installing needs root, and there is no sudo. Have an administrator run this, then try again:" >&2
+      echo "    apt-get install --no-install-recommends ${missing[*]}" >&2
+      exit 1
+    fi
+    sudo=(sudo)
+  fi
+  # Packages of servers start them and have them started at boot. A policy that forbids starting holds while we install,
+  # unless the machine has one of its own; what was not there before is not started at boot.
+  new=()
+  for unit in "${units[@]}"; do
+    [ -e "/lib/systemd/system/$unit.service" ] || new+=("$unit.service")
+  done
+  policy=/usr/sbin/policy-rc.d
+  remove_policy() { :; }
+  if [ ! -e "$policy" ]; then
+    remove_policy() { "${sudo[@]}" rm -f "$policy"; }
+    trap remove_policy EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$policy" >/dev/null
+    "${sudo[@]}" chmod 755 "$policy"
+  fi
   "${sudo[@]}" apt-get update -qq
-  # Run level 1 keeps the packages of servers from starting them.
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  remove_policy
+  trap - EXIT
+  for unit in "${new[@]}"; do
+    if [ -e "/lib/systemd/system/$unit" ]; then "${sudo[@]}" systemctl --root=/ disable --quiet "$unit"; fi
+  done
 fi
 
 if ! command -v swift >/dev/null; then
@@ -40,8 +68,10 @@ if [ "$target" != build ]; then
     python3 -m venv .venv
     # The CPU build of torch is a tenth of the size; where it cannot be had, the ordinary one serves.
     torch=$(sed -n 's/^torch==//p' Tests/Interop/requirements.txt)
-    .venv/bin/pip install --quiet --disable-pip-version-check "torch==$torch+cpu" ||
+    if ! .venv/bin/pip install --quiet --disable-pip-version-check "torch==$torch+cpu" 2>/dev/null; then
+      echo "    The CPU build of torch $torch is not to be had here; the ordinary one (some GB) takes its place."
       .venv/bin/pip install --quiet --disable-pip-version-check "torch==$torch"
+    fi
     .venv/bin/pip install --quiet --disable-pip-version-check -r Tests/Interop/requirements.txt
     touch "$stamp"
   fi

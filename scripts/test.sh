@@ -32,9 +32,8 @@ say "6. Interop: real transformers models there and back"
 say "7. Fuzzing: every parser for a few seconds from the kept inputs on"
 scripts/fuzz.sh 8
 
-say "8. Faults: kill -9 at a few random moments, frozen workers, cancelling in each phase, webhooks (make faults does the rest)"
-"$ZOOPORT_PYTHON" -m pytest -q -s Tests/Faults/test_kill.py Tests/Faults/test_frozen.py Tests/Faults/test_cancel.py \
-  Tests/Faults/test_messages.py
+say "8. Faults: kill -9 at a few random moments (make faults: at 100), full disks, a held database, clock jumps, frozen workers"
+scripts/faults.sh -q -s Tests/Faults
 
 say "9. Security: names, limits, slow clients, smuggling, tokens"
 "$ZOOPORT_PYTHON" -m pytest -q Tests/Security

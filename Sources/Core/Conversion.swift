@@ -30,6 +30,8 @@ public struct ConversionRequest: Sendable {
   public var options: ConversionOptions
   /// Inputs that are not on the disk under their paths: in memory, or on another machine and read in ranges.
   public var files = InputFiles.onDisk
+  /// Paths of files on the disk that are published with the outputs as they are, under their names.
+  public var companions: [String] = []
 
   /// A request. Nothing is checked before `Conversion.run`.
   public init(
@@ -136,6 +138,7 @@ public enum Conversion {
       let outputs = try OutputPaths(request, route)
       var publication = Publication()
       publication.add(try stage(plan, at: outputs.config))
+      for file in try CompanionFiles.stage(request.companions, in: outputs.folder) { publication.add(file) }
       if request.options.report {
         let report = try report(request, plan, monitor).document(
           inputs: [request.config], outputs: publication.files, tensors: [], warnings: plan.warnings)
@@ -208,6 +211,7 @@ public enum Conversion {
     let scratch = isRemote ? SpooledSource.disk(source.storages.map(\.byteCount), readers: budget.spoolReaders) : 0
     let files = try CheckpointFiles(plan, at: outputs, maxShardSize: options.maxShardSize)
     let config = try stage(plan, at: outputs.config)
+    let companions = try CompanionFiles.stage(request.companions, in: outputs.folder)
     let type = outputs.format.sink
     let layout = try OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
     var sinks: [any TensorSink] = []
@@ -229,6 +233,7 @@ public enum Conversion {
     for sink in sinks { publication.add(sink.file) }
     if let index = files.index { publication.add(try stage(index, .json, at: outputs.index)) }
     publication.add(config)
+    for file in companions { publication.add(file) }
     if options.report {
       let report = try report(request, plan, monitor).document(
         inputs: input.files + [request.config], outputs: publication.files,

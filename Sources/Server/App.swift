@@ -16,6 +16,7 @@ struct App<Runner: ConversionRunner> {
   let metrics: Metrics
   let access: AccessControl
   let tokens: any TokenStore
+  let tokenUses: TokenUses
   let pool: WorkerPool<Runner>
   let webhooks: WebhookSender
   let controllers: Controllers
@@ -39,26 +40,30 @@ struct App<Runner: ConversionRunner> {
     let tokens = SQLiteTokenStore(database: database)
     self.tokens = tokens
     try Exposure.check(settings, hasTokens: !tokens.tokens().isEmpty, logger: logger)
-    access = AccessControl(tokens: tokens, requiresTokens: settings.requiresTokens, visibility: settings.visibility)
+    tokenUses = TokenUses(tokens: tokens, logger: logger)
+    access = AccessControl(tokens: tokens, uses: tokenUses, settings: settings)
 
     let swept = try data.sweep(
       uploads: uploads.uploads(), partials: partials.partials(), succeeded: store.succeededJobs())
     if swept > 0 { logger.info("leftovers removed", metadata: ["folders": "\(swept)"]) }
+    let metrics = Metrics()
+    self.metrics = metrics
+    let models = ModelDirectory(listings: listings)
+    let reporter = JobReporter(metrics: metrics, models: models)
     let requeued = try store.requeueAbandoned(
       before: nil, maximumAttempts: settings.maximumAttempts, at: .now)
     for job in requeued {
+      if job.status == .failed { reporter.gaveUp(model: job.model) }
       logger.info("job interrupted", metadata: ["job": "\(job.id)", "status": "\(job.status.rawValue)"])
     }
 
     let running = RunningJobs()
-    let metrics = Metrics()
-    self.metrics = metrics
     let vitals = WorkerVitals()
     let cache = try DownloadCache(root: data.cache, limit: settings.cacheLimit)
+    // The limit may be another than that of the process before. What goes by its time waits for the janitor.
+    cache.shrink()
     let space = FreeSpace(path: data.root, floor: settings.diskFloor) { cache.makeRoom($0, keeping: $1) }
     let signal = WorkSignal()
-    let models = ModelDirectory(listings: listings)
-    let reporter = JobReporter(metrics: metrics, models: models)
     let admission = Admission(limits: settings.limits, space: space)
     let lanes = WorkLane.lanes(
       workers: settings.workers, smallJob: settings.smallJob, totalMemory: settings.totalMemory,
@@ -72,7 +77,8 @@ struct App<Runner: ConversionRunner> {
         Worker(
           name: "worker-\(index)", store: store, data: data, runner: runner, fetching: fetching, running: running,
           signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), lane: lane,
-          runningPerToken: settings.limits.runningPerToken, space: space, lease: settings.lease, retry: settings.retry,
+          runningPerToken: settings.limits.runningPerToken, admission: admission, vitals: vitals, lease: settings.lease,
+          retry: settings.retry,
           reporter: reporter, logger: logger)
       },
       store: store, running: running, signal: signal, lease: settings.lease,
@@ -85,16 +91,18 @@ struct App<Runner: ConversionRunner> {
     let tus = TusController(
       uploads: uploads, partials: partials, folder: data, sessions: UploadSessions(), limit: settings.maximumUpload,
       admission: admission, lifetime: settings.retention.partials, metrics: metrics)
+    let reader = SubmissionReader(data: data, fileLimit: settings.maximumUpload, space: space)
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
-        fileLimit: settings.maximumUpload, admission: admission, reporter: reporter, hub: hub),
+        follower: JobFollower(store: store, running: running, signal: signal), reader: reader, admission: admission,
+        reporter: reporter, hub: hub),
       uploads: UploadController(
         store: uploads, tus: tus, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
       tus: tus,
       models: ModelController(directory: models),
       plans: PlanController(
-        uploads: uploads, models: models, data: data, fetching: fetching,
+        reader: reader, uploads: uploads, models: models, data: data, fetching: fetching,
         settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), hub: hub,
         longest: settings.planTime),
       health: HealthController(
@@ -110,25 +118,37 @@ struct App<Runner: ConversionRunner> {
     onListening: @escaping @Sendable (Int) async -> Void = { _ in }
   ) -> some ApplicationProtocol {
     let limits = guardLimits ?? ConnectionGuard.Limits()
-    var configuration = HTTP1Channel.Configuration(
-      additionalChannelHandlers: [ConnectionGuard(limits: limits)], idleTimeout: .seconds(60))
-    configuration.httpDecoder = .init(
-      maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 128)
+    let connections = connections
+    let share = AddressShare(of: connections)
     return Application(
       responder: ProblemResponder(
         routes: RouteTable(controllers), access: access, metrics: metrics, logLevel: logger.logLevel),
-      server: .http1(configuration: configuration),
-      configuration: ApplicationConfiguration(address: .hostname(settings.host, port: settings.port)),
+      server: .init { HTTPConnection(responder: $0, limits: limits, share: share) },
+      configuration: ApplicationConfiguration(
+        address: .hostname(settings.host, port: settings.port),
+        availableConnectionsDelegate: .maximum(connections, logger: quiet)),
       services: services,
       onServerRunning: { await onListening($0.localAddress?.port ?? 0) },
       logger: quiet)
+  }
+
+  /// Connections at the same time; more wait to be taken.
+  private var connections: Int {
+    let descriptors = DescriptorLimit.raise()
+    let connections = DescriptorLimit.connections(settings.maximumConnections, of: descriptors)
+    if let wanted = settings.maximumConnections, wanted > connections {
+      logger.warning(
+        "fewer connections than asked for: the process may not open more files",
+        metadata: ["connections": "\(connections)", "descriptors": "\(descriptors)"])
+    }
+    return connections
   }
 
   /// Serves until SIGTERM or SIGINT. Calls `onListening` with the port once connections are taken.
   func run(onListening: @escaping @Sendable (Int) async -> Void) async throws {
     var configuration = ServiceGroupConfiguration(
       // Shut down in reverse: first the workers give their jobs back, then open requests end.
-      services: [http(onListening: onListening), janitor, webhooks, pool],
+      services: [http(onListening: onListening), tokenUses, janitor, webhooks, pool],
       gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
     configuration.maximumGracefulShutdownDuration = settings.shutdown
     try await ServiceGroup(configuration: configuration).run()

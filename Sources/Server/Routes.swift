@@ -12,8 +12,19 @@ struct Controllers: Sendable {
 }
 
 extension RouteTable {
+  /// The table with HEAD for every GET that has an end: the same head and no body.
+  static let all: [Route] = rows.flatMap { row in
+    let hasOwnHead = rows.contains { $0.method == .head && $0.path == row.path }
+    guard row.method == .get, row.operation.hasHead, !hasOwnHead else { return [row] }
+    let head = Route(.head, row.path, row.access, row.operation) { controllers in
+      let handler = row.handler(controllers)
+      return { request, context in try await handler(request, context).headOnly }
+    }
+    return [row, head]
+  }
+
   /// The only table: method and path, who may call it, what it does, and the handler.
-  static let all: [Route] = [
+  private static let rows: [Route] = [
     Route(.get, "/v1/models", .read, .listModels) { $0.models.list },
     Route(.get, "/v1/models/{model}", .read, .getModel) { $0.models.get },
 
@@ -21,7 +32,6 @@ extension RouteTable {
     Route(.post, "/v1/uploads", .submit, .createUpload) { $0.tus.create },
     Route(.head, "/v1/uploads/{upload}", .submitOrRead, .uploadOffset) { $0.tus.head },
     Route(.patch, "/v1/uploads/{upload}", .submit, .appendUpload) { $0.tus.append },
-    Route(.post, "/v1/uploads/{upload}", .submit, .overrideUpload) { $0.tus.override },
     // The segment is a file name for PUT and an id for the others.
     Route(.put, "/v1/uploads/{upload}", .submit, .putUpload) { $0.uploads.put },
     Route(.get, "/v1/uploads/{upload}", .submitOrRead, .getUpload) { $0.uploads.get },
@@ -31,19 +41,15 @@ extension RouteTable {
     Route(.post, "/v1/plans", .submit, .makePlan) { $0.plans.make },
     Route(.get, "/v1/jobs", .read, .listJobs) { $0.jobs.list },
     Route(.get, "/v1/jobs/{job}", .read, .getJob) { $0.jobs.get },
-    Route(.head, "/v1/jobs/{job}", .read, .getJob) { $0.jobs.get },
     Route(.delete, "/v1/jobs/{job}", .submit, .deleteJob) { $0.jobs.delete },
     Route(.post, "/v1/jobs/{job}/cancel", .submit, .cancelJob) { $0.jobs.cancel },
     Route(.get, "/v1/jobs/{job}/events", .read, .followJob) { $0.jobs.events },
     Route(.put, "/v1/jobs/{job}/pin", .submit, .pinJob) { $0.jobs.pin },
     Route(.delete, "/v1/jobs/{job}/pin", .submit, .unpinJob) { $0.jobs.pin },
     Route(.get, "/v1/jobs/{job}/outputs", .read, .downloadOutputs) { $0.jobs.downloadAll },
-    Route(.head, "/v1/jobs/{job}/outputs", .read, .downloadOutputs) { $0.jobs.downloadAll },
     Route(.get, "/v1/jobs/{job}/outputs/{output}", .read, .downloadOutput) { $0.jobs.download },
-    Route(.head, "/v1/jobs/{job}/outputs/{output}", .read, .downloadOutput) { $0.jobs.download },
 
     Route(.get, "/healthz", .open, .getHealth) { $0.health.health },
-    Route(.head, "/healthz", .open, .getHealth) { $0.health.health },
     Route(.get, "/readyz", .open, .getReadiness) { $0.health.ready },
     Route(.get, "/metrics", .metrics, .getMetrics) { $0.health.exposition },
     Route(.get, "/openapi.json", .open, .getOpenAPI) { $0.reference.document },

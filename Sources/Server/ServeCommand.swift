@@ -17,6 +17,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Option(help: help("config")) var config: String?
   @Option(help: help("host")) var host: String?
   @Option(help: help("port")) var port: String?
+  @Option(help: help("max-connections")) var maxConnections: String?
   @Option(help: help("data-dir")) var dataDir: String?
   @Option(help: help("workers")) var workers: String?
   @Option(help: help("threads")) var threads: String?
@@ -75,7 +76,7 @@ struct ServeCommand: AsyncParsableCommand {
       "require-tokens": requireTokens.map(String.init), "allow-anonymous": allowAnonymous.map(String.init),
       "visibility": visibility, "total-memory": totalMemory, "small-job": smallJob, "queue-limit": queueLimit,
       "token-queue-limit": tokenQueueLimit, "token-running-limit": tokenRunningLimit,
-      "token-storage-limit": tokenStorageLimit,
+      "token-storage-limit": tokenStorageLimit, "max-connections": maxConnections,
     ].compactMapValues { $0 }
   }
 

@@ -9,6 +9,8 @@ struct Settings: Sendable {
   var host = "127.0.0.1"
   var port = 8080
   var dataFolder = FilePath("zooport-data")
+  /// Connections at the same time; nil is what the limit of open files allows.
+  var maximumConnections: Int?
   var workers = 1
   var threads = 1
   var memoryBudget = 256 << 20
@@ -60,6 +62,9 @@ struct Settings: Sendable {
       name: "host", standard: "127.0.0.1",
       help: "Address to listen on. One that other machines reach needs access tokens, or allow-anonymous."),
     .init(name: "port", standard: "8080", help: "Port to listen on; 0 takes a free one."),
+    .init(
+      name: "max-connections", standard: "half of the open files, at most 8192",
+      help: "Connections at the same time; more wait. One address has three quarters of them at most."),
     .init(name: "data-dir", standard: "zooport-data", help: "Folder for the database, uploads and outputs."),
     .init(name: "workers", standard: "number of cores", help: "Jobs that run at the same time."),
     .init(name: "threads", standard: "number of cores, at most 4", help: "Threads of one conversion."),
@@ -127,8 +132,8 @@ struct Settings: Sendable {
       name: "keep-outputs", standard: "168",
       help: "Hours that an ended job is kept with its outputs, unless it is pinned; 0 keeps all."),
     .init(
-      name: "max-attempts", standard: "10", help: "Starts of a job, after which one that stops the service is given up."
-    ),
+      name: "max-attempts", standard: "10",
+      help: "Times that a job which runs alone may stop the service before it is given up."),
     .init(
       name: "retries", standard: "4",
       help: "Times that a job is run again after a fault that may pass: a full disk, a failed download."),
@@ -174,6 +179,7 @@ struct Settings: Sendable {
     let cores = ProcessInfo.processInfo.activeProcessorCount
     host = reader.text("host") ?? host
     port = reader.number("port", in: 0...65535) ?? port
+    maximumConnections = reader.number("max-connections", in: 1...1_000_000)
     dataFolder = reader.text("data-dir").map { FilePath($0) } ?? dataFolder
     workers = reader.number("workers", in: 1...256) ?? cores
     threads = reader.number("threads", in: 1...256) ?? min(cores, 4)

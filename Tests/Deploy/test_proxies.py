@@ -1,6 +1,7 @@
 """nginx and Caddy in front of the service, with the configurations that are shipped."""
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -15,7 +16,7 @@ import checkpoints
 import pytest
 from nginx import Nginx, free_port
 from origin import Origin
-from service import Answer, environment, eventually
+from service import BINARY, Answer, Service, environment, eventually
 
 MIB = 1 << 20
 
@@ -48,10 +49,11 @@ class Proxy:
         return f"http{'s' if self.certificate else ''}://127.0.0.1:{self.port}"
 
 
-@pytest.fixture(scope="module")
-def nginx(deploy, service, tmp_path_factory):
-    """The shipped site; only addresses and the certificate are others."""
-    folder = tmp_path_factory.mktemp("nginx")
+@contextlib.contextmanager
+def site(deploy, folder, service):
+    """The shipped site in front of a service; only addresses and the certificate are others."""
+    folder = folder.with_name(folder.name + "-nginx")
+    folder.mkdir()
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
@@ -68,6 +70,12 @@ def nginx(deploy, service, tmp_path_factory):
         proxy = Proxy(port, certificate)
         proxy.plain = plain
         proxy.temporary = folder / "nginx"
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def nginx(deploy, service, tmp_path_factory):
+    with site(deploy, tmp_path_factory.mktemp("site"), service) as proxy:
         yield proxy
 
 
@@ -133,10 +141,46 @@ def test_upload_streams_to_the_service(proxy, service):
     assert proxy.send("DELETE", document["url"]).status == 204
 
 
+@pytest.fixture(scope="module")
+def guarded(deploy, tmp_path_factory):
+    """nginx in front of a service that takes 1 MiB, and one whose disk has no room; the first has a token."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with contextlib.ExitStack() as stack:
+        (folder / "small").mkdir()
+        token = subprocess.run(
+            [BINARY, "token", "create", "ci", "--data-dir", folder / "small"], capture_output=True, text=True, check=True,
+            env=environment()).stdout.strip()
+        small = stack.enter_context(Service(folder / "small", disk_floor=0, max_upload="1MiB"))
+        full = stack.enter_context(Service(folder / "full", disk_floor="100000GiB"))
+        yield [stack.enter_context(site(deploy, folder / service.folder.name, service)) for service in (small, full)], token
+
+
+@pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"], ids=["waiting", "sending at once"])
+@pytest.mark.parametrize("status, code", [(401, "unauthorized"), (413, "too_large"), (507, "disk_full")])
+def test_an_upload_that_is_refused_early(guarded, tmp_path, status, code, expect):
+    """The client gets the answer of the service, whole, while most of its body is unsent. nginx itself answers
+    `100 Continue`, so a client that waits begins to send and is stopped."""
+    (small, full), token = guarded
+    proxy = full if status == 507 else small
+    large = tmp_path / "large"
+    with open(large, "wb") as file:
+        file.truncate(256 * MIB)
+    headers = {401: "Authorization: Bearer zpt_wrong", 413: f"Authorization: Bearer {token}", 507: "X-None: x"}
+    start = time.monotonic()
+    result = subprocess.run(
+        ["curl", "-sS", "-T", large, "-H", headers[status], "-H", expect, "--cacert", proxy.certificate, "-o",
+         tmp_path / "answer", "-w", "%{http_code} %{content_type} %{size_upload}",
+         f"{proxy.base}/v1/uploads/large"],
+        capture_output=True, text=True, timeout=60, env={**os.environ, "NO_PROXY": "127.0.0.1"})
+    seen, kind, sent = result.stdout.split()
+    assert (int(seen), kind) == (status, "application/problem+json"), result
+    assert json.loads((tmp_path / "answer").read_text())["code"] == code
+    assert int(sent) < 64 * MIB, "all of the body was sent to be refused"
+    assert time.monotonic() - start < 10
+
+
 def test_resumable_upload(proxy, service):
     """tus: a part, a look at how far it is, the rest. The address that is handed out leads through the proxy."""
-    if not service.send("OPTIONS", "/v1/uploads").headers["Tus-Version"]:
-        pytest.skip("this version has no resumable uploads")
     content = os.urandom(5 * MIB)
     tus = {"Tus-Resumable": "1.0.0"}
     made = proxy.send("POST", "/v1/uploads", b"", {

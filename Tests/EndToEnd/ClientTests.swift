@@ -143,6 +143,10 @@ struct ClientTests {
     #expect(download.status == 0)
     #expect(try FileManager.default.contentsOfDirectory(atPath: one.path) == ["config_to_cs-1.8.yaml"])
     #expect(try await run(["download", id, "other"], service).status == 1)
+    let blocked = try await run(
+      ["download", id, "--output-dir", one.appending(path: "config_to_cs-1.8.yaml/x").path], service)
+    #expect(blocked.status == 1)
+    #expect(blocked.error.contains("config_to_cs-1.8.yaml/x cannot be made"), "\(blocked.error)")
     // An ended job is not cancelled, and above all not deleted.
     let cancel = try await run(["cancel", id], service)
     #expect(cancel.status == 1)
@@ -231,6 +235,112 @@ struct ClientTests {
     #expect(sent[0].contains("\r\nAuthorization: Bearer secret-1\r\n"))
     #expect(sent[1].contains("\r\nAuthorization: Bearer secret-2\r\n"))
     #expect(!sent[2].contains("Authorization"))
+  }
+
+  @Test("A server that answers at once though it was asked to wait is asked once a second")
+  func pace() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let count = Mutex(0)
+    let id = "00000000000000000000000000"
+    let job =
+      #"{"id":"\#(id)","url":"/v1/jobs/\#(id)","status":"queued","command":"convert","model":"gpt2","src_fmt":"hf","#
+      + #""tgt_fmt":"cs-1.8","created_at":"2026-01-01T00:00:00.000Z","progress":{"phase":null,"bytes_done":0,"#
+      + #""bytes_total":0,"tensors_done":0,"tensors_total":0,"phases":{}},"warnings":[],"error":null,"outputs":[]}"#
+    let server = try LoopbackServer.answering { _, send in
+      count.withLock { $0 += 1 }
+      send(LoopbackServer.answer("200 OK", job))
+    }
+    defer { server.stop() }
+    let watch = try Command(["watch", id], url: "http://127.0.0.1:\(server.port)", cache: folder)
+    try await Task.sleep(for: .seconds(3.5))
+    watch.kill()
+    _ = await watch.result()
+    let asked = count.withLock { $0 }
+    #expect((2...5).contains(asked), "\(asked)")
+  }
+
+  @Test("A redirect is named and not followed, and a log gets no control characters")
+  func redirect() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let server = try LoopbackServer.answering { request, send in
+      guard request.head.contains("/v1/jobs?") else {
+        send(LoopbackServer.answer("503 Service Unavailable", ""))
+        return
+      }
+      send("HTTP/1.1 308 Permanent Redirect\r\nLocation: https://zooport.example/v1/jobs\r\nContent-Length: 0\r\n\r\n")
+    }
+    defer { server.stop() }
+    let url = "http://127.0.0.1:\(server.port)"
+    let moved = try await Command(["status"], url: url, cache: folder).result()
+    #expect(moved.status == 1)
+    #expect(
+      moved.error
+        == "ERROR: \(url) answered 308 and points to https://zooport.example/v1/jobs; if the server is there, "
+        + "name it with --url\n")
+    let busy = try await Command(["status", "x", "--patience", "1"], url: url, cache: folder).result()
+    #expect(busy.error.hasPrefix("WARNING: \(url) answered 503; trying again\n"), "\(busy.error)")
+    #expect(!busy.error.contains("\u{1B}"))
+  }
+
+  @Test("A file that gets shorter while it is sent is an input that cannot be read; so says the status")
+  func shrinks() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appending(path: "config.json")
+    try Data(repeating: 32, count: 8_000_000).write(to: file)
+    let address = "/v1/uploads/00000000000000000000000000"
+    let server = try LoopbackServer.answering { request, send in
+      if request.method == "POST" {
+        send("HTTP/1.1 201 Created\r\nLocation: \(address)\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+      } else if request.method == "HEAD" {
+        send("HTTP/1.1 200 OK\r\nUpload-Offset: 0\r\nUpload-Length: 8000000\r\nConnection: close\r\n\r\n")
+        truncate(file.path, 1_000_000)
+      }
+    }
+    defer { server.stop() }
+    let result = try await Command(
+      ["submit", "convert-config"] + Self.formats + [file.path, "--patience", "0"],
+      url: "http://127.0.0.1:\(server.port)", cache: folder.appending(path: "cache")
+    ).result()
+    #expect(result.status == 5, "\(result.error)")
+    #expect(result.error.contains("\(file.path) became shorter while it was sent"), "\(result.error)")
+  }
+
+  @Test("A server whose authority the system does not know is reached with --ca-file or its variable")
+  func privateAuthority() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let (key, certificate) = (folder.appending(path: "key.pem").path, folder.appending(path: "certificate.pem").path)
+    let openssl = Process()
+    openssl.executableURL = URL(filePath: "/usr/bin/openssl")
+    openssl.arguments = [
+      "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+      "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
+    ]
+    openssl.standardError = FileHandle.nullDevice
+    try openssl.run()
+    openssl.waitUntilExit()
+    try #require(openssl.terminationStatus == 0)
+    // Answers every request with a page, which is no answer of zooport: who gets so far trusts it.
+    let port = 20_000 + Int(getpid()) % 20_000
+    let server = Process()
+    server.executableURL = openssl.executableURL
+    server.arguments = [
+      "s_server", "-accept", "127.0.0.1:\(port)", "-key", key, "-cert", certificate, "-www", "-quiet",
+    ]
+    server.standardOutput = FileHandle.nullDevice
+    server.standardError = FileHandle.nullDevice
+    try server.run()
+    defer { server.terminate() }
+    try await Task.sleep(for: .seconds(1))
+    let url = "https://127.0.0.1:\(port)"
+    func error(_ arguments: [String] = [], _ environment: [String: String] = [:]) async throws -> String {
+      let arguments = ["status", "--patience", "0"] + arguments
+      return try await Command(arguments, url: url, cache: folder, environment: environment).result().error
+    }
+    let stranger = try await error()
+    #expect(stranger.contains("name the authority with --ca-file"), "\(stranger)")
+    #expect(try await error(["--ca-file", certificate]).contains("does not understand"))
+    #expect(try await error([], ["ZOOPORT_CA_FILE": certificate]).contains("does not understand"))
+    #expect(try await error(["--ca-file", key]).contains("\(key) is no readable file of certificates"))
   }
 
   @Test("A server that dies while a file is sent, while the job runs and before the download: the command gets through")

@@ -1,122 +1,38 @@
-import Crypto
 import Foundation
 import Synchronization
 import TestSupport
 import Testing
 
-/// GPT-2 as Hugging Face has it: `config.json` and `pytorch_model.bin`.
-private enum Sample {
-  static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .appending(path: "Fixtures/gpt2")
-  static let isPresent = FileManager.default.fileExists(atPath: folder.appending(path: "pytorch_model.bin").path)
-}
-
 /// Repositories of a hub through the real binary: GPT-2 as Hugging Face has it, and the same in shards.
 @Suite("Hub, end to end", .enabled(if: ServiceProcess.binary != nil && Sample.isPresent), .serialized)
 struct HubTests {
-  private static let commit = String(repeating: "c0ffee00", count: 5)
+  private static let commit = HubDesk.commit
 
-  private let folder: URL
-  private let config: Data
-  private let checkpoint: Data
+  private let desk: HubDesk
+  private var folder: URL { desk.folder }
+  private var checkpoint: Data { desk.checkpoint }
 
-  init() throws {
-    folder = FileManager.default.temporaryDirectory.appending(path: "zooport-hub-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    config = try Data(contentsOf: Sample.folder.appending(path: "config.json"))
-    checkpoint = try Data(contentsOf: Sample.folder.appending(path: "pytorch_model.bin"))
-  }
+  init() throws { desk = try HubDesk() }
 
   // MARK: Help
 
-  private static func file(_ bytes: Data, isLarge: Bool = true) -> TestHub.File {
-    TestHub.File(bytes, sha256: SHA256.hash(data: bytes).map { String(format: "%02x", $0) }.joined(), isLarge: isLarge)
-  }
+  private func run(
+    _ arguments: [String], hub: TestHub? = nil, environment: [String: String] = [:]
+  ) throws -> HubDesk.Output { try desk.run(arguments, hub: hub, environment: environment) }
 
-  /// What a command printed, and how it ended.
-  private struct Output {
-    let status: Int32
-    let output: String
-    let errors: String
-  }
-
-  private func run(_ arguments: [String], hub: TestHub? = nil, environment: [String: String] = [:]) throws -> Output {
-    let process = Process()
-    process.executableURL = URL(filePath: try #require(ServiceProcess.binary))
-    process.arguments = arguments
-    process.currentDirectoryURL = folder
-    var variables = ["XDG_CACHE_HOME": folder.appending(path: "cache").path, "PATH": "/usr/bin:/bin"]
-    if let hub { variables["HF_ENDPOINT"] = hub.endpoint }
-    process.environment = variables.merging(environment) { $1 }
-    let (output, errors) = (folder.appending(path: "stdout"), folder.appending(path: "stderr"))
-    for file in [output, errors] { try Data().write(to: file) }
-    process.standardOutput = try FileHandle(forWritingTo: output)
-    process.standardError = try FileHandle(forWritingTo: errors)
-    try process.run()
-    process.waitUntilExit()
-    return Output(
-      status: process.terminationStatus, output: try String(contentsOf: output, encoding: .utf8),
-      errors: try String(contentsOf: errors, encoding: .utf8))
-  }
-
-  /// The repository as one .bin, with a tokenizer.
-  private func hub() throws -> TestHub {
-    try TestHub([
-      "owner/gpt2": .init([
-        "config.json": Self.file(config, isLarge: false), "pytorch_model.bin": Self.file(checkpoint),
-        "tokenizer.json": Self.file(Data("{\"a\": 1}".utf8), isLarge: false), "README.md": Self.file(Data("x".utf8)),
-      ])
-    ])
-  }
-
-  /// The files that a conversion of local files gives, by name.
-  private func expected() throws -> [String: Data] {
-    let target = folder.appending(path: "expected")
-    let result = try run([
-      "convert", "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--output-dir", target.path,
-      Sample.folder.appending(path: "pytorch_model.bin").path, "--config",
-      Sample.folder.appending(path: "config.json").path,
-    ])
-    #expect(result.status == 0)
-    return try contents(target)
-  }
-
-  private func contents(_ folder: URL) throws -> [String: Data] {
-    var files: [String: Data] = [:]
-    for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
-      files[name] = try Data(contentsOf: folder.appending(path: name))
-    }
-    return files
-  }
-
-  /// GPT-2 as safetensors shards with their index and config.
-  private func shards() throws -> [String: TestHub.File] {
-    _ = try expected()
-    let back = folder.appending(path: "back")
-    let result = try run([
-      "convert", "--model", "gpt2", "--src-fmt", "cs-1.8", "--tgt-fmt", "hf", "--output-format", "safetensors",
-      "--max-shard-size", "\(checkpoint.count / 3)", "--output-dir", back.path,
-      folder.appending(path: "expected/pytorch_model_to_cs-1.8.mdl").path, "--config",
-      folder.appending(path: "expected/config_to_cs-1.8.yaml").path,
-    ])
-    #expect(result.status == 0, "\(result.errors)")
-    let folder = back.appending(path: "pytorch_model_to_cs-1.8_to_hf")
-    return try contents(folder).reduce(into: [:]) { files, entry in
-      files[entry.key] = Self.file(entry.value, isLarge: !entry.key.hasSuffix(".json"))
-    }
-  }
+  private func hub() throws -> TestHub { try desk.hub() }
+  private func expected() throws -> [String: Data] { try desk.expected() }
+  private func contents(_ folder: URL) throws -> [String: Data] { try desk.contents(folder) }
+  private func shards() throws -> [String: TestHub.File] { try desk.shards() }
+  private func url(_ job: [String: Any]) throws -> String { try desk.url(job) }
 
   private func serve(_ hub: TestHub, data: String = "data", _ more: [String] = []) throws -> ServiceProcess {
-    try ServiceProcess(
-      folder: folder.appending(path: data),
-      arguments: ["--hub-endpoint", hub.endpoint, "--retry-delay", "1", "--fetch-stall", "2"] + more)
+    try desk.serve(hub, data: data, more)
   }
 
   private func request(_ checkpoint: [String: Any], options: [String: Any] = [:]) -> [String: Any] {
-    ["model": "auto", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "checkpoint": checkpoint, "options": options]
+    desk.request(checkpoint, options: options)
   }
-
-  private func url(_ job: [String: Any]) throws -> String { try #require(job["url"] as? String, "\(job)") }
 
   // MARK: Command line
 
@@ -188,8 +104,13 @@ struct HubTests {
     #expect(plan["convertible"] as? Bool == true)
     #expect(plan["commits"] as? [String] == [Self.commit])
     let totals = try #require(plan["totals"] as? [String: Int])
-    let files = try shards()
-    #expect(totals["bytes_to_download"] == files.values.reduce(0) { $0 + $1.size })
+    // The plan has brought config and index into the cache, where a conversion finds them.
+    let weights = try shards().filter { $0.key.hasSuffix(".safetensors") }
+    #expect(totals["bytes_to_download"] == weights.values.reduce(0) { $0 + $1.size })
+    let inputs = try #require(plan["inputs"] as? [[String: Any]])
+    for input in inputs {
+      #expect(input["remote"] as? Bool == (input["name"] as? String)?.hasSuffix(".safetensors"), "\(input)")
+    }
 
     // The same over REST, and what a job would be refused for.
     let service = try serve(hub)
@@ -247,7 +168,7 @@ struct HubTests {
     let hub = try hub()
     defer { hub.stop() }
     let service = try serve(hub)
-    func submit(_ arguments: String..., folder: String? = nil, token: String? = "hf_secret") throws -> Output {
+    func submit(_ arguments: String..., folder: String? = nil, token: String? = "hf_secret") throws -> HubDesk.Output {
       let target = folder.map { ["--output-dir", self.folder.appending(path: $0).path] } ?? ["--wait"]
       var environment = ["ZOOPORT_URL": service.base.absoluteString]
       environment["HF_TOKEN"] = token

@@ -58,6 +58,21 @@ struct ServiceTests {
     #expect(service.end(SIGTERM) == 0)
   }
 
+  @Test("The longest file name that is accepted makes names that are served")
+  func longNames() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let service = try ServiceProcess(folder: folder)
+    let name = String(repeating: "n", count: 176) + ".bin"
+    let upload = try await service.upload(name, checkpoint)
+    let inline = try JSONSerialization.jsonObject(with: config)
+    let job = try await service.json("POST", "/v1/jobs", request(["inline": inline], ["upload": upload]))
+    let ended = try await service.wait(try #require(job["url"] as? String), for: "succeeded")
+    let files = try await service.outputs(of: ended)
+    let stem = name.dropLast(4)
+    #expect(
+      Set(files.keys) == ["config_to_cs-1.8.yaml", "\(stem)_to_cs-1.8.mdl", "\(stem)_to_cs-1.8.report.json"])
+  }
+
   @Test("The service answers the same bytes as the command line")
   func commandLine() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -79,6 +94,40 @@ struct ServiceTests {
     for (name, content) in files { #expect(try Data(contentsOf: output.appending(path: name)) == content, "\(name)") }
   }
 
+  @Test("A plan of files that come with the question, as curl -F sends them; none of them stays")
+  func plan() async throws {
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let service = try ServiceProcess(folder: folder)
+    func ask(_ target: String) async throws -> (status: Int, body: Data, headers: [AnyHashable: Any]) {
+      var form = Data()
+      for (name, value) in [("model", "auto"), ("src_fmt", "hf"), ("tgt_fmt", target)] {
+        form += Data("--x\r\nContent-Disposition: form-data; name=\"\(name)\"\r\n\r\n\(value)\r\n".utf8)
+      }
+      for (name, file, content) in [("config", "config.json", config), ("checkpoint", "pytorch_model.bin", checkpoint)]
+      {
+        form += Data(
+          "--x\r\nContent-Disposition: form-data; name=\"\(name)\"; filename=\"\(file)\"\r\n\r\n".utf8)
+        form += content + Data("\r\n".utf8)
+      }
+      form += Data("--x--\r\n".utf8)
+      return try await service.send(
+        "POST", "/v1/plans", body: form, headers: ["Content-Type": "multipart/form-data; boundary=x"])
+    }
+    let answer = try await ask("cs-1.8")
+    #expect(answer.status == 200)
+    let plan = try #require(try JSONSerialization.jsonObject(with: answer.body) as? [String: Any])
+    #expect(plan["convertible"] as? Bool == true)
+    #expect(plan["model"] as? String == "gpt2")
+    let inputs = try #require(plan["inputs"] as? [[String: Any]])
+    #expect(inputs.compactMap { $0["size"] as? Int }.contains(checkpoint.count))
+    // What is refused after the files have come leaves none either.
+    #expect(try await ask("cs-9.9").status == 422)
+    for part in ["uploads", "incoming", "work"] {
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder.appending(path: part).path).isEmpty, "\(part)")
+    }
+    #expect(service.end(SIGTERM) == 0)
+  }
+
   @Test("Shards come out with their index and go in again with it")
   func shards() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }
@@ -96,7 +145,9 @@ struct ServiceTests {
     #expect(pieces.keys.count { $0.hasSuffix(".index.json") } == 1)
 
     var inputs: [[String: Any]] = []
-    for (name, content) in pieces where name.hasSuffix(".safetensors") || name.hasSuffix(".index.json") {
+    // The index first: it is a shard that is left out below.
+    for (name, content) in pieces.sorted(by: { $0.key > $1.key })
+    where name.hasSuffix(".safetensors") || name.hasSuffix(".index.json") {
       inputs.append(["upload": try await service.upload(name, content)])
     }
     let config = try await service.upload("config.json", try #require(pieces["config.json"]))

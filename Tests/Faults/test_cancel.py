@@ -1,6 +1,9 @@
 """A job is cancelled within a second, whatever it is doing, and leaves nothing behind."""
 
+import os
 import time
+from datetime import datetime
+from pathlib import Path
 
 import checkpoints
 import pytest
@@ -59,20 +62,33 @@ def test_very_many_tensors(service, tmp_path, target, container):
     body = checkpoints.job(
         {"upload": service.upload(model.config)}, {"upload": service.upload(model.weights)}, output_format=container)
     body["tgt_fmt"] = target
-    longest = 0
-    for moment in (0.1, 0.7, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5):
+    # An undisturbed run says how long this takes here and now. Where others have the processors for most of the time, it
+    # takes longer than its own processor time, and so does stopping.
+    cpu, start = cpu_seconds(service), time.monotonic()
+    phases = service.wait(service.submit(body)["id"], "succeeded", limit=300)["progress"]["phases"]
+    limit = LIMIT * max(1, (time.monotonic() - start) / (cpu_seconds(service) - cpu))
+    whole = (timestamp(phases["converting"]) - timestamp(phases["planning"])).total_seconds()
+    assert whole > 2 * LIMIT, f"planning takes {whole} s, which is too quick to test"
+    longest, planning = 0, 0
+    for part in (0.02, 0.2, 0.4, 0.55, 0.7, 0.85):
         job = service.submit(body)
         assert reach(service, job["id"], "planning")
+        moment = part * whole
         time.sleep(moment)
-        assert service.job(job["id"])["progress"]["phase"] == "planning" or moment > 3, "planning is too quick to test"
-        assert service.send("POST", f"/v1/jobs/{job['id']}/cancel").status == 200
+        planning += service.job(job["id"])["progress"]["phase"] == "planning"
+        # A job that was quicker this time is past planning, or has ended.
+        answer = service.send("POST", f"/v1/jobs/{job['id']}/cancel")
+        assert answer.status == 200 or part > 0.5 and service.job(job["id"])["status"] == "succeeded", answer.body
+        if answer.status != 200:
+            continue
         start = time.monotonic()
         eventually(
-            lambda: not list(service.folder.glob(f"work/{job['id']}.*")), limit=LIMIT,
-            what=f"the end of an attempt {moment} s after planning began")
+            lambda: not list(service.folder.glob(f"work/{job['id']}.*")), limit=limit,
+            what=f"the end of an attempt {moment:.1f} s after planning began")
         longest = max(longest, time.monotonic() - start)
         assert not (service.folder / "outputs" / job["id"]).exists()
-    print(f"cancelling took at most {longest:.2f} s")
+    assert planning >= 4, f"only {planning} of 6 moments were within planning"
+    print(f"planning took {whole:.1f} s, cancelling at most {longest:.2f} s of {limit:.1f}")
 
 
 def test_shutdown_while_planning(models, tmp_path):
@@ -86,7 +102,19 @@ def test_shutdown_while_planning(models, tmp_path):
         assert service.stop() == 0
         assert time.monotonic() - start < 2 * LIMIT
         service.start()
-        assert service.job(job["id"])["attempt"] <= 1, "the interrupted attempt was counted"
+        # It may run again by now, for the first time as far as anybody counts.
+        found = service.job(job["id"])
+        assert found["attempt"] == (found["status"] == "running"), "the interrupted attempt was counted"
+
+
+def cpu_seconds(service):
+    """What the process has computed so far, without what others have computed meanwhile."""
+    fields = Path(f"/proc/{service.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def timestamp(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def reach(service, identifier, phase):

@@ -9,6 +9,7 @@ import subprocess
 import checkpoints
 import pytest
 from conftest import digest_all
+from needs import missing
 from origin import Origin
 from service import Service, eventually
 
@@ -24,7 +25,7 @@ class SmallDisk:
         folder.mkdir()
         mount = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
         if mount.returncode:
-            pytest.skip("mounting a tmpfs needs root")
+            missing("mounting a tmpfs needs root, or the user namespace that scripts/faults.sh makes")
 
     def free(self):
         status = os.statvfs(self.folder)
@@ -91,6 +92,33 @@ def test_disk_floor_refuses_before_the_disk_is_full(disk, models):
         assert [check["name"] for check in ready.json["checks"] if not check["ok"]] == ["disk"]
         disk.ballast.unlink()
         eventually(lambda: service.get("/readyz").status == 200, 5)
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["put", "form"])
+def test_an_upload_of_unknown_size_stops_at_the_floor(disk, form):
+    """Nobody said how much would come: the disk is asked while it comes."""
+    floor = 100 * MIB
+    with Service(disk.data, log=disk.log, disk_floor=floor) as service:
+        least = disk.free()
+
+        def watched(size):
+            nonlocal least
+            if form:
+                yield b'--b\r\nContent-Disposition: form-data; name=checkpoint; filename=big.bin\r\n\r\n'
+            for chunk in chunks(size):
+                yield chunk
+                least = min(least, disk.free())
+
+        headers = {"Transfer-Encoding": "chunked"}
+        if form:
+            headers["Content-Type"] = "multipart/form-data; boundary=b"
+        answer = service.send(
+            "POST" if form else "PUT", "/v1/jobs" if form else "/v1/uploads/big.bin", watched(190 * MIB), headers)
+        assert (answer.status, answer.json["code"]) == (507, "disk_full")
+        # It is asked every 64 MiB, or more often.
+        assert least > floor - 66 * MIB, "the disk was filled through its floor"
+        assert_tidy(service)
+        eventually(lambda: service.get("/readyz").status == 200, 10, "the room that the upload took")
 
 
 @pytest.mark.parametrize("room", [30 * MIB, 90 * MIB], ids=["fetching", "converting"])

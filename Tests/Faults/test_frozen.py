@@ -33,6 +33,23 @@ def running(tmp_path, models):
         yield service, job["id"]
 
 
+def freeze(service):
+    """Freezes the service at a moment when it is in no transaction: in one, nobody else could write until it thaws."""
+    deadline = time.monotonic() + 20
+    while True:
+        service.freeze()
+        try:
+            with contextlib.closing(sqlite3.connect(
+                    service.folder / "zooport.sqlite", timeout=0.2, isolation_level=None)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                database.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError as error:
+            assert "locked" in str(error) and time.monotonic() < deadline, error
+            service.thaw()
+            time.sleep(0.01)
+
+
 def change(service, sql, arguments):
     with contextlib.closing(sqlite3.connect(service.folder / "zooport.sqlite")) as database, database:
         assert database.execute(sql, arguments).rowcount == 1
@@ -54,7 +71,7 @@ def assert_one_result(service, job, expected):
 
 def test_thawed_before_anybody_noticed(running, undisturbed):
     service, job = running
-    service.freeze()
+    freeze(service)
     time.sleep(5)
     service.thaw()
     assert_one_result(service, job, undisturbed["middle", False])
@@ -63,7 +80,7 @@ def test_thawed_before_anybody_noticed(running, undisturbed):
 def test_stale_worker_cannot_publish(running, undisturbed):
     """The job went to another attempt meanwhile: that one's result counts, the old one stops."""
     service, job = running
-    service.freeze()
+    freeze(service)
     time.sleep(3.5)
     change(service, TAKE_OVER, (job,))
     service.thaw()
@@ -73,7 +90,7 @@ def test_stale_worker_cannot_publish(running, undisturbed):
 
 def test_stale_worker_cannot_revive_a_cancelled_job(running):
     service, job = running
-    service.freeze()
+    freeze(service)
     time.sleep(3.5)
     change(service, CANCEL, (int(time.time() * 1000), job))
     service.thaw()

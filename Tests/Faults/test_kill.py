@@ -113,7 +113,10 @@ class Observer:
             assert self.service.job(identifier)["status"] == "succeeded"
 
     def inspect_disk(self, scratch):
-        """After a kill: whatever is in the place of outputs is complete, and whatever has succeeded is there."""
+        """After a kill: whatever is in the place of outputs is complete, and whatever has succeeded is there.
+
+        Answers the phases of the jobs at that moment, as database and disk show them; `queued` counts as one.
+        """
         complete = {}
         for folder in (self.service.folder / "outputs").iterdir():
             complete[folder.name] = {file.name: self.digest(file) for file in folder.iterdir()}
@@ -125,8 +128,31 @@ class Observer:
             if not file.name.endswith("-shm"):
                 shutil.copy(file, scratch)
         with contextlib.closing(sqlite3.connect(scratch / "zooport.sqlite")) as database:
-            succeeded = {id for (id,) in database.execute("SELECT id FROM jobs WHERE status = 'succeeded'")}
+            jobs = database.execute("SELECT id, status, fence FROM jobs").fetchall()
+        succeeded = {id for id, status, _ in jobs if status == "succeeded"}
         assert succeeded <= complete.keys(), succeeded - complete.keys()
+        folders = [self.service.folder / "work" / f"{id}.{fence}" for id, status, fence in jobs if status == "running"]
+        return {self.phase(folder) for folder in folders} | {"queued" for _, status, _ in jobs if status == "queued"}
+
+    def phase(self, folder):
+        """How far an attempt was that was killed.
+
+        A file has a hidden name until it is published. The report is the last to be written, after the weights were verified.
+        """
+        outputs = [file.name for file in (folder / "outputs").glob("*")]
+        if any("report" in name or not name.startswith(".") for name in outputs):
+            return "publishing"
+        weights = next((folder / "outputs" / name for name in outputs if ".mdl" in name), None)
+        if weights:
+            whole = {digest for files in self.expected.values() for digest in files.values()}
+            return "verifying" if self.digest(weights) in whole else "converting"
+        checkpoint = [file.name for file in (folder / "checkpoint").glob("*")]
+        if not (folder / "outputs").exists():
+            # Made with the folder of the attempt, and renamed away at the very end.
+            return "publishing" if checkpoint else "fetching"
+        # A download keeps notes beside the file until it is complete.
+        is_fetched = len(checkpoint) == 1 and (folder / "checkpoint" / checkpoint[0]).stat().st_size > 0
+        return "planning" if is_fetched else "fetching"
 
     def digest(self, file):
         status = file.stat()
@@ -138,20 +164,20 @@ class Observer:
 
 
 def aim(observer, phase, dice):
-    """Waits for `phase` and a random moment within it; gives up after 5 s. Answers what ran at that moment."""
+    """Waits for `phase` and a random moment after it began; gives up after 5 s. What it hit shows after the kill."""
     before, deadline = len(observer.ended), time.monotonic() + 5
     is_patient = dice.random() < 0.7
     while is_patient and len(observer.ended) == before and time.monotonic() < deadline:
         observer.look()
     if phase is None:
         time.sleep(dice.uniform(0, 1))
-        return observer.look()
+        return
     deadline = time.monotonic() + 5
     while True:
         phases = observer.look()
         if phase in phases or time.monotonic() > deadline:
             time.sleep(dice.uniform(0, 0.03))
-            return phases
+            return
         observer.probe()
 
 
@@ -160,7 +186,7 @@ def test_nothing_is_lost_doubled_or_half_visible(models, undisturbed, tmp_path):
     hits = collections.Counter()
     middle = models["middle"]
     with Origin(middle.weights.parent, rate=120 << 20) as origin, Service(
-            tmp_path / "data", workers=2, threads=1, max_attempts=1000, allow_private_fetch="127.0.0.1") as service:
+            tmp_path / "data", workers=2, threads=1, allow_private_fetch="127.0.0.1") as service:
         uploads = {
             name: [{"upload": service.upload(model.config)}, {"upload": service.upload(model.weights)}]
             for name, model in models.items()}
@@ -178,11 +204,9 @@ def test_nothing_is_lost_doubled_or_half_visible(models, undisturbed, tmp_path):
         try:
             for kill in range(KILLS):
                 phase = AIMS[kill % len(AIMS)]
-                phases = aim(observer, phase, dice)
+                aim(observer, phase, dice)
                 service.kill()
-                hits.update(phases - {None})
-                hits["all"] += 1
-                observer.inspect_disk(tmp_path / "scratch")
+                hits.update(observer.inspect_disk(tmp_path / "scratch"))
                 service.start()
         finally:
             submitter.stop()
@@ -216,6 +240,32 @@ def test_nothing_is_lost_doubled_or_half_visible(models, undisturbed, tmp_path):
         missed = [phase for phase in AIMS if phase and not hits[phase]]
         assert not missed, f"no kill hit {missed}"
     assert service.lives == KILLS + 1
+
+
+def test_what_stops_the_service_costs_nobody_else_a_job(models, undisturbed, tmp_path):
+    """Each time that one job runs, the service dies. The others run, and it is given up after three times alone."""
+    middle = models["middle"]
+    with Origin(middle.weights.parent, rate=1 << 20) as origin, Service(
+            tmp_path / "data", workers=3, small_job=0, threads=1, max_attempts=3,
+            allow_private_fetch="127.0.0.1") as service:
+        inputs = [{"upload": service.upload(file)} for file in (middle.config, middle.weights)]
+        # It takes a minute to fetch: time enough to see that it runs.
+        poison = service.submit(checkpoints.job(inputs[0], {"url": origin.url("pytorch_model.bin")}))["id"]
+        others = [service.submit(checkpoints.job(*inputs, verify=True))["id"] for _ in range(4)]
+        kills = 0
+        while (found := service.job(poison))["status"] != "failed":
+            if found["status"] == "running":
+                service.kill()
+                kills += 1
+                service.start()
+            time.sleep(0.002)
+        assert kills == 5, "two in company, three alone"
+        assert (found["error"]["code"], found["outputs"]) == ("internal", [])
+        for other in others:
+            ended = service.wait(other, limit=120)
+            assert ended["status"] == "succeeded", ended["error"]
+            assert ended["attempt"] <= 3
+            assert digest_all(service.outputs(ended)) == undisturbed["middle", True]
 
 
 def assert_logged_once(service):

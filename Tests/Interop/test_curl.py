@@ -93,3 +93,23 @@ def test_a_slow_reader_is_served_beside_others(service, output, tmp_path):
     finally:
         slow.kill()
         slow.wait()
+
+
+def test_a_wish_for_http2_does_not_hang_the_next_request(service):
+    """`--http2` asks a plain connection for an upgrade, and reuses it."""
+    status, sent, error = curl(
+        "--http2", "--max-time", "20", "-o", "/dev/null", "-o", "/dev/null", "-w", "%{http_code} %{num_connects}\n",
+        service.base + "/healthz", service.base + "/v1/models")
+    assert status == 0, error
+    assert sent == "200 1\n200 0\n"
+
+
+def test_a_stop_lets_downloads_end(service, output, tmp_path):
+    """What was asked for is sent to its last byte, though the reader is slower than the service."""
+    target = tmp_path / "model.mdl"
+    process = subprocess.Popen(
+        ["curl", "-sS", "-o", target, "--limit-rate", "20M", service.base + output["url"]], stderr=subprocess.PIPE)
+    eventually(lambda: target.exists() and os.path.getsize(target) > 0, what="some bytes")
+    service.stop()
+    assert process.wait(30) == 0, process.stderr.read()
+    assert hashlib.sha256(target.read_bytes()).hexdigest() == output["sha256"]

@@ -1,4 +1,4 @@
-"""The examples of the documents, run as they stand against a live service: curl, Python and the client commands."""
+"""The examples of the documents, run as they stand: curl, Python and commands, against a live service and a hub on loopback."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from documents import blocks
+from hub import Hub
 from service import BINARY, Service
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,14 +35,10 @@ def statements(block):
 
 
 def shell(page):
-    """The shell commands of a page, one by one, without those that set the address or need another host than the service."""
-    commands = []
-    for block in blocks(page):
-        if re.match(r"(export|curl|zooport) ", block):
-            commands += [
-                command for command in statements(block)
-                if not command.startswith("export ") and "https://" not in command and "hub://" not in command]
-    return commands
+    """The shell commands of a page, one by one, without those that set the address, build or start the service."""
+    return [
+        command for block in blocks(page) if re.match(r"(export|curl|make|zooport|ZOOPORT_URL=\S+|\.build/\S+) ", block)
+        for command in statements(block) if command and not re.match(r"(export|make) ", command)]
 
 
 def python(page):
@@ -49,9 +46,17 @@ def python(page):
     return "\n\n".join(block for block in blocks(page) if re.match(r"(from|import) ", block))
 
 
+@pytest.fixture(scope="module")
+def hub():
+    """Has the repository that the documents name, with a smaller model."""
+    with Hub({"EleutherAI/gpt-j-6b": ROOT / "Tests/Fixtures/gpt2"}) as hub:
+        yield hub
+
+
 @pytest.fixture
-def service(tmp_path):
-    with Service(tmp_path / "data", disk_floor=0) as service:
+def service(tmp_path, hub):
+    with Service(tmp_path / "data", env={"HF_ENDPOINT": hub.endpoint}, disk_floor=0) as service:
+        service.hub = hub
         yield service
 
 
@@ -60,8 +65,9 @@ def desk(tmp_path):
     """A folder with a model, where somebody sits and types."""
     folder = tmp_path / "desk"
     shutil.copytree(ROOT / "Tests/Fixtures/gpt2", folder)
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/zooport").symlink_to(BINARY)
+    for path in (tmp_path / "bin/zooport", folder / ".build/release/zooport"):
+        path.parent.mkdir(parents=True)
+        path.symlink_to(BINARY)
     return folder
 
 
@@ -74,20 +80,21 @@ def expected(tmp_path, zooport, desk):
 
 
 def run(service, desk, command):
-    """Types a command. A failure of HTTP is a failure."""
+    """Types a command; pages of huggingface.co are those of the hub on loopback. A failure of HTTP is a failure."""
     # `curl` prints what the server says and exits with a status of its own.
     prelude = "set -eo pipefail; curl() { command curl --fail-with-body \"$@\"; }; "
     process = subprocess.run(
         ["bash", "-c", prelude + command], cwd=desk, capture_output=True, timeout=120,
         env={"PATH": f"{desk.parent / 'bin'}:{os.environ['PATH']}", "BASE": service.base, "ZOOPORT_URL": service.base,
-             "ZOOPORT_TOKEN": "", "XDG_CACHE_HOME": str(desk.parent / "cache")})
+             "ZOOPORT_TOKEN": "", "XDG_CACHE_HOME": str(desk.parent / "cache"), "HF_ENDPOINT": service.hub.endpoint})
     text = process.stdout.decode(errors="replace")
     assert process.returncode == 0, f"{command}: {text} {process.stderr.decode()}"
     return text
 
 
 def test_curl(service, desk, expected):
-    commands = shell("rest.md")
+    # Those of the hub are run below.
+    commands = [command for command in shell("rest.md") if '"hub"' not in command]
     assert len(commands) >= 9, "the examples are gone, or not found"
     job, downloads = None, 0
     for command in commands:
@@ -118,7 +125,48 @@ def test_python(service, desk, expected):
 
 def test_client_commands(service, desk, expected):
     commands = shell("client.md")
-    assert commands
+    assert [("hub://" in command) for command in commands] == [False, True]
     for command in commands:
+        shutil.rmtree(desk / "out", ignore_errors=True)
         run(service, desk, command)
-    assert (desk / "out" / MODEL).read_bytes() == expected
+        assert (desk / "out" / MODEL).read_bytes() == expected, command
+
+
+def test_models_from_a_hub(service, desk, expected):
+    """Whatever hub.md and rest.md do with a repository gives what the files themselves give."""
+    commands = shell("hub.md") + [command for command in shell("rest.md") if '"hub"' in command]
+    assert [command.split()[:2] for command in commands] == [
+        ["zooport", "convert"], ["curl", "-s"], ["zooport", "submit"], ["zooport", "plan"], ["curl", "-s"]]
+    for command in commands:
+        shutil.rmtree(desk / "out", ignore_errors=True)
+        before = len(service.hub.requests())
+        text = run(service, desk, command)
+        if command.startswith("curl"):
+            ended = service.wait(JOB.search(text).group(1))
+            assert service.outputs(ended)[MODEL] == expected, ended["error"]
+        elif " plan " in command:
+            assert "lm_head.weight" in text
+        else:
+            assert (desk / "out" / MODEL).read_bytes() == expected, command
+        assert len(service.hub.requests()) > before, f"{command} asks no hub"
+
+
+def test_readme(service, desk, expected):
+    """Every command of README, in its order; where it names files of a training run, they are those of the first command."""
+    commands = shell("../README.md")
+    assert len(commands) == 10, commands
+    for index, command in enumerate(commands):
+        text = run(service, desk, command.replace("localhost:8080", f"127.0.0.1:{service.port}"))
+        if index == 0:
+            assert (desk / MODEL).read_bytes() == expected
+            (desk / MODEL).rename(desk / "checkpoint_10000.mdl")
+            (desk / "config_to_cs-1.8.yaml").rename(desk / "params_train.yaml")
+        elif "convert https://" in command:
+            assert (desk / MODEL).read_bytes() == expected
+        elif " plan " in command:
+            assert "lm_head.weight" in text
+        elif "submit" in command:
+            assert (desk / "out" / MODEL).read_bytes() == expected
+        elif command.startswith("curl"):
+            assert service.wait(JOB.search(text).group(1))["status"] == "succeeded"
+    assert (desk / "checkpoint_10000_to_hf.bin").exists()

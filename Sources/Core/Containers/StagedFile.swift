@@ -1,3 +1,4 @@
+import CLinux
 import SystemPackage
 
 #if canImport(Glibc)
@@ -20,12 +21,16 @@ public final class StagedFile: Sendable {
   private var replacedPath: String { stagedPath + ".replaced" }
   /// The descriptor, for calls such as `copy_file_range`. Do not close it.
   let descriptor: FileDescriptor
+  /// False for a file that takes a free name only.
+  private let replaces: Bool
 
-  /// Creates the hidden file in the folder of `path`, readable by whoever the umask allows.
+  /// Creates the hidden file in the folder of `path`, readable by whoever the umask allows. Unless it `replaces`, it is not
+  /// published where a file stands already.
   ///
   /// Throws `ConversionError` with `.outputFailed` when the folder cannot be written to.
-  public init(path: String) throws(ConversionError) {
+  public init(path: String, replaces: Bool = true) throws(ConversionError) {
     self.path = path
+    self.replaces = replaces
     let target = FilePath(path)
     let name = target.lastComponent?.string ?? "output"
     var random = SystemRandomNumberGenerator()
@@ -76,8 +81,20 @@ public final class StagedFile: Sendable {
     do { try descriptor.resize(to: Int64(size)) } catch { throw writeError(error) }
   }
 
+  /// Bytes that are waited for at a time: some tenths of a second on a slow disk.
+  private static let writeBack = 16 << 20
+
   /// Flushes the content to the disk.
+  ///
+  /// One sync of a large file takes as long as the disk takes, and cannot be interrupted. So the pages are written out piece
+  /// by piece first. Throws `.cancelled` when the work of this thread is to end.
   public func synchronize() throws(ConversionError) {
+    var status = stat()
+    let size = fstat(descriptor.rawValue, &status) == 0 ? Int(status.st_size) : 0
+    for offset in stride(from: 0, to: size, by: Self.writeBack) {
+      try Interruption.check()
+      guard zooport_write_back(descriptor.rawValue, off_t(offset), off_t(Self.writeBack)) == 0 else { break }
+    }
     guard fsync(descriptor.rawValue) == 0 else { throw writeError(Errno(rawValue: errno)) }
   }
 
@@ -85,8 +102,13 @@ public final class StagedFile: Sendable {
   /// replaced, and can come back by `withdraw` as long as this object lives.
   public func publish(durably: Bool = true) throws(ConversionError) {
     if durably { try synchronize() }
-    // Fails where nothing stands at the path, or where the file system knows one name for a file only.
-    link(path, replacedPath)
+    if replaces {
+      // Fails where nothing stands at the path, or where the file system knows one name for a file only.
+      link(path, replacedPath)
+    } else if link(stagedPath, path) != 0, errno == EEXIST || access(path, F_OK) == 0 {
+      throw Self.exists(path)
+    }
+    // Does nothing where both are names of one file; the hidden one goes with this object.
     guard rename(stagedPath, path) == 0 else { throw writeError(Errno(rawValue: errno)) }
     guard durably else { return }
     let folder = FilePath(path).removingLastComponent()
@@ -101,6 +123,11 @@ public final class StagedFile: Sendable {
   /// had replaced is back under its name.
   func withdraw() {
     if rename(replacedPath, path) != 0 { unlink(path) }
+  }
+
+  /// What stands in the way of a file that replaces no other.
+  static func exists(_ path: String) -> ConversionError {
+    ConversionError(.outputFailed, "\(path) exists already and is another file; move it, or write to another folder")
   }
 
   private func writeError(_ error: any Error) -> ConversionError {

@@ -26,6 +26,8 @@ public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
   case sourceGated = "source_gated"
   /// The repository of an input does not exist, or is private.
   case sourceNotFound = "source_not_found"
+  /// The keeper of an input does not take the token that was shown: it expired, was revoked, or never was one.
+  case tokenRefused = "token_refused"
   /// The repository of an input has no such branch, tag or commit.
   case revisionNotFound = "revision_not_found"
   /// The repository of an input has no such file.
@@ -41,7 +43,9 @@ public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
     case .usage, .unknownModel, .unsupportedPair: 2
     case .configNotConvertible: 3
     case .keysUnmatched: 4
-    case .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .revisionNotFound, .fileNotFound: 5
+    case .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .tokenRefused, .revisionNotFound,
+      .fileNotFound:
+      5
     case .stateDictMismatch, .outputFailed, .diskFull, .fetchFailed, .cancelled, .internal: 1
     }
   }
@@ -57,24 +61,26 @@ public struct ConversionError: Error, Sendable, CustomStringConvertible {
   public let diagnostics: [Diagnostic]
   /// Detail for the log only, such as an errno text with a path.
   public let cause: String?
-  /// Whether the same may succeed later, as far as whoever fetches the input knows; nil leaves it to the kind.
+  /// Whether the same may succeed later, as far as whoever met the fault knows; nil leaves it to the kind.
   public var mayPass: Bool?
   /// How long nothing shall be tried again, when a server said so.
   public var retryAfter: Duration?
 
   /// An error of one kind.
-  public init(_ kind: ErrorKind, _ message: String, diagnostics: [Diagnostic] = [], cause: String? = nil) {
+  public init(
+    _ kind: ErrorKind, _ message: String, diagnostics: [Diagnostic] = [], cause: String? = nil, mayPass: Bool? = nil
+  ) {
     self.kind = kind
     self.message = message
     self.diagnostics = diagnostics
     self.cause = cause
+    self.mayPass = mayPass
   }
 
   /// The same error in other words.
   public func reworded(_ message: String, diagnostics: [Diagnostic]? = nil, cause: String? = nil) -> ConversionError {
     var error = ConversionError(
-      kind, message, diagnostics: diagnostics ?? self.diagnostics, cause: cause ?? self.cause)
-    error.mayPass = mayPass
+      kind, message, diagnostics: diagnostics ?? self.diagnostics, cause: cause ?? self.cause, mayPass: mayPass)
     error.retryAfter = retryAfter
     return error
   }

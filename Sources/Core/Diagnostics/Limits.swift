@@ -42,6 +42,8 @@ public struct Limits: Sendable {
   public var hdf5UnstoredBytes = 1 << 36
   /// Bytes of a shard index.
   public var indexBytes = 256 << 20
+  /// Bytes of a file that is carried to the outputs as it is, such as a tokenizer.
+  public var companionBytes = 256 << 20
   /// Shards of one output; all of them are open files until they are published.
   public var outputShards = 400
 

@@ -22,8 +22,11 @@ public struct PlanReport: Sendable {
     public let name: String
     /// Bytes.
     public let size: Int
-    /// True when only ranges of it were read from elsewhere.
-    public let isRemote: Bool
+    /// Bytes of it that are not here yet.
+    public let missing: Int
+
+    /// True when a conversion has to get it, or a part of it, from elsewhere.
+    public var isRemote: Bool { missing > 0 }
   }
 
   /// What the conversion would cost.
@@ -36,7 +39,7 @@ public struct PlanReport: Sendable {
     public var bytesIn = 0
     /// Bytes of tensors that are written.
     public var bytesOut = 0
-    /// Bytes of input files that are not here yet.
+    /// Bytes of files that are not here yet: what a job that started now would download.
     public var bytesToDownload = 0
     /// Bytes of memory, estimated: buffers within the budget, a kilobyte for each name, and the program itself.
     public var peakMemory = 0
@@ -77,8 +80,8 @@ public struct PlanReport: Sendable {
 
   /// Kinds of errors that are no answer about the input: whoever asked has to try again or look elsewhere.
   private static let faults: Set<ErrorKind> = [
-    .fetchFailed, .sourceGated, .sourceNotFound, .revisionNotFound, .fileNotFound, .cancelled, .diskFull, .outputFailed,
-    .internal,
+    .fetchFailed, .sourceGated, .sourceNotFound, .tokenRefused, .revisionNotFound, .fileNotFound, .cancelled, .diskFull,
+    .outputFailed, .internal,
   ]
 
   /// Plans a request. Blocks; reads headers only.
@@ -118,14 +121,14 @@ public struct PlanReport: Sendable {
     }
     for path in (input?.files ?? []) + [request.config] {
       let file = try request.files.open(path)
-      inputs.append(Input(name: ConversionReport.name(path), size: file.size, isRemote: file.isRemote))
+      inputs.append(Input(name: ConversionReport.name(path), size: file.size, missing: file.missing))
     }
     let used = Set(tensors.flatMap(\.sources))
     totals.tensorsIn = used.count
     totals.tensorsOut = tensors.count
     totals.bytesIn = used.reduce(0) { $0 + (plan.sources[$1]?.byteCount ?? 0) }
     totals.bytesOut = plan.byteCount
-    totals.bytesToDownload = inputs.lazy.filter(\.isRemote).map(\.size).saturatingSum()
+    totals.bytesToDownload = inputs.lazy.map(\.missing).saturatingSum()
     let budget = Executor.Budget(request.options)
     totals.peakMemory = budget.threads * 3 * budget.tileBytes + (used.count + tensors.count) << 10 + 32 << 20
     let spools = SpooledSource.disk((input?.source.storages ?? []).map(\.byteCount), readers: budget.spoolReaders)

@@ -1,22 +1,23 @@
 import HTTPTypes
 import Hummingbird
-import Logging
 import Synchronization
 
 /// Decides who may call a route: off as long as no token exists, unless the operator requires them.
 final class AccessControl: Sendable {
   private let tokens: any TokenStore
+  private let uses: TokenUses
   private let visibility: Visibility
+  /// What holds while access is off.
+  private let local: LocalAccess?
   /// Set for good once tokens are required or one was seen.
   private let isOn: Mutex<Bool>
 
-  /// How old a noted use may be before it is noted again, in milliseconds.
-  private static let useInterval = 60_000
-
-  init(tokens: any TokenStore, requiresTokens: Bool, visibility: Visibility) {
+  init(tokens: any TokenStore, uses: TokenUses, settings: Settings) {
     self.tokens = tokens
-    self.visibility = visibility
-    isOn = Mutex(requiresTokens)
+    self.uses = uses
+    visibility = settings.visibility
+    local = LocalAccess(settings)
+    isOn = Mutex(settings.requiresTokens)
   }
 
   /// True when requests need a token. Complexity: a query until it is true, none after.
@@ -28,10 +29,13 @@ final class AccessControl: Sendable {
   }
 
   /// Who makes a request. Throws `Problem` 401 without a valid token and 403 for one without the scope, both with
-  /// `WWW-Authenticate` after RFC 6750, section 3.
-  func principal(for request: Request, at access: RouteAccess, logger: Logger) async throws -> Principal {
+  /// `WWW-Authenticate` after RFC 6750, section 3; and 403 for what `LocalAccess` refuses.
+  func principal(for request: Request, at access: RouteAccess) async throws -> Principal {
     guard case .anyOf(let scopes) = access else { return .nobody }
-    guard try await isRequired() else { return .anybody }
+    guard try await isRequired() else {
+      try local?.check(request)
+      return .anybody
+    }
     let token = try await authenticate(request)
     let names = scopes.map(\.rawValue).sorted()
     guard token.has(anyOf: scopes) else {
@@ -39,7 +43,7 @@ final class AccessControl: Sendable {
         .forbidden, .forbidden, "the token \(token.name) lacks the scope \(names.joined(separator: " or "))",
         headers: [.wwwAuthenticate: Self.challenge("insufficient_scope", scope: names.joined(separator: " "))])
     }
-    await noteUse(of: token, logger)
+    uses.note(token, at: .now)
     return Principal(token, visibility: visibility)
   }
 
@@ -55,17 +59,6 @@ final class AccessControl: Sendable {
     else { throw Self.refused("the Authorization header has no token of this service") }
     if let refusal = token.refusal(at: .now) { throw Self.refused(refusal) }
     return token
-  }
-
-  /// Writes at most once a minute for each token. A disk that takes no writes is no reason to refuse a reader.
-  private func noteUse(of token: AccessToken, _ logger: Logger) async {
-    let now = Timestamp.now
-    guard now.milliseconds - (token.lastUsedAt?.milliseconds ?? 0) >= Self.useInterval else { return }
-    do {
-      try await tokens.noteUse(of: token.id, at: now)
-    } catch {
-      logger.warning("use of a token not noted", metadata: ["token": "\(token.name)", "cause": "\(error)"])
-    }
   }
 
   private static func refused(_ detail: String) -> Problem {

@@ -1,3 +1,4 @@
+import Foundation
 import Hummingbird
 import Logging
 
@@ -31,4 +32,14 @@ extension Logger {
 extension ServiceContext {
   /// Writes the audit line of a change made by this request; the line has the request's id, too.
   func audit(_ action: AuditAction, _ subject: String) { logger.audit(action, subject, by: principal.token?.name) }
+}
+
+/// Changes that are made without a service.
+enum Audit {
+  /// Writes the audit line of a change that a command made to standard error, with the account that ran it.
+  static func ofCommand(_ action: AuditAction, _ subject: String, metadata: Logger.Metadata = [:]) {
+    var metadata = metadata
+    metadata["user"] = "\(NSUserName())"
+    Logger(label: "zooport") { _ in JSONLogHandler(level: .info) }.audit(action, subject, by: nil, metadata: metadata)
+  }
 }

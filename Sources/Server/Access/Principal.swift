@@ -42,6 +42,11 @@ struct Principal: Sendable {
   /// True when the record may be seen. Where it may not, the answer is that there is none.
   func sees(_ ownership: Ownership) -> Bool { reach.includes(ownership) }
 
+  /// True when the caller might send to an upload of this ownership.
+  func maySend(to ownership: Ownership) -> Bool {
+    domain.includes(ownership) && token?.has(anyOf: [.submit]) ?? true
+  }
+
   /// Throws `Problem` 403 when a record that may be seen may not be changed.
   func requireChange(of what: String, _ ownership: Ownership) throws {
     guard !domain.includes(ownership) else { return }

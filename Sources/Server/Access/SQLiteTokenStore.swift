@@ -40,7 +40,8 @@ struct SQLiteTokenStore: TokenStore {
     try await database.pool.read { db in
       // No early exit: whether and where one matches shows in no timing.
       var found: AccessToken?
-      for row in try Row.fetchAll(db, sql: Statements.tokensByLookup, arguments: ["lookup": digest.lookup]) {
+      let rows = try db.cachedStatement(sql: Statements.tokensByLookup)
+      for row in try Row.fetchAll(rows, arguments: ["lookup": digest.lookup]) {
         guard let stored = TokenDigest(hexadecimal: row["digest"]) else {
           throw CorruptRow(table: "tokens", id: row["id"])
         }
@@ -51,7 +52,7 @@ struct SQLiteTokenStore: TokenStore {
   }
 
   func hasTokens() async throws -> Bool {
-    try await database.pool.read { try Bool.fetchOne($0, sql: Statements.hasTokens) ?? false }
+    try await database.pool.read { try Bool.fetchOne(try $0.cachedStatement(sql: Statements.hasTokens)) ?? false }
   }
 
   func noteUse(of token: Identifier, at now: Timestamp) async throws {

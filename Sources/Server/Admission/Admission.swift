@@ -1,5 +1,9 @@
 import HTTPTypes
 
+/// Throws when an owner may not store more; told how many bytes there are. A store calls it in the transaction that adds to
+/// them, so that two requests at once cannot both pass.
+typealias StorageCheck = @Sendable (_ stored: Int) throws -> Void
+
 /// Decides whether there is room for one more job or upload, and says which limit stands in the way if not.
 ///
 /// Nothing is reserved: limits of the queue are exact, since they are checked in the transaction that adds the job;
@@ -14,15 +18,15 @@ struct Admission: Sendable {
   /// Throws `Problem` 429 or 507 when a job may not be queued. `bytes` is what its outputs are expected to take. Blocks
   /// for a call into the file system.
   func admit(_ job: Job, needing bytes: Int, _ load: AdmissionLoad) throws {
-    if let limit = limits.queue, load.queued > limit {
+    if let limit = limits.queue, try load.queued() > limit {
       throw Self.tooMany("queue-limit", limit, "\(limit) jobs are waiting, which is all that the service queues")
     }
     if let owner = job.ownership.owner {
-      if let limit = limits.queuePerToken, load.ownQueued > limit {
+      if let limit = limits.queuePerToken, try load.ownQueued() > limit {
         throw Self.tooMany(
           "token-queue-limit", limit, "\(limit) jobs of \(owner) are waiting, which is all that a token may queue")
       }
-      try requireStorage(for: owner, stored: load.ownBytes, adding: bytes)
+      if limits.storagePerToken != nil { try requireStorage(for: owner, stored: load.ownBytes(), adding: bytes) }
     }
     try space.require(bytes, for: "the job")
   }
@@ -43,6 +47,12 @@ struct Admission: Sendable {
   func requireStorage(_ bytes: Int, of principal: Principal, in uploads: any UploadStore) async throws {
     guard let owner = principal.ownership.owner, limits.storagePerToken != nil else { return }
     try requireStorage(for: owner, stored: try await uploads.storedBytes(of: owner), adding: bytes)
+  }
+
+  /// What a store checks before it adds `bytes` to what an owner has; nil when nothing is limited.
+  func storageCheck(_ bytes: Int, of owner: String?) -> StorageCheck? {
+    guard let owner, limits.storagePerToken != nil else { return nil }
+    return { stored in try requireStorage(for: owner, stored: stored, adding: bytes) }
   }
 
   private static func tooMany(_ name: String, _ value: Int, _ detail: String) -> Problem {

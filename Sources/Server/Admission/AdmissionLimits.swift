@@ -10,14 +10,16 @@ struct AdmissionLimits: Sendable {
   var storagePerToken: Int?
 }
 
-/// How much there is already, counted in the transaction that would add to it.
-struct AdmissionLoad: Sendable, Hashable {
-  /// Queued jobs of everybody, the new one included.
-  var queued = 0
-  /// Queued jobs of the owner, the new one included.
-  var ownQueued = 0
-  /// Bytes of uploads and outputs of the owner.
-  var ownBytes = 0
+/// How much there is already, in the transaction that would add to it. Each number is counted when it is asked for: only a
+/// limit that is set has its price.
+struct AdmissionLoad {
+  /// Queued jobs of everybody, the new one included. Complexity: O(n) in these.
+  let queued: () throws -> Int
+  /// Queued jobs of the owner, the new one included. Complexity: O(n) in the queued jobs of everybody.
+  let ownQueued: () throws -> Int
+  /// Bytes of uploads and outputs of the owner, with what queued and running jobs are expected to add, but for the new one.
+  /// Complexity: O(n) in these, 2 ms for a thousand jobs.
+  let ownBytes: () throws -> Int
 }
 
 /// A limit that a request ran into, as clients see it.

@@ -1,11 +1,9 @@
-import Foundation
-
 /// A budget of bytes that threads share. First come, first served, so that a large wish is never passed over for ever.
 final class MemoryGate: Sendable {
   /// Bytes of the whole budget.
   let bytes: Int
   /// Guards the rest. `nonisolated(unsafe)`: it is touched with the condition locked only.
-  private let condition = NSCondition()
+  private let condition = MonotonicCondition()
   nonisolated(unsafe) private var free: Int
   nonisolated(unsafe) private var nextTicket = 0
   nonisolated(unsafe) private var serving = 0
@@ -26,7 +24,7 @@ final class MemoryGate: Sendable {
       let ticket = nextTicket
       nextTicket += 1
       while serving != ticket || free < wanted, !isStopped() {
-        _ = condition.wait(until: Date(timeIntervalSinceNow: 0.2))
+        _ = condition.wait(until: .now + .milliseconds(200))
       }
       // Once stopped, turns do not matter any more: everybody leaves.
       let isServed = serving == ticket && free >= wanted && !isStopped()

@@ -13,22 +13,39 @@ struct ClientOptions: ParsableArguments {
         + "other users see the arguments of a process."))
   var tokenFile: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "A PEM file with the certificates of the authorities that vouch for the server, instead of the system's "
+        + "(default: the variable ZOOPORT_CA_FILE)."))
+  var caFile: String?
+
   @Option(help: "Seconds to keep trying when the server cannot be reached.")
   var patience = 300
 
   /// Variables that these options read; `serve` has no warning for them.
-  static let variables: Set = ["ZOOPORT_URL", "ZOOPORT_TOKEN"]
+  static let variables: Set = ["ZOOPORT_URL", "ZOOPORT_TOKEN", "ZOOPORT_CA_FILE"]
 
   func validate() throws {
     guard patience >= 0 else { throw ValidationError("--patience takes a number of seconds.") }
   }
 
-  /// The client. Throws `ClientFailure` when the token cannot be read or cannot be one.
+  /// The client. Throws `ClientFailure` when the token or the certificates cannot be read or cannot be any.
   func client() throws -> ServiceClient {
     let environment = ProcessInfo.processInfo.environment
     var base = url ?? environment["ZOOPORT_URL"].flatMap { $0.isEmpty ? nil : $0 } ?? "http://127.0.0.1:8080"
     while base.hasSuffix("/") { base.removeLast() }
-    return ServiceClient(base: base, token: try token(environment), patience: .seconds(patience))
+    return ServiceClient(
+      base: base, token: try token(environment), authorities: try authorities(environment), patience: .seconds(patience)
+    )
+  }
+
+  private func authorities(_ environment: [String: String]) throws -> String? {
+    guard let path = caFile ?? environment["ZOOPORT_CA_FILE"], !path.isEmpty else { return nil }
+    let text = try? String(contentsOfFile: path, encoding: .utf8)
+    guard text?.contains("-----BEGIN CERTIFICATE-----") == true else {
+      throw ClientFailure("\(path) is no readable file of certificates in PEM", exitStatus: 2)
+    }
+    return path
   }
 
   private func token(_ environment: [String: String]) throws -> String? {

@@ -12,6 +12,8 @@ struct JobWatcher {
 
   /// Seconds that one request waits for news.
   private static let wait = 30
+  /// Between two requests at least: a server that is stopping, or a proxy that takes the wish to wait off, answers at once.
+  private static let pace: Duration = .seconds(1)
 
   init(client: ServiceClient, showsProgress: Bool) {
     self.client = client
@@ -24,18 +26,21 @@ struct JobWatcher {
     var tag: String?
     return try client.insisting { attempts in
       while true {
+        let next = ContinuousClock.now + Self.pace
         var headers = [(name: "Prefer", value: "wait=\(Self.wait)")]
         if let tag { headers.append(("If-None-Match", tag)) }
         let answer = try client.check(client.once(.get, path, headers: headers), accepting: [304])
         attempts.progressed()
-        guard answer.head.status == 200 else { continue }
-        tag = answer.head.headers[.eTag]
-        let job = try client.decode(RemoteJob.self, answer)
-        if job.status.isEnded {
-          bar?.clear()
-          return job
+        if answer.head.status == 200 {
+          tag = answer.head.headers[.eTag]
+          let job = try client.decode(RemoteJob.self, answer)
+          if job.status.isEnded {
+            bar?.clear()
+            return job
+          }
+          if let progress = job.conversionProgress { bar?.show(progress) }
         }
-        if let progress = job.conversionProgress { bar?.show(progress) }
+        Thread.sleep(forTimeInterval: max(.zero, next - .now).seconds)
       }
     }
   }
@@ -54,7 +59,11 @@ struct JobWatcher {
 
   /// Downloads outputs, all unless `names` says which, and prints where they are.
   func download(_ job: RemoteJob, names: [String] = [], into folder: String) throws {
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    } catch {
+      throw ClientFailure("the folder \(folder) cannot be made; is a file in the way, or may you not write there?")
+    }
     for name in names where !job.outputs.contains(where: { $0.name.description == name }) {
       throw ClientFailure(
         "job \(job.id) has no output \(name); it has \(job.outputs.map(\.name.description).joined(separator: ", "))")

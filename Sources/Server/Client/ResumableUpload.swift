@@ -109,18 +109,26 @@ final class ResumableUpload {
   private func append(to address: String, at offset: Int, _ attempts: Attempts) throws -> Int {
     try hash(upTo: offset)
     var sent = offset
-    let answer = try client.once(
-      .patch, address,
-      headers: Self.version + [("Content-Type", TusHeaders.contentType), ("Upload-Offset", String(offset))],
-      body: .file(file, offset..<size) { [self] bytes in
-        if hashed == sent {
-          hash.update(bufferPointer: bytes)
-          hashed += bytes.count
-        }
-        sent += bytes.count
-        attempts.progressed()
-        report(sent, size)
-      })
+    let answer: ServiceClient.Answer
+    do {
+      answer = try client.once(
+        .patch, address,
+        headers: Self.version + [("Content-Type", TusHeaders.contentType), ("Upload-Offset", String(offset))],
+        body: .file(file, offset..<size) { [self] bytes in
+          if hashed == sent {
+            hash.update(bufferPointer: bytes)
+            hashed += bytes.count
+          }
+          sent += bytes.count
+          attempts.progressed()
+          report(sent, size)
+        })
+    } catch let error as Errno {
+      var status = stat()
+      let isShorter = fstat(file.rawValue, &status) == 0 && Int(status.st_size) < size
+      throw ClientFailure(
+        isShorter ? "\(path) became shorter while it was sent" : "\(path) cannot be read: \(error)", exitStatus: 5)
+    }
     // Another offset than this side believed: look again.
     if answer.head.status == 409 {
       throw ServiceClient.Transient(failure: ClientFailure("\(path): the server has another offset"), pause: .zero)

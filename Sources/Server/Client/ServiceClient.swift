@@ -11,6 +11,8 @@ struct ServiceClient {
   let base: String
   /// Sent as a bearer; never shown.
   let token: String?
+  /// A PEM file with the certificates of the authorities that vouch for the server; nil for those of the system.
+  var authorities: String?
   /// How long a server may be out of reach.
   var patience: Duration = .seconds(300)
 
@@ -29,7 +31,10 @@ struct ServiceClient {
   ) throws -> Answer {
     var headers = headers
     if let token { headers.append(("Authorization", "Bearer \(token)")) }
-    return try CurlRequest(method, try url(path), headers: headers, body: body, limits: limits, sink: sink).perform()
+    return try CurlRequest(
+      method, try url(path), headers: headers, body: body, policy: .client(trusting: authorities), limits: limits,
+      sink: sink
+    ).perform()
   }
 
   /// Sends a request until there is an answer that is neither a passing fault of the network nor one of the server.
@@ -68,9 +73,17 @@ struct ServiceClient {
     let status = answer.head.status
     if (200..<300).contains(status) || accepting.contains(status) { return answer }
     let problem = try? JSONBody.decode(Problem.Document.self, from: String(decoding: answer.body, as: UTF8.self))
-    let failure = problem.map { ClientFailure($0) } ?? ClientFailure("\(base) answered \(status)")
+    let failure = problem.map { ClientFailure($0) } ?? ClientFailure(unexpected(answer.head))
     guard [408, 423, 425, 429, 502, 503, 504, 507].contains(status) else { throw failure }
     throw Transient(failure: failure, pause: answer.head.headers[.retryAfter].flatMap { Int($0) }.map { .seconds($0) })
+  }
+
+  /// What to say of an answer that no zooport gives. Redirects are not followed: a token is for the server that was named.
+  private func unexpected(_ head: CurlRequest.Head) -> String {
+    guard (300..<400).contains(head.status), let target = head.headers[.location] else {
+      return "\(base) answered \(head.status)"
+    }
+    return "\(base) answered \(head.status) and points to \(target); if the server is there, name it with --url"
   }
 
   /// An answer after which another try may succeed.
@@ -99,7 +112,8 @@ struct ServiceClient {
       if attempts.takeProgress() { pause = Self.pauses.first }
       let rest = patience - (.now - attempts.lastProgress)
       guard rest > .zero else { throw failure }
-      StandardError.write("\r\u{1B}[2KWARNING: \(failure.message); trying again\n")
+      StandardError.clearLine()
+      StandardError.write("WARNING: \(failure.message); trying again\n")
       Thread.sleep(forTimeInterval: min(max(pause, wanted ?? .zero), rest).seconds)
       pause = min(pause * 2, Self.pauses.longest)
     }

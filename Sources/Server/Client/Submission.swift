@@ -11,14 +11,17 @@ struct Submission {
   let checkpoint: [String]
   let options: ConversionOptions
   let choices: SubmissionOptions
-  /// Tokenizer and generation files come with a repository of a hub.
-  var carries = false
+  /// What is said of the repositories of the checkpoint, or of that of the config where the checkpoint is none.
+  let hub: HubChoices
 
   /// An input of a job, as the server takes it.
   private struct Input: Encodable {
     var upload: Identifier?
     var url: String?
     var hub: String?
+    var subfolder: String?
+    var variant: String?
+    var files: [String]?
     var carry: Bool?
     var token: String?
   }
@@ -52,11 +55,14 @@ struct Submission {
     let files = try files()
     let token = try choices.hubTokenText()
     let webhook = try choices.webhook.target()
+    let holdsForCheckpoint = files.contains(where: RemoteInputs.isRemote)
     let body = Body(
       command: command.rawValue, model: formats.model, srcFmt: formats.srcFmt, tgtFmt: formats.tgtFmt,
-      config: try config.map { try send($0, client, watcher.bar, token: token) },
+      config: try config.map {
+        try send($0, client, watcher.bar, token: token, holdsForCheckpoint ? HubChoices() : hub)
+      },
       checkpoint: command == .convert
-        ? try files.map { try send($0, client, watcher.bar, token: token, carries: carries) } : nil,
+        ? try files.map { try send($0, client, watcher.bar, token: token, hub) } : nil,
       options: command == .convert ? chosen : nil, reuse: choices.noReuse ? false : nil,
       webhook: webhook)
     watcher.bar?.clear()
@@ -103,21 +109,22 @@ struct Submission {
     if config == nil, checkpoint.count != 1 || !RemoteInputs.isRemote(checkpoint[0]) {
       throw ClientFailure("--config is missing. Only a repository of a hub brings its own.", exitStatus: 2)
     }
-    if carries, !checkpoint.contains(where: RemoteInputs.isRemote) {
-      throw ClientFailure("--carry is for a repository of a hub; name one as the checkpoint.", exitStatus: 2)
-    }
-    if choices.hubToken, !(checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) {
+    let isRemote = (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote)
+    if let problem = hub.problem, !isRemote { throw ClientFailure(problem, exitStatus: 2) }
+    if choices.hubToken, !isRemote {
       throw ClientFailure("--hub-token is for a repository of a hub; name one as an input.", exitStatus: 2)
     }
   }
 
   /// The input that an argument stands for, once the server has what is needed of it.
   private func send(
-    _ path: String, _ client: ServiceClient, _ bar: ProgressBar?, token: String?, carries: Bool = false
+    _ path: String, _ client: ServiceClient, _ bar: ProgressBar?, token: String?, _ choices: HubChoices
   ) throws -> Input {
     // An address of which something is said that holds for repositories alone has to be one.
-    if path.hasPrefix("hub://") || RemoteInputs.isRemote(path) && (carries || token != nil) {
-      return Input(hub: path, carry: carries ? true : nil, token: token)
+    if path.hasPrefix("hub://") || RemoteInputs.isRemote(path) && (choices.isMade || token != nil) {
+      return Input(
+        hub: path, subfolder: choices.subfolder, variant: choices.variant, files: choices.files,
+        carry: choices.carry ? true : nil, token: token)
     }
     if RemoteInputs.isRemote(path) { return Input(url: path) }
     let upload = try ResumableUpload(path, client: client) { done, total in

@@ -83,6 +83,7 @@ struct SubmitConvertCommand: ClientCommand {
   @Flag(help: "Bring tokenizer and generation files of a repository of a hub to the outputs, unchanged.")
   var carry = false
 
+  @OptionGroup var hub: HubOptions
   @OptionGroup var submission: SubmissionOptions
   @OptionGroup var server: ClientOptions
 
@@ -96,7 +97,7 @@ struct SubmitConvertCommand: ClientCommand {
     options.stream = stream
     try Submission(
       command: .convert, formats: formats, config: config, checkpoint: checkpoint, options: options,
-      choices: submission, carries: carry
+      choices: submission, hub: hub.choices(carries: carry)
     ).run(client)
   }
 }
@@ -114,13 +115,14 @@ struct SubmitConvertConfigCommand: ClientCommand {
     help: "Accepted for the vendor tool's sake; keys of a config without a rule are always left out, with a warning.")
   var dropUnmatchedKeys = false
 
+  @OptionGroup var hub: HubOptions
   @OptionGroup var submission: SubmissionOptions
   @OptionGroup var server: ClientOptions
 
   func run(_ client: ServiceClient) throws {
     try Submission(
       command: .convertConfig, formats: formats, config: config, checkpoint: [], options: ConversionOptions(),
-      choices: submission
+      choices: submission, hub: hub.choices()
     ).run(client)
   }
 }

@@ -43,7 +43,8 @@ struct CollectCommand: ParsableCommand {
       jobs: SQLiteJobStore(database: database), uploads: SQLiteUploadStore(database: database),
       partials: SQLitePartialUploadStore(database: database), data: data,
       cache: try DownloadCache(root: data.cache, limit: settings.cacheLimit),
-      retention: settings.retention, logger: Logger(label: "zooport") { _ in SwiftLogNoOpLogHandler() }
+      retention: settings.retention, logger: Logger(label: "zooport") { _ in SwiftLogNoOpLogHandler() },
+      audit: { Audit.ofCommand($0, $1) }
     ).collect(at: .now, isDryRun: dryRun)
     for id in round.jobs { print("job \(id)") }
     for id in round.uploads { print("upload \(id)") }

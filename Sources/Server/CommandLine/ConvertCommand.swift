@@ -14,7 +14,9 @@ struct ConvertCommand: ParsableCommand {
       The input may be a PyTorch file (.bin, .pt, .mdl) or a safetensors file; its content decides, not its name. Nothing \
       in it is executed. Shards are joined: name their *.index.json, the folder they are in, or each of them.
 
-      Inputs may also be elsewhere: a repository of the model hub, as hub://OWNER/NAME@REVISION or as the URL of its page,       which brings its own config; or the http(s) URL of a file. HF_TOKEN opens private repositories, HF_ENDPOINT names       another hub. What is downloaded stays in a cache. Outputs go into --output-dir, or where the command was started.
+      Inputs may also be elsewhere: a repository of the model hub, as hub://OWNER/NAME@REVISION or as the URL of its page, \
+      which brings its own config; or the http(s) URL of a file. HF_TOKEN opens private repositories, HF_ENDPOINT names \
+      another hub. What is downloaded stays in a cache. Outputs go into --output-dir, or where the command was started.
 
       Examples:
         zooport convert --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 pytorch_model.bin --config config.json
@@ -49,6 +51,8 @@ struct ConvertCommand: ParsableCommand {
   @Flag(help: "Bring tokenizer and generation files of a repository of a hub to the outputs, unchanged.")
   var carry = false
 
+  @OptionGroup var hub: HubOptions
+
   @Option(help: "Memory for buffers, such as 256MiB. The checkpoint may be any size.")
   var memoryBudget: ByteCount = ByteCount(ConversionOptions().memoryBudget)
 
@@ -82,8 +86,9 @@ struct ConvertCommand: ParsableCommand {
       config: config ?? "", checkpoint: checkpoint, outputDirectory: formats.outputDir, options: options)
     let session = TerminalSession(showsProgress: !noProgressBar, debug: debug)
     if (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) {
-      try session.convert(request, bringing: RemoteInputs(), config: config, carry: carry)
+      try session.convert(request, bringing: RemoteInputs(), config: config, choices: hub.choices(carries: carry))
     } else {
+      try hub.choices(carries: carry).refuse()
       guard config != nil else {
         throw ValidationError("--config is missing. Only a repository of a hub brings its own.")
       }
@@ -116,6 +121,8 @@ struct ConvertConfigCommand: ParsableCommand {
     help: "Accepted for the vendor tool's sake; keys of a config without a rule are always left out, with a warning.")
   var dropUnmatchedKeys = false
 
+  @OptionGroup var hub: HubOptions
+
   @Flag(help: "Name the rule behind each finding.")
   var debug = false
 
@@ -125,8 +132,9 @@ struct ConvertConfigCommand: ParsableCommand {
       config: config, outputDirectory: formats.outputDir)
     let session = TerminalSession(showsProgress: false, debug: debug)
     if RemoteInputs.isRemote(config) {
-      try session.convert(request, bringing: RemoteInputs(), config: config, carry: false)
+      try session.convert(request, bringing: RemoteInputs(), config: config, choices: hub.choices())
     } else {
+      try hub.choices().refuse()
       try session.convert(request)
     }
   }

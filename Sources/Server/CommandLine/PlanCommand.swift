@@ -32,6 +32,8 @@ struct PlanCommand: ParsableCommand {
 
   @OptionGroup var output: OutputOptions
 
+  @OptionGroup var hub: HubOptions
+
   @Flag(help: "Print the plan as JSON.")
   var json = false
 
@@ -57,7 +59,7 @@ struct PlanCommand: ParsableCommand {
     var spent = ""
     if (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) {
       let inputs = try RemoteInputs()
-      let (job, paths) = try inputs.job(request, config: config)
+      let (job, paths) = try inputs.job(request, config: config, choices: hub.choices())
       let outcome: Planning.Outcome
       do throws(ConversionError) {
         outcome = try Planning(staging: inputs.staging { _, _ in }, leavesUploads: true).plan(job, options: options) {
@@ -70,6 +72,7 @@ struct PlanCommand: ParsableCommand {
       (report, document) = (outcome.report, outcome.document)
       spent = "Fetched \(PlanTable.amount(outcome.fetched)) in \(outcome.time)"
     } else {
+      try hub.choices().refuse()
       guard config != nil else {
         throw ValidationError("--config is missing. Only a repository of a hub brings its own.")
       }

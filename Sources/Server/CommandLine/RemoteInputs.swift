@@ -10,6 +10,9 @@ import SystemPackage
 struct RemoteInputs {
   private let fetching: Fetching
 
+  /// Bytes of each disk that stay free.
+  var diskFloor: Int { fetching.space.floor }
+
   /// True for an argument that names something elsewhere.
   static func isRemote(_ text: String) -> Bool {
     ["hub://", "https://", "http://"].contains { text.hasPrefix($0) }
@@ -29,7 +32,10 @@ struct RemoteInputs {
     fetching = Fetching(
       settings: settings, cache: cache, vault: SecretVault(),
       space: FreeSpace(path: folder, floor: settings.diskFloor) { cache.makeRoom($0, keeping: $1) },
-      notice: { StandardError.write("\($0)\n") })
+      notice: { text in
+        StandardError.clearLine()
+        StandardError.write("\(text)\n")
+      })
   }
 
   /// The staging of one command.
@@ -37,57 +43,52 @@ struct RemoteInputs {
     fetching.staging(isCancelled: { false }, progress: progress)
   }
 
-  /// The job that a command line describes. Local paths are uploads of their own: `path(of:)` finds them again.
+  /// The job that a command line describes. Local paths are uploads of their own: `path(of:)` finds them again. `choices`
+  /// hold for the repositories of the checkpoint, or for that of the config where the checkpoint is none.
   ///
   /// Throws `ValidationError` for references that mean nothing, or a config that is missing.
   func job(
-    _ request: ConversionRequest, config: String?, carry: Bool = false
+    _ request: ConversionRequest, config: String?, choices: HubChoices
   ) throws -> (job: Job, paths: [Identifier: FilePath]) {
     var paths: [Identifier: FilePath] = [:]
-    func input(_ text: String, fallback: String) throws -> JobInput {
-      let url: SourceURL
+    func input(_ text: String, fallback: String, _ choices: HubChoices?) throws -> JobInput {
       do {
-        if var reference = try HubReference.parse(text, endpoint: fetching.hub.endpoint) {
-          // A file is fetched with its repository; the URL of a config is that config.
-          if reference.files == nil, let file = Self.configFile(text) { reference.files = [file] }
+        if let reference = try HubReference.parse(text, endpoint: fetching.hub.endpoint) {
           let last = reference.repository.split(separator: "/").last.map(String.init) ?? ""
-          var hub = HubInput(reference: reference)
-          hub.carry = carry
-          return .hub(hub, FileName(last) ?? Self.name(fallback))
+          let input = HubInput(
+            reference: try choices?.narrow(reference) ?? reference, carry: choices?.carry ?? false)
+          return .hub(input, FileName(last) ?? Self.name(fallback))
         }
         guard Self.isRemote(text) else {
           let id = Identifier.generate()
           paths[id] = FilePath(text)
           return .upload(id, FileName(FilePath(text).lastComponent?.string ?? "") ?? Self.name(fallback))
         }
-        url = try SourceURL(text)
+        let url = try SourceURL(text)
+        return .url(url, url.fileName ?? Self.name(fallback))
       } catch let refused as HubReference.Refused {
         throw ValidationError(refused.reason)
       } catch let refused as SourceURL.Refused {
         throw ValidationError(refused.reason)
       }
-      return .url(url, url.fileName ?? Self.name(fallback))
     }
-    let checkpoint = try request.checkpoint.map { try input($0, fallback: "checkpoint.bin") }
+    func isReference(_ input: JobInput) -> Bool { if case .hub = input { true } else { false } }
+    let checkpoint = try request.checkpoint.map { try input($0, fallback: "checkpoint.bin", choices) }
+    let holdsForCheckpoint = checkpoint.contains(where: isReference)
     let configInput: JobInput
     if let config {
-      configInput = try input(config, fallback: "config.json")
-    } else if checkpoint.count == 1, case .hub = checkpoint[0] {
+      configInput = try input(config, fallback: "config.json", holdsForCheckpoint ? nil : choices)
+    } else if checkpoint.count == 1, isReference(checkpoint[0]) {
       configInput = checkpoint[0]
     } else {
       throw ValidationError("--config is missing. Only a repository of a hub brings its own.")
     }
+    if !holdsForCheckpoint, !isReference(configInput) { try choices.refuse() }
     let job = Job(
       id: .generate(), command: request.command, model: request.model, sourceFormat: request.sourceFormat,
       targetFormat: request.targetFormat, config: configInput, checkpoint: checkpoint, options: request.options,
       createdAt: .now)
     return (job, paths)
-  }
-
-  private static func configFile(_ text: String) -> String? {
-    guard text.hasSuffix(".json") || text.hasSuffix(".yaml"), let range = text.range(of: "/blob/") else { return nil }
-    let parts = text[range.upperBound...].split(separator: "/").dropFirst()
-    return parts.isEmpty ? nil : parts.joined(separator: "/")
   }
 
   private static func name(_ text: String) -> FileName {

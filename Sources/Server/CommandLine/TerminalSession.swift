@@ -30,32 +30,36 @@ struct TerminalSession {
 
   /// Runs a request whose inputs are elsewhere, or some of them. Throws as the other function does.
   func convert(
-    _ request: ConversionRequest, bringing inputs: RemoteInputs, config: String?, carry: Bool
+    _ request: ConversionRequest, bringing inputs: RemoteInputs, config: String?, choices: HubChoices
   ) throws {
     let bar = bar
-    let (job, paths) = try inputs.job(request, config: config, carry: carry)
+    let (job, paths) = try inputs.job(request, config: config, choices: choices)
     let output = request.outputDirectory ?? "."
     let work = FilePath(NSTemporaryDirectory()).appending("zooport-\(job.id)")
     defer { try? FileManager.default.removeItem(atPath: work.string) }
     let folder = AttemptFolder(root: work)
+    let space = FreeSpace(path: FilePath(output), floor: inputs.diskFloor)
+    let watch = SpaceWatch(TerminalMonitor(bar: bar), reservation: DiskReservation(space)) { _ in }
     do throws(ConversionError) {
-      let staged = try bring(job, paths, into: folder, inputs, bar)
+      let staged = try bring(job, paths, into: folder, FilePath(output), inputs, bar)
       var request = request
       (request.config, request.checkpoint, request.files) = (staged.config, staged.checkpoint, staged.files)
       request.outputDirectory = output
-      let result = try Conversion.run(request, monitor: TerminalMonitor(bar: bar))
-      for path in staged.carried { try carryOver(FilePath(path), to: FilePath(output)) }
+      request.companions = staged.carried
+      let result = try Conversion.run(request, monitor: watch)
       bar?.clear()
       say(result)
       withExtendedLifetime(staged) {}
     } catch {
       bar?.clear()
-      throw fail(error.replacing(folder.config.string + "/", folder.checkpoint.string + "/"))
+      let shortage = watch.failure.map { ConversionError(.diskFull, $0.problem.detail) }
+      throw fail((shortage ?? error).replacing(folder.config.string + "/", folder.checkpoint.string + "/"))
     }
   }
 
   private func bring(
-    _ job: Job, _ paths: [Identifier: FilePath], into folder: AttemptFolder, _ inputs: RemoteInputs, _ bar: ProgressBar?
+    _ job: Job, _ paths: [Identifier: FilePath], into folder: AttemptFolder, _ output: FilePath, _ inputs: RemoteInputs,
+    _ bar: ProgressBar?
   ) throws(ConversionError) -> InputStaging.Staged {
     do {
       for part in [folder.config, folder.checkpoint, folder.carried] {
@@ -68,22 +72,13 @@ struct TerminalSession {
       }
       let resolved = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
       let places = InputStaging.Places(
-        config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried,
+        config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried, outputs: output,
         upload: { id, name in paths[id] ?? FilePath(name.description) }, leavesUploads: true)
       return try staging.stage(resolved, at: places, streams: job.options.stream)
     } catch let failure as TransferFailure {
       throw failure.error
     } catch {
       throw ConversionError(.outputFailed, "the temporary folder cannot be used", cause: "\(error)")
-    }
-  }
-
-  private func carryOver(_ path: FilePath, to folder: FilePath) throws(ConversionError) {
-    let target = folder.appending(path.lastComponent?.string ?? "")
-    do {
-      try Data(contentsOf: URL(filePath: path.string)).write(to: URL(filePath: target.string), options: .atomic)
-    } catch {
-      throw ConversionError(.outputFailed, "\(target) cannot be written", cause: "\(error)")
     }
   }
 
@@ -126,6 +121,11 @@ enum StandardError {
   static func write(_ text: String) {
     var text = text
     text.withUTF8 { bytes in _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
+  }
+
+  /// Removes what a progress bar may have left on the line. Nothing happens where there is no terminal, such as in a log.
+  static func clearLine() {
+    if isatty(STDERR_FILENO) == 1 { write("\r\u{1B}[2K") }
   }
 }
 

@@ -49,12 +49,9 @@ struct TokenCommand: ParsableCommand {
 
   /// Writes the audit line of a change to standard error, with the account that made it.
   private static func audit(_ action: AuditAction, _ token: AccessToken) {
-    Logger(label: "zooport") { _ in JSONLogHandler(level: .info) }.audit(
-      action, "tokens/\(token.id)", by: nil,
-      metadata: [
-        "user": "\(NSUserName())", "name": "\(token.name)", "scopes": "\(token.scopeList)",
-        "team": "\(token.team ?? "")",
-      ])
+    Audit.ofCommand(
+      action, "tokens/\(token.id)",
+      metadata: ["name": "\(token.name)", "scopes": "\(token.scopeList)", "team": "\(token.team ?? "")"])
   }
 
   /// `zooport token create NAME`.

@@ -6,6 +6,8 @@
 struct EgressPolicy: Sendable {
   /// A PEM file with the certificates of the authorities that servers are vouched for by; nil for those of the system.
   var authorities: String?
+  /// Everything is allowed, and messages speak of the options of a command.
+  private(set) var isClient = false
   private var blocks: [AddressBlock] = []
   private var hosts: Set<String> = []
 
@@ -33,12 +35,20 @@ struct EgressPolicy: Sendable {
     return policy
   }
 
+  /// The policy of a command: its user may go anywhere. `authorities` is a PEM file, or nil for those of the system.
+  static func client(trusting authorities: String?) -> EgressPolicy {
+    var policy = EgressPolicy()
+    policy.authorities = authorities
+    policy.isClient = true
+    return policy
+  }
+
   /// An entry that is no block, address or host name.
   struct Invalid: Error { let entry: String }
 
   /// Nil when a connection is allowed, otherwise what kind of address it is.
   func refusal(of address: IPAddress, host: String) -> String? {
-    if hosts.contains(host.lowercased()) || blocks.contains(where: { $0.contains(address) }) { return nil }
+    if isClient || hosts.contains(host.lowercased()) || blocks.contains(where: { $0.contains(address) }) { return nil }
     if let inner = address.embeddedV4 { return refusal(of: inner, host: host) }
     if let special = Self.special.first(where: { $0.block.contains(address) }) { return special.name }
     return address.isV4 || Self.globalUnicast.contains(address) ? nil : "reserved"

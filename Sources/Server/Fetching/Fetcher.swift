@@ -57,6 +57,13 @@ struct Fetcher: Sendable {
     return fetcher
   }
 
+  /// The same for a file that may have at most so many bytes.
+  func limited(to bytes: Int) -> Fetcher {
+    var fetcher = self
+    fetcher.limits.bytes = min(bytes, limits.bytes)
+    return fetcher
+  }
+
   /// An answer and where it came from.
   struct Answer: Sendable {
     let head: TransferHead

@@ -25,12 +25,14 @@ struct Fetching: Sendable {
     self.space = space
   }
 
-  /// What stages the inputs of one job. `isCancelled` is asked several times a second.
+  /// What stages the inputs of one job. `isCancelled` is asked several times a second. `reservation` is the job's, when
+  /// others run beside it.
   func staging(
+    reservation: DiskReservation? = nil,
     isCancelled: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void
   ) -> InputStaging {
     InputStaging(
       resolver: InputResolver(hub: hub, fetcher: fetcher, cache: cache, vault: vault, isCancelled: isCancelled),
-      space: space, progress: progress)
+      reservation: reservation ?? DiskReservation(space), progress: progress)
   }
 }

@@ -22,6 +22,10 @@ struct RemoteFile: Sendable {
 
   /// The hub that the operator chose keeps it, and its host is allowed.
   var isOnHub = false
+  /// The commit of the repository that it is of, when the hub says so.
+  var commit: String?
+  /// Bytes that a file of its kind may have, where that is less than any file may.
+  var limit = Int.max
 
   /// The name of its content in a cache; nil when nothing says whether two answers are equal.
   ///

@@ -1,5 +1,4 @@
 import Core
-import SystemPackage
 
 /// Why one try failed.
 struct TransferFailure: Error {
@@ -41,14 +40,15 @@ struct TransferFailure: Error {
   init(_ head: TransferHead, from url: SourceURL) {
     let wait = head.retryAfter.map { ", and asks to wait \($0.components.seconds) s" } ?? ""
     self.init(
-      "\(url.host) answered \(head.status) for \(url.withoutQuery)" + wait,
+      "\(url.host) answered \(head.status) for \(url.withoutQuery)" + wait
+        + (head.errorMessage.map { ": \($0)" } ?? ""),
       mayPass: head.status == 408 || head.status == 429 || (500...599).contains(head.status) && head.status != 501,
       retryAfter: head.retryAfter)
   }
 
   /// A file that cannot be written.
   init(writing error: any Error) {
-    if let code = error as? Errno, code == .noSpace || code == .diskQuotaExceeded {
+    if error.isOutOfSpace {
       self.init(ConversionError(.diskFull, "no space is left for the download"))
     } else {
       self.init(ConversionError(.outputFailed, "the download cannot be stored", cause: "\(error)"))

@@ -54,9 +54,12 @@ struct VettedSocket {
     case CURLE_PEER_FAILED_VERIFICATION:
       return TransferFailure(
         "\(what) \(host) failed: its certificate is not trusted. It is for another name, has expired, or comes from an "
-          + "authority that this service does not know; an operator can name the authority with fetch-ca-file")
+          + (policy?.isClient == true
+            ? "authority that this machine does not know; name the authority with --ca-file"
+            : "authority that this service does not know; an operator can name the authority with fetch-ca-file"))
     case CURLE_SSL_CACERT_BADFILE:
-      return TransferFailure("\(what) \(host) failed: the file of fetch-ca-file cannot be read any more", mayPass: true)
+      let setting = policy?.isClient == true ? "--ca-file" : "fetch-ca-file"
+      return TransferFailure("\(what) \(host) failed: the file of \(setting) cannot be read any more", mayPass: true)
     default:
       return TransferFailure("\(what) \(host) failed: \(reason)")
     }

@@ -24,6 +24,11 @@ struct EntityTag: Sendable {
     }
   }
 
+  /// False when `If-Match` names other tags only, so that the answer is 412. Weak tags never match.
+  func isWanted(by header: String?) -> Bool {
+    header?.split(separator: ",").map(\.trimmingSpaces).contains { $0 == "*" || $0 == value } ?? true
+  }
+
   /// True when a `Range` holds: no `If-Range`, or one with this very tag. Dates and weak tags never hold.
   func allowsRange(ifRange header: String?) -> Bool {
     header.map { $0.trimmingSpaces == value } ?? true

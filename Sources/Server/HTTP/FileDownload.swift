@@ -2,7 +2,6 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import NIOCore
-import NIOPosix
 import SystemPackage
 
 /// A file sent to a client, whole or in part.
@@ -16,10 +15,11 @@ struct FileDownload: Sendable {
   /// Lower-case hexadecimal.
   let sha256: String
 
-  /// The answer to GET (or HEAD): 200, 206, 304 or 416.
+  /// The answer to GET (or HEAD): 200, 206, 304, 412 or 416.
   ///
   /// `sent` is told of the bytes that were handed to the connection, as they go.
-  /// Throws `Problem` when the file cannot be opened or has another size than it had.
+  /// Throws `Problem` when the file cannot be opened or has another size than it had, and `Errno.noSuchFileOrDirectory`
+  /// when it is gone: the caller knows whether it may be.
   func response(
     to request: Request, sent: @escaping @Sendable (Int) -> Void = { _ in }
   ) async throws -> Response {
@@ -30,6 +30,10 @@ struct FileDownload: Sendable {
     ]
     if let digest = Self.base64(hex: sha256) { headers[.reprDigest] = "sha-256=:\(digest):" }
 
+    guard tag.isWanted(by: request.headers[.ifMatch]) else {
+      throw Problem(
+        .preconditionFailed, .preconditionFailed, "\(name) has the ETag \(tag.value)", headers: [.eTag: tag.value])
+    }
     if tag.matchesAny(of: request.headers[.ifNoneMatch]) {
       headers[.contentType] = nil
       headers[.contentDisposition] = nil
@@ -65,12 +69,12 @@ struct FileDownload: Sendable {
 
   private func open() async throws -> OpenFile {
     do {
-      let file = try await NIOThreadPool.singleton.runIfActive { try OpenFile(path) }
+      let file = try await FileThreads.run { try OpenFile(path) }
       guard file.size == size else {
         throw Problem(.internalServerError, .internal, "\(name) is damaged", cause: "\(path) has \(file.size) bytes")
       }
       return file
-    } catch let error as Errno {
+    } catch let error as Errno where error != .noSuchFileOrDirectory {
       throw Problem(.internalServerError, .internal, "\(name) cannot be read", cause: "\(path): \(error)")
     }
   }

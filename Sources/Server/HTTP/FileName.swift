@@ -1,16 +1,24 @@
 /// A file name that a client chose, checked to be one harmless path component.
 ///
-/// The names of the outputs are derived from it, so it leaves room for a suffix within the 255 bytes of a file system.
+/// The names of outputs are derived from those of inputs, so an input leaves room for a suffix within the 255 bytes of a file
+/// system: the format, the number of a shard, an extension.
 struct FileName: Hashable, Sendable, Codable, CustomStringConvertible {
-  /// Bytes at most.
+  /// Bytes of the name of an input.
   static let limit = 180
+  /// Bytes of the name of an output; what file systems take.
+  static let outputLimit = 255
 
   /// The name.
   let description: String
 
-  /// Takes a decoded name; nil when it is empty, too long, hidden, a path, or has control characters.
-  init?(_ name: String) {
-    guard !name.isEmpty, name.utf8.count <= Self.limit, !name.hasPrefix("."),
+  /// Takes a decoded name of an input; nil when it is empty, too long, hidden, a path, or has control characters.
+  init?(_ name: String) { self.init(name, limit: Self.limit) }
+
+  /// Takes the name of an output.
+  static func output(_ name: String) -> FileName? { FileName(name, limit: outputLimit) }
+
+  private init?(_ name: String, limit: Int) {
+    guard !name.isEmpty, name.utf8.count <= limit, !name.hasPrefix("."),
       name.unicodeScalars.allSatisfy({ scalar in
         scalar != "/" && scalar != "\\" && scalar.properties.generalCategory != .control
           && scalar.properties.generalCategory != .format
@@ -28,7 +36,7 @@ struct FileName: Hashable, Sendable, Codable, CustomStringConvertible {
 
   init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
-    guard let name = FileName(try container.decode(String.self)) else {
+    guard let name = FileName.output(try container.decode(String.self)) else {
       throw DecodingError.dataCorruptedError(in: container, debugDescription: Self.rule)
     }
     self = name

@@ -1,30 +1,72 @@
 import NIOCore
 import NIOHTTP1
 
-/// Refuses what the HTTP library lets pass though two servers in a row may read it differently: a request without `Host`
-/// or with two (RFC 9112, section 3.2), and a transfer coding in HTTP/1.0 (section 6.1).
+/// What the HTTP library leaves open about where messages begin and end.
 ///
-/// An expectation in HTTP/1.0 is taken off, as RFC 9110, section 10.1.1, wants it ignored.
+/// - Refused, because two servers in a row may read it differently: a request without `Host` or with two (RFC 9112,
+///   section 3.2), a transfer coding in HTTP/1.0 (section 6.1), and `CONNECT`, after which another protocol would begin. The
+///   error that is raised is answered as a parse error is: after the answers to earlier requests, with 400 and the end of
+///   the connection. What follows is not read.
+/// - A wish for another protocol is ignored, and the connection goes on.
+/// - `Connection: close` in any spelling, and HTTP/1.0, end the connection after the answer. What follows is not read.
+/// - To HTTP/1.0 an answer without a length ends with the connection, as chunks are unknown there.
+/// - An expectation in HTTP/1.0 is taken off, as RFC 9110, section 10.1.1, wants it ignored.
 ///
-/// Stands before the codec, which forgets the version and folds the hosts. The error that it raises is answered as a
-/// parse error is: after the answers to earlier requests, with 400 and the end of the connection. What follows is not read.
-final class FramingGuard: ChannelInboundHandler, RemovableChannelHandler {
+/// Stands between parser and codec, which forgets the version and folds the hosts.
+final class FramingGuard: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
 
-  private var isRefusing = false
+  private let decoder: RequestDecoder
+  /// What becomes of the bytes after the request that is being read.
+  private var courseAfter = RequestDecoder.Course.goesOn
+  private var requests = 0
+  private var answers = 0
+  /// The number of a request of HTTP/1.0; it is the last one of its connection.
+  private var oldRequest: Int?
+
+  init(decoder: RequestDecoder) { self.decoder = decoder }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    guard !isRefusing else { return }
-    guard case .head(var head) = unwrapInboundIn(data) else { return context.fireChannelRead(data) }
-    if Self.isAmbiguous(head) {
-      isRefusing = true
-      context.fireErrorCaught(HTTPParserError.invalidHeaderToken)
-    } else if head.version == .http1_0, head.headers.contains(name: "expect") {
-      head.headers.remove(name: "expect")
+    guard decoder.course != .discards else { return }
+    switch unwrapInboundIn(data) {
+    case .head(var head):
+      guard head.method != .CONNECT, !Self.isAmbiguous(head) else {
+        decoder.course = .discards
+        context.fireErrorCaught(HTTPParserError.invalidHeaderToken)
+        return
+      }
+      requests += 1
+      courseAfter = Self.asksForAnotherProtocol(head) ? .restarts : .goesOn
+      if head.version == .http1_0 {
+        oldRequest = requests
+        head.headers.remove(name: "expect")
+      }
+      if head.version == .http1_0 || !head.isKeepAlive {
+        head.headers.replaceOrAdd(name: "connection", value: "close")
+        courseAfter = .discards
+      }
       context.fireChannelRead(wrapInboundOut(.head(head)))
-    } else {
+    case .body:
       context.fireChannelRead(data)
+    case .end:
+      context.fireChannelRead(data)
+      decoder.course = courseAfter
+    }
+  }
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    switch unwrapOutboundIn(data) {
+    case .head(var head) where answers + 1 == oldRequest && !head.headers.contains(name: "content-length"):
+      head.version = .http1_0
+      context.write(wrapOutboundOut(.head(head)), promise: promise)
+    case .head, .body:
+      context.write(data, promise: promise)
+    case .end:
+      answers += 1
+      context.write(data, promise: promise)
     }
   }
 
@@ -32,5 +74,11 @@ final class FramingGuard: ChannelInboundHandler, RemovableChannelHandler {
     let hosts = head.headers["host"].count
     if head.version == .http1_0 { return hosts > 1 || head.headers.contains(name: "transfer-encoding") }
     return hosts != 1
+  }
+
+  /// True for every request after which the parser stops, and perhaps for some that only look like it.
+  private static func asksForAnotherProtocol(_ head: HTTPRequestHead) -> Bool {
+    head.headers.contains(name: "upgrade")
+      && head.headers["connection"].contains { $0.lowercased().contains("upgrade") }
   }
 }

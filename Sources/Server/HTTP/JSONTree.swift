@@ -1,8 +1,10 @@
+import Core
 import Foundation
 import HTTPTypes
+import OrderedCollections
 
 /// A JSON document as a tree: a request, so that every wrong field can be named at once, or a schema.
-enum JSONTree: Codable, Sendable {
+enum JSONTree: Encodable, Sendable {
   case null
   case bool(Bool)
   case number(Double)
@@ -10,32 +12,29 @@ enum JSONTree: Codable, Sendable {
   case array([JSONTree])
   case object([String: JSONTree])
 
-  /// Parses a document. Throws `Problem` 400 when it is not JSON.
+  /// Parses a document by the rules that configs are read by: UTF-8, and no key twice in an object. Throws `Problem` 400 for
+  /// anything else. Complexity: O(bytes), some 100 MB/s.
   static func parse(_ data: Data) throws -> JSONTree {
+    var limits = Limits.standard
+    limits.configBytes = .max
     do {
-      return try JSONDecoder().decode(JSONTree.self, from: data)
+      return JSONTree(try JSONReader.parse([UInt8](data), name: "the body", limits: limits))
     } catch {
-      throw Problem(.badRequest, .malformedRequest, "the body is not valid JSON", cause: String(reflecting: error))
+      throw Problem(.badRequest, .malformedRequest, "the body is not valid JSON: \(error.message)")
     }
   }
 
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if container.decodeNil() {
-      self = .null
-    } else if let value = try? container.decode(Bool.self) {
-      self = .bool(value)
-    } else if let value = try? container.decode(Double.self) {
-      self = .number(value)
-    } else if let value = try? container.decode(String.self) {
-      self = .string(value)
-    } else if let value = try? container.decode([JSONTree].self) {
-      self = .array(value)
-    } else if let value = try? container.decode([String: JSONTree].self) {
-      self = .object(value)
-    } else {
-      // A number that no double holds, such as 1e999; inside an inline config it is the converter's business.
-      self = .number(.infinity)
+  /// The same value without the order of keys and the spelling of numbers.
+  private init(_ value: ConfigValue) {
+    switch value {
+    case .null: self = .null
+    case .bool(let flag): self = .bool(flag)
+    // A number that no double holds, such as 1e999, is infinite; inside an inline config it is the converter's business.
+    case .number(let number): self = .number(number.double)
+    case .string(let text): self = .string(text)
+    case .array(let values): self = .array(values.map { JSONTree($0) })
+    case .object(let members):
+      self = .object(Dictionary(uniqueKeysWithValues: members.map { ($0.key, JSONTree($0.value)) }))
     }
   }
 

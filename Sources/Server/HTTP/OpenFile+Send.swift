@@ -1,6 +1,5 @@
 import Hummingbird
 import NIOCore
-import NIOPosix
 
 extension OpenFile {
   /// Sends a range of the file as fast as the client takes it, read on the blocking pool.
@@ -13,7 +12,7 @@ extension OpenFile {
     while offset < range.upperBound {
       let start = offset
       let count = min(piece.bytes, range.upperBound - start)
-      let buffer = try await NIOThreadPool.singleton.runIfActive { try self.read(at: start, count: count) }
+      let buffer = try await FileThreads.run { try self.read(at: start, count: count) }
       offset += buffer.readableBytes
       let clock = ContinuousClock.now
       try await writer.write(buffer)

@@ -56,9 +56,11 @@ struct Problem: HTTPResponseError, Sendable {
 
   /// A problem of a conversion.
   init(_ error: ConversionError) {
+    let findings = Findings(error.diagnostics.lazy.map(Finding.init), limit: Findings.limitOfConversions)
     self.init(
-      error.kind.status, ProblemCode(error.kind), title: error.kind.title, error.message,
-      findings: error.diagnostics.map(Finding.init), cause: error.cause)
+      error.kind.status, ProblemCode(error.kind), title: error.kind.title,
+      error.message + (findings.omitted > 0 ? " (\(findings.omitted) more diagnostics are left out)" : ""),
+      findings: Array(findings), cause: error.cause)
   }
 
   var document: Document {
@@ -98,15 +100,14 @@ extension Problem {
 
   /// One field of the request is wrong.
   static func invalid(field: String, _ message: String) -> Problem {
-    .invalid([Finding(field: field, message)])
+    .invalid(Findings([Finding(field: field, message)]))
   }
 
   /// Fields of the request are wrong. The code is that of the findings when they agree on one.
-  static func invalid(_ findings: [Finding]) -> Problem {
+  static func invalid(_ findings: Findings) -> Problem {
     let codes = Set(findings.map(\.code))
     let code = codes.count == 1 ? codes.first ?? .invalidRequest : .invalidRequest
-    return Problem(
-      .unprocessableContent, code, findings.map(\.message).joined(separator: "; "), findings: findings)
+    return Problem(.unprocessableContent, code, findings.summary, findings: Array(findings))
   }
 
   /// The database takes no writes at the moment. Nothing has changed, and the request can be sent again.

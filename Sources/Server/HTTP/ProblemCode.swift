@@ -38,6 +38,8 @@ struct ProblemCode: Hashable, Sendable, Codable {
   static let gone = ProblemCode("gone")
   /// The client speaks another version of the upload protocol.
   static let unsupportedProtocol = ProblemCode("unsupported_protocol")
+  /// The file is not the one that the client has seen.
+  static let preconditionFailed = ProblemCode("precondition_failed")
   /// The bytes do not hash to what the client announced.
   static let checksumMismatch = ProblemCode("checksum_mismatch")
   /// The body is larger than the service takes.
@@ -64,7 +66,7 @@ extension ErrorKind {
   var status: HTTPResponse.Status {
     switch self {
     case .usage, .unknownModel, .unsupportedPair, .configNotConvertible, .keysUnmatched, .stateDictMismatch,
-      .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .revisionNotFound, .fileNotFound:
+      .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .tokenRefused, .revisionNotFound, .fileNotFound:
       .unprocessableContent
     case .fetchFailed: .badGateway
     case .diskFull: .insufficientStorage
@@ -89,6 +91,7 @@ extension ErrorKind {
     case .fetchFailed: "A download failed"
     case .sourceGated: "The owner of the repository has to grant access"
     case .sourceNotFound: "The repository does not exist or is private"
+    case .tokenRefused: "The hub does not take the token"
     case .revisionNotFound: "The repository has no such revision"
     case .fileNotFound: "The repository has no such file"
     case .cancelled: "Cancelled"

@@ -18,6 +18,9 @@ struct ProblemResponder: HTTPResponder {
 
   func respond(to request: Request, context: ServiceContext) async throws -> Response {
     let start = ContinuousClock.now
+    let isTus = TusHeaders.concern(request.uri.path)
+    let sent = request.method
+    let request = isTus ? TusHeaders.meant(by: request) : request
     let id = RequestID.read(request.headers)
     var context = context
     context.logger[metadataKey: "hb.request.id"] = nil
@@ -29,11 +32,16 @@ struct ProblemResponder: HTTPResponder {
     do {
       let match = try routes.match(request)
       route = match.route.path
-      context.principal = try await access.principal(
-        for: request, at: match.route.access, logger: context.logger)
+      context.principal = try await access.principal(for: request, at: match.route.access)
       if let token = context.principal.token {
         metadata["token"] = "\(token.name)"
         context.logger[metadataKey: "token"] = "\(token.name)"
+      }
+      if isTus { try TusHeaders.checkVersion(of: request) }
+      context.reportFault = { [metrics, logger = context.logger, route, metadata] error in
+        metrics.add(.brokenAnswers, [route])
+        logger.error(
+          "answer broke off", metadata: metadata.merging(["cause": "\(String(reflecting: error))"]) { $1 })
       }
       response = try await match.respond(to: request, context: context)
     } catch {
@@ -41,18 +49,23 @@ struct ProblemResponder: HTTPResponder {
       metadata["code"] = "\(problem.code.rawValue)"
       if let cause = problem.cause { metadata["cause"] = "\(cause)" }
       response = try problem.response(from: request, context: context)
-      if request.method == .head { response = response.headOnly }
     }
+    if request.method == .head || sent == .head { response = response.headOnly }
+    // After another method than HEAD itself a body would be expected.
+    if request.method == .head, sent != .head { response.headers[.contentLength] = "0" }
+    if isTus { response.headers[.tusResumable] = TusHeaders.version }
     response.headers[.xRequestID] = id
     metadata["status"] = "\(response.status.code)"
     let time = ContinuousClock.now - start
     metadata["seconds"] = "\(time.seconds)"
     // A client may make up methods as well as paths; labels are bounded.
     let method = route == "none" ? "other" : request.method.rawValue
-    metrics.add(.requests, [method, route, "\(response.status.code / 100)xx"])
+    metrics.add(.requests, [method, route, "\(response.status.code)"])
     metrics.observe(.requestSeconds, [route], time)
     let level: Logger.Level =
       switch response.status.code {
+      // Nothing is broken: the disk is full, or a limit is reached.
+      case 507: .warning
       case 500...: .error
       // Somebody knocks: worth a line, though every client may cause it.
       case 401, 403: .notice

@@ -20,6 +20,7 @@ struct RouteTable: Sendable {
     /// What it does, for the reference.
     let operation: Operation
     let handler: @Sendable (Controllers) -> Handler
+    private let pattern: [Substring]
 
     init(
       _ method: HTTPRequest.Method, _ path: String, _ access: RouteAccess, _ operation: Operation,
@@ -30,11 +31,11 @@ struct RouteTable: Sendable {
       self.access = access
       self.operation = operation
       self.handler = handler
+      pattern = path.split(separator: "/")
     }
 
     /// The captures when the path fits, nil otherwise.
     func match(_ segments: [String]) -> [(name: Substring, value: String)]? {
-      let pattern = path.split(separator: "/")
       guard pattern.count == segments.count else { return nil }
       var captures: [(Substring, String)] = []
       for (part, segment) in zip(pattern, segments) {

@@ -10,6 +10,12 @@ struct ServiceContext: RequestContext {
   /// What the request came over.
   let channel: any Channel
 
+  /// Notes that the body of an answer broke off by a fault of the service. Set with the principal.
+  var reportFault: @Sendable (any Error) -> Void = { _ in }
+
+  /// Ends the connection of the request from another task.
+  var hangUp: @Sendable () -> Void { { [channel] in channel.close(promise: nil) } }
+
   init(source: ApplicationRequestContextSource) {
     coreContext = CoreRequestContextStorage(source: source)
     channel = source.channel

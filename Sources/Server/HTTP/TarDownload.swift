@@ -1,7 +1,6 @@
 import HTTPTypes
 import Hummingbird
 import NIOCore
-import NIOPosix
 import SystemPackage
 
 /// Several files sent as one uncompressed tar archive, made while it is sent.
@@ -21,7 +20,8 @@ struct TarDownload: Sendable {
   /// The time that every entry gets.
   let time: Timestamp
 
-  /// The answer to GET or HEAD. Throws `Problem` when a file cannot be opened or has another size than it had.
+  /// The answer to GET or HEAD. Throws `Problem` when a file cannot be opened or has another size than it had, and
+  /// `Errno.noSuchFileOrDirectory` when one is gone: the caller knows whether it may be.
   func response(to request: Request, sent: @escaping @Sendable (Int) -> Void) async throws -> Response {
     var parts: [(header: [UInt8], entry: Entry)] = []
     var length = TarArchive.end.count
@@ -54,12 +54,12 @@ struct TarDownload: Sendable {
   }
 
   private func open() async throws -> [OpenFile] {
-    try await NIOThreadPool.singleton.runIfActive { [entries] in
+    try await FileThreads.run { [entries] in
       try entries.map { entry in
         do {
           let file = try OpenFile(entry.path)
           if file.size == entry.size { return file }
-        } catch let error as Errno {
+        } catch let error as Errno where error != .noSuchFileOrDirectory {
           throw Problem(
             .internalServerError, .internal, "\(entry.name) cannot be read", cause: "\(entry.path): \(error)")
         }

@@ -41,7 +41,7 @@ struct HealthController: Sendable {
       jobs[[entry.status.rawValue, models.label(of: entry.model)], default: 0] += entry.count
       jobs[[entry.status.rawValue, "all"], default: 0] += entry.count
     }
-    let age = load.oldestQueued.map { max(0, Timestamp.now.milliseconds - $0.milliseconds) } ?? 0
+    let age = load.longestDue.map { max(0, Timestamp.now.milliseconds - $0.milliseconds) } ?? 0
     let space = space
     let free = try? await NIOThreadPool.singleton.runIfActive { try space.available() }
     let text = metrics.text(gauges: [
@@ -50,7 +50,8 @@ struct HealthController: Sendable {
         labels: ["status", "model"],
         values: jobs.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { ($0.key, Double($0.value)) }),
       .init(
-        name: "zooport_queue_age_seconds", help: "Age of the oldest queued job; 0 when none waits.", labels: [],
+        name: "zooport_queue_age_seconds", help: "How long a queued job has been due at most; 0 when none is.",
+        labels: [],
         values: [([], Double(age) / 1000)]),
       .init(
         name: "zooport_disk_free_bytes", help: "Bytes that the disk of the data folder can take.", labels: [],

@@ -14,6 +14,9 @@ final class Readiness: Sendable {
     let detail: String
   }
 
+  /// A worker that could not look for work once may have met a backup; it looks again after two seconds.
+  private static let misses = 3
+
   private let store: any JobStore
   private let vitals: WorkerVitals
   private let signal: WorkSignal
@@ -55,6 +58,10 @@ final class Readiness: Sendable {
     let alive = vitals.alive
     guard alive == workers else {
       return Check(name: "workers", ok: false, detail: "\(alive) of \(workers) workers live")
+    }
+    let blind = vitals.missing(Self.misses)
+    guard blind == 0 else {
+      return Check(name: "workers", ok: false, detail: "\(blind) of \(workers) workers cannot read the queue")
     }
     guard let age = vitals.sinceLeasesKept, age < lease else {
       return Check(name: "workers", ok: false, detail: "leases are not extended")

@@ -25,11 +25,12 @@ struct HubClient: Sendable {
     self.token = token
   }
 
-  /// A repository at one commit.
+  /// What a hub says of a repository at a revision.
   struct Listing: Sendable {
-    let commit: String
-    /// Paths of all files; empty when they were not asked for.
-    let files: [String]
+    /// Nil when that is not known without asking for a file.
+    var commit: String?
+    /// Paths of all files; nil on a mirror that lists none.
+    var files: [String]?
   }
 
   /// The answer of the API, the part that is used.
@@ -39,58 +40,66 @@ struct HubClient: Sendable {
     let siblings: [Sibling]?
   }
 
-  /// What a revision is, and which files it has.
+  /// What a revision is, and which files it has. A mirror of files need not have an API that says so.
   ///
-  /// Throws `.sourceGated`, `.sourceNotFound`, `.revisionNotFound`, or `.fetchFailed`, also when a mirror does not say
-  /// which commit a branch is.
+  /// Throws `.sourceGated`, `.sourceNotFound`, `.revisionNotFound`, `.tokenRefused`, or `.fetchFailed`, also when a mirror
+  /// lists files but does not say which commit a branch is.
   func listing(
     _ reference: HubReference, token: HubToken?, isCancelled: @escaping @Sendable () -> Bool
   ) throws(TransferFailure) -> Listing {
     let path = "api/models/\(reference.repository)/revision/\(PercentEncoding.encode(reference.revision))"
     let request = TransferRequest(.get, try url(path), token: token ?? self.token)
     let (answer, body) = try fetcher.document(request, limit: Self.listingLimit, isCancelled: isCancelled)
-    let isRefusal = answer.head["x-error-code"] != nil
-    if answer.head.status == 404, !isRefusal, HubReference.isCommit(reference.revision) {
-      // A mirror of files without an API: the commit is known, and the client names the files.
-      return Listing(commit: reference.revision, files: [])
+    if Self.withoutAPI.contains(answer.head.status), answer.head["x-error-code"] == nil {
+      return Listing(commit: Self.commit([reference.revision]), files: nil)
     }
-    try check(answer, reference, path: nil, hasToken: request.token != nil)
+    guard answer.head.status < 400 else { throw refusal(answer, reference, token: token) }
     guard let info = try? JSONDecoder().decode(ModelInfo.self, from: Data(body)) else {
       throw TransferFailure("\(answer.url.host) answered something else than a list of files for \(reference)")
     }
-    guard let commit = Self.commit([info.sha, answer.head["x-repo-commit"], reference.revision]) else {
-      throw TransferFailure(
-        "\(endpoint.host) does not say which commit \(reference.revision) of \(reference.repository) is; name the "
-          + "commit as the revision")
-    }
-    return Listing(commit: commit, files: info.siblings?.map(\.rfilename) ?? [])
+    let files = info.siblings?.map(\.rfilename) ?? []
+    let commit = Self.commit([info.sha, answer.head["x-repo-commit"], reference.revision])
+    guard !files.isEmpty else { return Listing(commit: commit, files: nil) }
+    guard let commit else { throw unknownCommit(of: reference) }
+    return Listing(commit: commit, files: files)
+  }
+
+  /// Statuses of a server that keeps files under the names of the hub and has no API.
+  private static let withoutAPI: Set = [403, 404, 405, 501]
+
+  /// What is said of a mirror that does not tell which commit a branch is.
+  func unknownCommit(of reference: HubReference) -> TransferFailure {
+    TransferFailure(
+      "\(endpoint.host) does not say which commit \(reference.revision) of \(reference.repository) is; name the "
+        + "commit as the revision")
   }
 
   /// A file of a repository: where it is, its size, and its digest or entity tag. One request, which brings no byte of it.
   ///
-  /// Throws as `listing` does, and `.fileNotFound`.
+  /// `commit` may be a branch where nobody said which commit that is. Throws as `listing` does, and `.fileNotFound`.
   func file(
     _ path: String, as name: FileName, of reference: HubReference, commit: String, token: HubToken?,
     isCancelled: @escaping @Sendable () -> Bool
   ) throws(TransferFailure) -> RemoteFile {
     let encoded = path.split(separator: "/").map { PercentEncoding.encode(String($0)) }.joined(separator: "/")
     let url = try url("\(reference.repository)/resolve/\(PercentEncoding.encode(commit))/\(encoded)")
-    let token = token ?? self.token
+    let shown = token ?? self.token
     let answer = try fetcher.retrying(isCancelled: isCancelled) { () throws(TransferFailure) in
       // The store that large files are redirected to knows less of them than the hub.
-      let answer = try fetcher.send(TransferRequest(.head, url, token: token), staying: true, isCancelled: isCancelled)
+      let answer = try fetcher.send(TransferRequest(.head, url, token: shown), staying: true, isCancelled: isCancelled)
       let failure = TransferFailure(answer.head, from: url)
       if failure.mayPass { throw failure }
       return answer
     }
-    if answer.head.status >= 400 { try check(answer, reference, path: path, hasToken: token != nil) }
+    guard answer.head.status < 400 else { throw refusal(answer, reference, path: path, token: token) }
     let head = answer.head
     if let stated = head["x-repo-commit"], HubReference.isCommit(commit), stated != commit {
       throw TransferFailure("\(endpoint.host) answered with commit \(stated) of \(reference.repository), not \(commit)")
     }
-    var file = RemoteFile(name: name, url: url, token: token)
+    var file = RemoteFile(name: name, url: url, token: shown)
     file.isOnHub = true
     file.target = answer.url.origin == url.origin ? nil : answer.url
+    file.commit = Self.commit([head["x-repo-commit"]])
     file.size = head.size("x-linked-size") ?? ((200..<300).contains(head.status) ? head.size("content-length") : nil)
     if let size = file.size, size > fetcher.limits.bytes {
       throw TransferFailure("\(path) has \(size) bytes; the limit of the service is \(fetcher.limits.bytes)")
@@ -119,41 +128,12 @@ struct HubClient: Sendable {
     do { return try SourceURL(base + path) } catch { throw TransferFailure("the hub has no such URL: \(error.reason)") }
   }
 
-  /// Tells the refusals of the hub apart by `X-Error-Code`, as `hf_raise_for_status` does.
-  private func check(
-    _ answer: Fetcher.Answer, _ reference: HubReference, path: String?, hasToken: Bool
-  ) throws(TransferFailure) {
-    let status = answer.head.status
-    guard status >= 400 else { return }
-    let repository = reference.repository
-    let advice = hasToken ? "the token that was given does not open it" : "if it is private, give a token"
-    let error: ConversionError
-    switch answer.head["x-error-code"] {
-    case "GatedRepo":
-      error = ConversionError(
-        .sourceGated,
-        "\(repository) is gated: accept its terms at \(endpoint.text.trimmingSuffix("/"))/\(repository), then give "
-          + "a token of an account that was granted access")
-    case "RevisionNotFound":
-      error = ConversionError(.revisionNotFound, "\(repository) has no branch, tag or commit \(reference.revision)")
-    case "EntryNotFound":
-      error = ConversionError(.fileNotFound, "\(repository) has no file \(path ?? "") at \(reference.revision)")
-    case "RepoNotFound":
-      error = ConversionError(.sourceNotFound, "there is no repository \(repository), or it is private; \(advice)")
-    case nil where status == 401 || status == 403:
-      error = ConversionError(.sourceNotFound, "the hub does not show \(repository); \(advice)")
-    case nil where status == 404 && path != nil:
-      error = ConversionError(.fileNotFound, "\(repository) has no file \(path ?? "") at \(reference.revision)")
-    case nil where status == 404:
-      error = ConversionError(.sourceNotFound, "there is no repository \(repository) at \(reference.revision)")
-    default: throw TransferFailure(answer.head, from: answer.url)
-    }
-    throw TransferFailure(error)
-  }
-}
-
-extension String {
-  fileprivate func trimmingSuffix(_ suffix: String) -> Substring {
-    hasSuffix(suffix) ? dropLast(suffix.count) : self[...]
+  private func refusal(
+    _ answer: Fetcher.Answer, _ reference: HubReference, path: String? = nil, token given: HubToken?
+  ) -> TransferFailure {
+    let credential: HubRefusal.Credential = given != nil ? .request : token != nil ? .operator : .none
+    return HubRefusal(
+      answer: answer, reference: reference, path: path, endpoint: endpoint, credential: credential
+    ).failure
   }
 }

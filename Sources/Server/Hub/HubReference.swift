@@ -12,6 +12,9 @@ struct HubReference: Sendable, Hashable, Codable {
   var variant: String?
   /// Paths within the repository; nil chooses by what is there.
   var files: [String]?
+  /// Path of the file whose page was named. As a config it is that file; as a checkpoint, too, unless it is a text such as
+  /// a config: then it stands for its repository. `files` goes before it.
+  var page: String?
 
   /// Why a reference is refused.
   struct Refused: Error, Equatable { let reason: String }
@@ -48,6 +51,18 @@ struct HubReference: Sendable, Hashable, Codable {
     try check()
   }
 
+  /// The reference with what was said of it beside its name; nil leaves things as they are. Throws when anything cannot be
+  /// meant.
+  func narrowed(
+    revision: String? = nil, subfolder: String?, variant: String?, files: [String]?
+  ) throws(Refused) -> HubReference {
+    var reference = try HubReference(
+      repository: repository, revision: revision ?? self.revision, subfolder: subfolder ?? self.subfolder,
+      variant: variant ?? self.variant, files: files ?? self.files)
+    reference.page = page
+    return reference
+  }
+
   /// Checks what was set beside repository and revision.
   private func check() throws(Refused) {
     if let subfolder, !Self.isPath(subfolder) {
@@ -56,6 +71,7 @@ struct HubReference: Sendable, Hashable, Codable {
     if let variant, !(1...64).contains(variant.utf8.count) || !variant.utf8.allSatisfy(Self.isNameByte) {
       throw Refused(reason: "variant '\(variant.prefix(100))' has other characters than letters, digits, -, _ and .")
     }
+    if let page, !Self.isPath(page) { throw Refused(reason: "'\(page.prefix(100))' is no path within a repository") }
     guard let files else { return }
     guard (1...Self.fileLimit).contains(files.count) else {
       throw Refused(reason: "files must name 1 to \(Self.fileLimit) paths")
@@ -65,50 +81,21 @@ struct HubReference: Sendable, Hashable, Codable {
     }
   }
 
-  /// Reads `hub://owner/name@rev`, or the URL of a page or file of a repository on the hub at `endpoint`; nil for any
-  /// other text.
-  ///
-  /// Pages are `/owner/name`, `/tree/rev[/folder]`, `/blob/rev/file` and `/resolve/rev/file`. The page of a weights file
-  /// names that file; the page of any other file stands for the whole repository.
+  /// Reads `hub://owner/name@rev`, or the URL of a page or file of a model on the hub at `endpoint` (`HubPage`); nil for
+  /// any other text.
   static func parse(_ text: String, endpoint: SourceURL) throws(Refused) -> HubReference? {
     if text.hasPrefix("hub://") {
       let rest = text.dropFirst("hub://".count)
       let parts = rest.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       return try HubReference(repository: parts[0], revision: parts.count > 1 ? parts[1] : "main")
     }
-    guard text.hasPrefix("https://") || text.hasPrefix("http://") else { return nil }
-    let url: SourceURL
-    do { url = try SourceURL(text) } catch { return nil }
-    let base = endpoint.path.hasSuffix("/") ? endpoint.path : endpoint.path + "/"
-    guard url.origin == endpoint.origin, url.path.hasPrefix(base) else { return nil }
-    var parts: [String] = []
-    for part in url.path.dropFirst(base.count).split(separator: "/") {
-      guard let decoded = PercentEncoding.decode(part) else {
-        throw Refused(reason: "the URL is not percent-encoded UTF-8")
-      }
-      parts.append(decoded)
-    }
-    guard let first = parts.first, !["datasets", "spaces", "api"].contains(first) else {
-      throw Refused(reason: "\(url.withoutQuery) is no page of a model")
-    }
-    let kinds: Set = ["tree", "blob", "resolve"]
-    let split = parts.firstIndex(where: kinds.contains) ?? parts.count
-    guard (1...2).contains(split) else { throw Refused(reason: "\(url.withoutQuery) is no page of a model") }
-    let repository = parts[..<split].joined(separator: "/")
-    guard split < parts.count else { return try HubReference(repository: repository) }
-    var rest = parts[(split + 1)...]
-    guard let revisionStart = rest.first else { return try HubReference(repository: repository) }
-    // Pull requests and conversions have slashes in their names: refs/pr/1.
-    let isReference = revisionStart == "refs" && rest.count >= 3
-    let revision = rest.prefix(isReference ? 3 : 1).joined(separator: "/")
-    rest = rest.dropFirst(isReference ? 3 : 1)
-    var reference = try HubReference(repository: repository, revision: revision)
-    if parts[split] == "tree" {
-      if !rest.isEmpty { reference.subfolder = rest.joined(separator: "/") }
-    } else if let file = rest.last {
-      if rest.count > 1 { reference.subfolder = rest.dropLast().joined(separator: "/") }
-      if HubSelection.isWeights(file) { reference.files = [rest.joined(separator: "/")] }
-    }
+    guard text.hasPrefix("https://") || text.hasPrefix("http://"), let url = try? SourceURL(text),
+      let page = try HubPage(url, endpoint: endpoint)
+    else { return nil }
+    guard let place = page.place else { return try HubReference(repository: page.repository) }
+    var reference = try HubReference(repository: page.repository, revision: place.revision)
+    reference.subfolder = place.folder
+    reference.page = place.file
     try reference.check()
     return reference
   }

@@ -9,12 +9,13 @@ struct HubSubmissions: Sendable {
   /// True for an input that refers to a repository, rightly or wrongly.
   func isReference(_ input: JobSubmission.Input) -> Bool {
     guard case .json(.object(let members), _) = input else { return false }
-    return (try? self.input(members)) != nil || members["hub"] != nil
+    do { return try self.input(members) != nil } catch { return true }
   }
 
   /// The input of a JSON object; nil when it does not refer to a repository.
   ///
-  /// `{"hub": ...}` takes `owner/name`, `hub://owner/name@rev` or the URL of a page; `{"url": ...}` the URL of a page.
+  /// `{"hub": ...}` takes `owner/name`, `hub://owner/name@rev` or the URL of a page or file of a model; so does
+  /// `{"url": ...}`, but for the name alone, and any other URL is none of a repository.
   /// Throws for a reference that says something wrong.
   func input(_ members: [String: JSONTree]) throws(HubReference.Refused) -> (HubInput, FileName)? {
     var reference: HubReference
@@ -28,11 +29,8 @@ struct HubSubmissions: Sendable {
         }
         reference = try HubReference(repository: text)
       }
-    case (nil, .string(let text)?) where members.count == 1 && !text.hasPrefix("hub://"):
-      // The URL of one file is downloaded as any other.
-      guard let parsed = try? HubReference.parse(text, endpoint: endpoint), !text.contains("/resolve/") else {
-        return nil
-      }
+    case (nil, .string(let text)?) where members.count == 1:
+      guard let parsed = try HubReference.parse(text, endpoint: endpoint) else { return nil }
       reference = parsed
     case (nil, _): return nil
     default: throw .init(reason: "hub must be a string such as \"EleutherAI/gpt-j-6b\"")
@@ -40,10 +38,9 @@ struct HubSubmissions: Sendable {
     if let unknown = members.keys.sorted().first(where: { !Self.members.contains($0) && $0 != "url" }) {
       throw .init(reason: "a hub input has no member \(unknown)")
     }
-    reference = try HubReference(
-      repository: reference.repository, revision: try string(members, "revision") ?? reference.revision,
-      subfolder: try string(members, "subfolder") ?? reference.subfolder, variant: try string(members, "variant"),
-      files: try strings(members, "files") ?? reference.files)
+    reference = try reference.narrowed(
+      revision: try string(members, "revision"), subfolder: try string(members, "subfolder"),
+      variant: try string(members, "variant"), files: try strings(members, "files"))
     var input = HubInput(reference: reference)
     switch members["carry"] {
     case nil, .null: break

@@ -7,8 +7,8 @@ import SystemPackage
 /// that stay where they are and are read in ranges. Blocks; for worker threads.
 struct InputStaging: Sendable {
   private(set) var resolver: InputResolver
-  /// How much the disk can take.
-  let space: FreeSpace
+  /// The room on the disk for what comes and what is made of it.
+  let reservation: DiskReservation
   /// Told of bytes done and bytes expected, all files together.
   let progress: @Sendable (_ done: Int, _ total: Int) -> Void
 
@@ -31,6 +31,8 @@ struct InputStaging: Sendable {
     let config: FilePath
     let checkpoint: FilePath
     let carried: FilePath
+    /// Where the conversion will write; it need not exist yet.
+    let outputs: FilePath
     /// Path of an upload.
     let upload: @Sendable (Identifier, FileName) -> FilePath
     /// Uploads are used where they are: on the command line they are the user's own files, perhaps with shards beside them.
@@ -66,10 +68,7 @@ struct InputStaging: Sendable {
     let carried = inputs.carried.map { places.carried.appending($0.name.description) }
     var staged = Staged(
       config: config.string, checkpoint: checkpoint.map(\.string), carried: carried.map(\.string))
-    let weights = inputs.checkpoint.compactMap { file -> RemoteFile? in
-      if case .remote(let remote) = file { remote } else { nil }
-    }
-    let isStreamed = try decide(weights, streams: streams)
+    let isStreamed = try decide(inputs, places, streams: streams)
 
     var downloads: [(file: RemoteFile, path: FilePath)] = zip(inputs.carried, carried).map { ($0, $1) }
     for (file, path) in zip([inputs.config] + inputs.checkpoint, [config] + checkpoint) {
@@ -93,33 +92,46 @@ struct InputStaging: Sendable {
     return staged
   }
 
-  /// Whether the checkpoint stays where it is. Asks the disk first, and the cache to make room on it.
-  private func decide(_ weights: [RemoteFile], streams: Bool) throws(TransferFailure) -> Bool {
-    if streams, !weights.isEmpty {
-      if let file = weights.first(where: { !canStream($0) }) {
-        let reason = file.size == nil ? "does not state the size of" : "does not serve ranges of"
-        throw TransferFailure(
-          "\(file.url.host) \(reason) \(file.name), which streaming needs; ask for the conversion without it")
-      }
-      return true
+  /// Whether the checkpoint stays where it is. Reserves the room for what comes, and for outputs as large as the inputs;
+  /// what the cache keeps for nobody makes way.
+  private func decide(
+    _ inputs: ResolvedInputs, _ places: Places, streams: Bool
+  ) throws(TransferFailure) -> Bool {
+    let remote = inputs.checkpoint.compactMap(\.remote)
+    let weights = remote.filter { !HubSelection.isIndex($0.name.description) }
+    // What is downloaded whatever is decided, and copied to the outputs if it is carried.
+    let others = remote.filter { HubSelection.isIndex($0.name.description) } + [inputs.config.remote].compactMap { $0 }
+    let carriedBytes = inputs.carried.map { $0.size ?? 0 }.saturatingSum()
+    if streams, let file = weights.first(where: { !canStream($0) }) {
+      let reason = file.size == nil ? "does not state the size of" : "does not serve ranges of"
+      throw TransferFailure(
+        "\(file.url.host) \(reason) \(file.name), which streaming needs; ask for the conversion without it")
     }
-    let missing = weights.map(missingBytes).saturatingSum()
-    guard missing > 0 else { return false }
-    let outputs = weights.map { $0.size ?? 0 }.saturatingSum()
-    let stored = [missing, outputs].saturatingSum()
-    let streamed = [outputs, min(outputs, Conversion.spoolBytes)].saturatingSum()
-    let keys = Set(weights.compactMap(\.contentKey))
-    let room: Int
-    do {
-      if try space.room(for: stored, keeping: keys) >= stored { return false }
-      room = try space.room(for: streamed, keeping: keys)
+    let isStreamable = !weights.isEmpty && weights.allSatisfy(canStream)
+    let keys = Set((remote + inputs.carried + [inputs.config.remote].compactMap { $0 }).compactMap(\.contentKey))
+    let shortage: DiskReservation.Shortage?
+    do throws(Errno) {
+      var least = DiskNeeds(floor: reservation.space.floor)
+      for file in others + inputs.carried { try least.add(missingBytes(file), at: folder(of: file, places)) }
+      try least.add(carriedBytes, at: places.outputs)
+      if streams && isStreamable || weights.allSatisfy({ missingBytes($0) == 0 }) {
+        shortage = try least.reserve(reservation, keeping: keys)
+        if shortage == nil { return streams && isStreamable }
+      } else {
+        let outputs = weights.map { $0.size ?? 0 }.saturatingSum()
+        try least.add(outputs, at: places.outputs)
+        var (stored, streamed) = (least, least)
+        for file in weights { try stored.add(missingBytes(file), at: folder(of: file, places)) }
+        try streamed.add(min(outputs, Conversion.spoolBytes), at: places.outputs)
+        shortage = try stored.reserve(reservation, keeping: keys)
+        if shortage == nil { return false }
+        if isStreamable, try streamed.reserve(reservation, keeping: keys) == nil { return true }
+      }
     } catch {
       throw TransferFailure(writing: error)
     }
-    if room >= streamed, weights.allSatisfy(canStream) { return true }
-    throw TransferFailure(
-      ConversionError(
-        .diskFull, "the job would need about \(stored) bytes of disk for downloads and outputs; \(room) are left"))
+    guard let shortage else { return false }
+    throw TransferFailure(ConversionError(shortage, for: "downloads and outputs"))
   }
 
   /// Whether a file can be read where it is, as far as is known.
@@ -127,7 +139,13 @@ struct InputStaging: Sendable {
     file.contentKey.map(cache.holds) ?? false || file.size != nil && file.servesRanges ?? true
   }
 
-  private func missingBytes(_ file: RemoteFile) -> Int {
+  /// Where the bytes of a file go: the cache takes what has a name there.
+  private func folder(of file: RemoteFile, _ places: Places) -> FilePath {
+    file.contentKey == nil ? places.checkpoint : reservation.space.path
+  }
+
+  /// Bytes of a file that a download started now would bring; 0 when nobody knows.
+  func missingBytes(_ file: RemoteFile) -> Int {
     guard let size = file.size, let key = file.contentKey else { return file.size ?? 0 }
     return cache.holds(key) ? 0 : max(size - cache.partialSize(key), 0)
   }
@@ -206,8 +224,7 @@ struct InputStaging: Sendable {
     do {
       try Data(text.utf8).write(to: URL(filePath: path.string))
     } catch {
-      let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
-      throw TransferFailure(writing: isFull ? Errno.noSpace : error)
+      throw TransferFailure(writing: error)
     }
   }
 
@@ -235,10 +252,10 @@ struct InputStaging: Sendable {
         case .upload(let id, let given):
           staged.files.bring(try InputFile(path: upload(id, given).string, name: name), as: name)
         case .inline(let text, _):
-          staged.files.bring(InputFile(path: name, bytes: MemoryBytes(Array(text.utf8))), as: name)
+          staged.files.bring(InputFile(path: name, bytes: MemoryBytes(Array(text.utf8)), missing: 0), as: name)
         case .remote(let remote):
           if !isConfig, !HubSelection.isIndex(name), let bytes = ranges(of: remote, received: received) {
-            elsewhere.append(InputFile(path: name, bytes: bytes))
+            elsewhere.append(InputFile(path: name, bytes: bytes, missing: missingBytes(remote)))
           } else if !isConfig, !HubSelection.isIndex(name), let key = remote.contentKey, cache.holds(key) {
             let use = try cached(key)
             staged.uses.append(use)
@@ -249,7 +266,9 @@ struct InputStaging: Sendable {
             )
           } else {
             let bytes = try small(remote, received)
-            staged.files.bring(InputFile(path: name, bytes: MemoryBytes(bytes)), as: name)
+            // It stays in the cache if its content has a name there.
+            let missing = remote.contentKey.map(cache.holds) ?? false ? 0 : bytes.count
+            staged.files.bring(InputFile(path: name, bytes: MemoryBytes(bytes), missing: missing), as: name)
           }
         }
       } catch {

@@ -20,7 +20,7 @@ struct Job: Sendable, Hashable {
   let model: String
   let sourceFormat: String
   let targetFormat: String
-  let config: JobInput
+  var config: JobInput
   /// One file, or the shards of one checkpoint; empty for `convert-config`.
   let checkpoint: [JobInput]
   /// What the client chose; budget and threads are the operator's.
@@ -43,6 +43,10 @@ struct Job: Sendable, Hashable {
   var finishedAt: Timestamp?
   /// How often the job was started.
   var attempt = 0
+  /// How often it was put back after a fault that may pass.
+  var retries = 0
+  /// How often the process ended, or lost the lease, while the job ran.
+  var interruptions = 0
   /// How far it was when it ended.
   var progress: JobProgress?
   /// Sentences for the user, such as `Key not matched: KEY`.
@@ -53,6 +57,10 @@ struct Job: Sendable, Hashable {
   var error: Problem.Document?
   /// Set when the job succeeded.
   var outputs: [JobOutput] = []
+
+  /// Interruptions that any job suffers for the faults of others that run beside it. One with so many is under
+  /// suspicion: it runs alone, and what interrupts it from then on is held against it.
+  static let interruptionsInCompany = 2
 
   /// The inputs, the config first.
   var inputs: [JobInput] { [config] + checkpoint }

@@ -4,7 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
-import NIOPosix
+import SystemPackage
 
 /// `/v1/jobs`: submitting, following, cancelling and downloading.
 struct JobController: Sendable {
@@ -14,62 +14,41 @@ struct JobController: Sendable {
   let data: DataFolder
   let running: RunningJobs
   let signal: WorkSignal
-  /// Bytes of one file of a multipart submission.
-  let fileLimit: Int
+  let follower: JobFollower
+  let reader: SubmissionReader
   let admission: Admission
   let reporter: JobReporter
   let hub: HubSubmissions
 
-  /// Bytes of a JSON submission, and of the fields of a multipart one: an inline config and some room.
-  private static let fieldLimit = Limits.standard.configBytes + (64 << 10)
   private static let pageLimit = 200
 
   /// `POST /v1/jobs`.
   @Sendable func submit(_ request: Request, context: ServiceContext) async throws -> Response {
-    let contentType = request.headers[.contentType] ?? ""
     let key = try IdempotencyKey.read(request.headers)
     // A submission that comes again needs no room, and its uploads may be gone: only its digest counts.
     var known: (job: Job, digest: String)?
     if let key { known = try await store.job(ofKey: key, owner: context.principal.ownership.owner) }
-    var received: [Upload] = []
-    var submission: JobSubmission
-    if let boundary = MultipartParser.boundary(inContentType: contentType) {
-      if known == nil {
-        try await admission.space.check(
-          request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
-      }
-      let form = MultipartSubmission(
-        folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit, keepsFiles: known == nil)
-      let result = try await form.read(BodyReader(request, context), boundary: boundary)
-      submission = result.submission
-      received = result.uploads
-      for index in received.indices { received[index].ownership = context.principal.ownership }
-      reporter.moved(received.reduce(0) { $0 + $1.size }, .uploaded)
-    } else if HeaderParameters(contentType).value.lowercased() == "application/json" {
-      var body = BodyReader(request, context)
-      submission = try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView))
-    } else {
-      throw Problem(
-        .unsupportedMediaType, .unsupportedMediaType,
-        "submit a job as application/json or as multipart/form-data with a boundary",
-        headers: [.accept: "application/json, multipart/form-data"])
-    }
+    let received = try await reader.read(request, context, keepsFiles: known == nil)
+    var submission = received.submission
     if let known {
       guard known.digest == submission.digest else { throw Self.keyTaken }
       return try answer(.repeated(known.job), context)
     }
+    reporter.moved(received.uploads.reduce(0) { $0 + $1.size }, .uploaded)
     let insertion: Insertion
     do {
       let job = try await submission.job(
         models: models, uploads: uploads, hub: hub, for: context.principal)
       let bytes = Self.expectedOutput(of: job)
       insertion = try await store.insert(
-        job, bringing: received, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },
+        job, bringing: received.uploads, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },
         reuse: submission.reuses
-          ? JobReuse(reach: context.principal.reach) { data.shareOutputs(of: $0, with: job.id) } : nil,
+          ? JobReuse(
+            reach: context.principal.reach, share: { data.share($0.outputs, of: $0.id, with: job.id) },
+            undo: { data.removeOutputs(of: job.id) }) : nil,
         admit: { [admission] load in try admission.admit(job, needing: bytes, load) })
     } catch {
-      await discard(received)
+      await reader.discard(received.uploads)
       switch error {
       case JobStoreError.unknownUpload(let id):
         throw Problem.invalid(field: "checkpoint", "no upload has the id \(id)")
@@ -79,7 +58,11 @@ struct JobController: Sendable {
         throw error
       }
     }
-    if case .repeated = insertion { await discard(received) }
+    // What came with it again serves no job.
+    switch insertion {
+    case .repeated: await reader.discard(received.uploads)
+    case .added(let job): if job.isReused { await reader.discard(received.uploads) }
+    }
     return try answer(insertion, context)
   }
 
@@ -117,18 +100,12 @@ struct JobController: Sendable {
     return response
   }
 
-  private func discard(_ uploads: [Upload]) async {
-    let ids = uploads.map(\.id)
-    guard !ids.isEmpty else { return }
-    await blocking { for id in ids { data.removeUpload(id) } }
-  }
-
   /// `GET /v1/jobs?status=&model=&limit=&cursor=`, newest first.
   @Sendable func list(_ request: Request, context: ServiceContext) async throws -> Response {
     var filter = JobFilter(reach: context.principal.reach)
     var cursor: Identifier?
     var limit = 50
-    var findings: [Problem.Finding] = []
+    var findings = Findings()
     for (name, value) in request.uri.queryParameters {
       switch name {
       case "status":
@@ -184,8 +161,7 @@ struct JobController: Sendable {
     }
     var body = ByteBuffer(bytes: snapshot.json)
     body.writeString("\n")
-    let response = Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
-    return request.method == .head ? response.headOnly : response
+    return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
   }
 
   /// `GET /v1/jobs/{job}/events`: Server-Sent Events. 204, which ends reconnecting, when the client has seen the end.
@@ -203,7 +179,8 @@ struct JobController: Sendable {
         // nginx would gather events to whole buffers.
         .xAccelBuffering: "no",
       ],
-      body: follower.events(of: id, after: last))
+      body: follower.events(of: id, after: last)
+    ).watched(by: context)
   }
 
   /// `DELETE /v1/jobs/{job}`: 200 with the cancelled job, or 204 when an ended job was removed with its files.
@@ -267,9 +244,11 @@ struct JobController: Sendable {
     guard let output = job.outputs.first(where: { $0.name.description == name }) else {
       throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no output \(name)")
     }
-    return try await FileDownload(
-      path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
-    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    return try await unlessDeleted(job) {
+      try await FileDownload(
+        path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
+      ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }.watched(by: context)
+    }
   }
 
   /// `GET` and `HEAD /v1/jobs/{job}/outputs`: all outputs as one tar archive.
@@ -278,18 +257,30 @@ struct JobController: Sendable {
     guard job.status == .succeeded, let name = FileName("\(job.id).tar") else {
       throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no outputs")
     }
-    return try await TarDownload(
-      name: name,
-      entries: job.outputs.map { .init(path: data.output(job.id, $0.name), name: $0.name, size: $0.size) },
-      time: job.finishedAt ?? job.createdAt
-    ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }
+    return try await unlessDeleted(job) {
+      try await TarDownload(
+        name: name,
+        entries: job.outputs.map { .init(path: data.output(job.id, $0.name), name: $0.name, size: $0.size) },
+        time: job.finishedAt ?? job.createdAt
+      ).response(to: request) { [reporter] in reporter.moved($0, .downloaded) }.watched(by: context)
+    }
+  }
+
+  /// What `download` answers. A file that is gone is no fault when its job is gone as well, deleted or expired since the
+  /// record was read: then `Problem` 404.
+  private func unlessDeleted(_ job: Job, _ download: () async throws -> Response) async throws -> Response {
+    do {
+      return try await download()
+    } catch Errno.noSuchFileOrDirectory {
+      guard try await store.job(job.id) != nil else { throw Self.notFound(job.id.description) }
+      throw Problem(
+        .internalServerError, .internal, "an output of job \(job.id) cannot be read", cause: "a file is missing")
+    }
   }
 
   private func document(_ job: Job) -> JobDocument {
     JobDocument(job: job, live: job.status == .running ? running.progress(of: job.id) : nil)
   }
-
-  private var follower: JobFollower { JobFollower(store: store, running: running, signal: signal) }
 
   private func identifier(_ context: ServiceContext) throws -> Identifier {
     let text = try context.parameters.require("job")
@@ -315,7 +306,7 @@ struct JobController: Sendable {
   }
 
   private func blocking(_ work: @escaping @Sendable () -> Void) async {
-    _ = try? await NIOThreadPool.singleton.runIfActive(work)
+    _ = try? await FileThreads.run(work)
   }
 
   private static func notFound(_ id: String) -> Problem { .notFound("no job has the id \(id)") }

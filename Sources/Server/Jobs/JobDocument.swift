@@ -86,7 +86,8 @@ struct JobDocument: Encodable, Sendable {
       Input(
         filename: name, upload: nil, url: nil, inline: nil, hub: hub.reference.repository,
         revision: hub.reference.revision, commit: hub.commit, subfolder: hub.reference.subfolder,
-        variant: hub.reference.variant, files: hub.reference.files, carry: hub.carry)
+        variant: hub.reference.variant,
+        files: hub.reference.files ?? hub.reference.page.map { [$0] }, carry: hub.carry)
     case .inline(_, let name): Input(filename: name, upload: nil, url: nil, inline: true)
     }
   }

@@ -11,7 +11,10 @@ struct JobExecution {
   let data: DataFolder
   let fetching: Fetching
   let settings: ConversionSettings
-  let space: FreeSpace
+  /// The room on the disk, for the time of the attempt.
+  let reservation: DiskReservation
+  /// Throws when the owner may not store so many bytes of outputs.
+  let quota: @Sendable (_ bytes: Int) throws -> Void
   let reporter: JobReporter
 
   /// What the operator decides about every conversion.
@@ -26,6 +29,18 @@ struct JobExecution {
   func run(
     _ runner: some ConversionRunner, pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
   ) throws(JobFailure) -> JobResult {
+    do {
+      return try convert(runner, pin: pin)
+    } catch {
+      var failure = JobFailure(of: error)
+      if failure.problem.code == ProblemCode(.diskFull), reservation.isHeldByOthers { failure.remedy = .wait }
+      throw failure
+    }
+  }
+
+  private func convert(
+    _ runner: some ConversionRunner, pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
+  ) throws -> JobResult {
     let staged = try stage(pin: pin)
     defer { withExtendedLifetime(staged) {} }
     var options = job.options
@@ -36,51 +51,50 @@ struct JobExecution {
       command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
       config: staged.config, checkpoint: staged.checkpoint, outputDirectory: folder.outputs.string, options: options)
     request.files = staged.files
+    request.companions = staged.carried
     let result: ConversionResult
-    let watch = SpaceWatch(attempt, space: space)
+    let watch = SpaceWatch(attempt, reservation: reservation, quota: quota)
     do {
       result = try runner.run(request, monitor: watch)
     } catch {
-      if let shortage = watch.failure { throw JobFailure(shortage) }
-      throw JobFailure(withoutPaths(error))
+      if let refusal = watch.failure { throw refusal }
+      throw withoutPaths(error)
     }
 
     var progress = attempt.progress
     var outputs: [JobOutput] = []
-    do {
-      for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
-      for path in staged.carried { outputs.append(try digest(try carried(FilePath(path)))) }
-    } catch {
-      throw JobFailure(error)
-    }
+    for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
     progress.phase = nil
-    return JobResult(outputs: outputs, warnings: result.warnings.map { withoutPaths($0.message) }, progress: progress)
+    return JobResult(outputs: outputs, warnings: warnings(of: result), progress: progress)
+  }
+
+  /// The warnings as sentences. A job shows as many as people read; its report, which is an output, has them all.
+  private func warnings(of result: ConversionResult) -> [String] {
+    let shown = result.warnings.prefix(Findings.limitOfConversions).map { withoutPaths($0.message) }
+    let rest = result.warnings.count - shown.count
+    return rest > 0 ? shown + ["\(rest) more warnings are in the report"] : shown
   }
 
   /// Puts the inputs where the conversion finds them.
   private func stage(
     pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
-  ) throws(JobFailure) -> InputStaging.Staged {
-    let staging = fetching.staging(isCancelled: { [attempt] in attempt.isCancelled }) { [attempt] done, total in
+  ) throws -> InputStaging.Staged {
+    let staging = fetching.staging(reservation: reservation, isCancelled: { [attempt] in attempt.isCancelled }) {
+      [attempt, reservation] done, total in
       attempt.reportFetching(done: done, total: total)
+      reservation.wrote(done)
     }
     attempt.reportFetching(done: 0, total: 0)
-    do {
-      let inputs = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
-      if inputs.pinned.config != job.config || inputs.pinned.checkpoint != job.checkpoint {
-        try pin(inputs.pinned.config, inputs.pinned.checkpoint)
-      }
-      let places = InputStaging.Places(
-        config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried,
-        upload: { [data] id, name in data.upload(id, name) })
-      let staged = try staging.stage(inputs, at: places, streams: job.options.stream)
-      reporter.moved(staged.fetched, .fetched)
-      return staged
-    } catch let failure as TransferFailure {
-      throw JobFailure(failure)
-    } catch {
-      throw JobFailure(ConversionError(.internal, "the job cannot be stored", cause: String(reflecting: error)))
+    let inputs = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
+    if inputs.pinned.config != job.config || inputs.pinned.checkpoint != job.checkpoint {
+      try pin(inputs.pinned.config, inputs.pinned.checkpoint)
     }
+    let places = InputStaging.Places(
+      config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried, outputs: folder.outputs,
+      upload: { [data] id, name in data.upload(id, name) })
+    let staged = try staging.stage(inputs, at: places, streams: job.options.stream)
+    reporter.moved(staged.fetched, .fetched)
+    return staged
   }
 
   /// The error with the client's file names in place of the server's paths.
@@ -116,26 +130,9 @@ struct JobExecution {
     return target
   }
 
-  /// Copies a file of the repository to the outputs.
-  private func carried(_ path: FilePath) throws(ConversionError) -> FilePath {
-    let target = folder.outputs.appending(path.lastComponent?.string ?? "")
-    do {
-      // A copy and no link: outputs outlive the cache.
-      try Data(contentsOf: URL(filePath: path.string)).write(
-        to: URL(filePath: target.string), options: .withoutOverwriting)
-    } catch {
-      let isFull = (error as? CocoaError)?.code == .fileWriteOutOfSpace
-      throw ConversionError(
-        isFull ? .diskFull : .outputFailed,
-        "\(path.lastComponent?.string ?? "a file") cannot be carried to the outputs",
-        cause: "\(error)")
-    }
-    return target
-  }
-
   /// Size and digest of an output. Complexity: reads the file once, 1 MiB at a time.
   private func digest(_ path: FilePath) throws(ConversionError) -> JobOutput {
-    guard let name = path.lastComponent.flatMap({ FileName($0.string) }) else {
+    guard let name = path.lastComponent.flatMap({ FileName.output($0.string) }) else {
       throw ConversionError(.internal, "an output has a name that cannot be served", cause: path.string)
     }
     let file = try InputFile(path: path.string)

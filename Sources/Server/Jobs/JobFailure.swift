@@ -1,57 +1,75 @@
 import Core
 
-/// Why an attempt failed, and whether another may succeed.
+/// Why an attempt failed, and what follows. Whatever is thrown while a job runs becomes one of these, here and nowhere else.
 struct JobFailure: Error {
-  let error: ConversionError
-  /// The fault is of the moment: a full disk, a network that is down. Faults of the input never pass.
-  let mayPass: Bool
+  /// What another attempt is worth.
+  enum Remedy: Sendable, Hashable {
+    /// Nothing: faults of the input and limits do not pass.
+    case none
+    /// Something, after a pause: the fault is of the moment, a full disk or a network that is down.
+    case retry
+    /// Something, as soon as other jobs have ended and given back what they hold.
+    case wait
+  }
+
+  /// What the job shows, and the cause for the log.
+  let problem: Problem
+  var remedy: Remedy
   /// How long the next attempt has to wait, when a server said so.
-  var retryAfter: Duration? { error.retryAfter }
+  private(set) var retryAfter: Duration?
 
   /// A job whose source asks for a longer pause is given up.
   private static let longestWait: Duration = .seconds(86_400)
 
+  /// True when another attempt may succeed.
+  var mayPass: Bool { remedy != .none }
+
+  private init(_ problem: Problem, mayPass: Bool) {
+    self.problem = problem
+    remedy = mayPass ? .retry : .none
+  }
+
+  /// Whatever was thrown.
+  init(of error: any Error) {
+    switch error {
+    case let failure as JobFailure: self = failure
+    case let failure as TransferFailure: self.init(failure)
+    case let error as ConversionError: self.init(error)
+    case let problem as Problem: self.init(problem, mayPass: false)
+    case let error where error.isOutOfSpace:
+      self.init(ConversionError(.diskFull, "no space is left for the job", cause: "\(error)"))
+    default:
+      if let fault = DatabaseFault(error) {
+        self.init(fault, cause: "\(error)")
+      } else {
+        self.init(
+          ConversionError(
+            .internal, "the service failed; the log has the reason under the job id", cause: String(reflecting: error)))
+      }
+    }
+  }
+
   init(_ error: ConversionError) {
-    self.error = error
     let isBearable = error.retryAfter ?? .zero <= Self.longestWait
     // A conversion fetches only when it streams; whoever fetched for it may know that the fault stays.
-    mayPass = isBearable && (error.mayPass ?? (error.kind == .diskFull || error.kind == .fetchFailed))
+    let mayPass = error.mayPass ?? (error.kind == .diskFull || error.kind == .fetchFailed)
+    self.init(Problem(error), mayPass: isBearable && mayPass)
+    retryAfter = error.retryAfter
   }
 
   /// The attempt may have been perfect; what could not be done is to say so.
   init(_ fault: DatabaseFault, cause: String) {
-    error =
+    let error =
       switch fault {
       case .full: ConversionError(.diskFull, "no space is left for the database", cause: cause)
-      case .busy: ConversionError(.internal, "another process held the database when the job ended", cause: cause)
+      case .busy: ConversionError(.internal, "another process held the database", cause: cause)
       }
-    mayPass = true
+    self.init(Problem(error), mayPass: true)
   }
 
   init(_ failure: TransferFailure) {
     var error = failure.conversionError
     error.mayPass = failure.mayPass || error.kind == .diskFull
     self.init(error)
-  }
-}
-
-/// When something is tried again after a fault that may pass: a job is run, a webhook is sent.
-struct RetryPolicy: Sendable {
-  /// How often at most.
-  var retries = 4
-  /// Before the second attempt; doubled for each further one.
-  var delay: Duration = .seconds(30)
-  /// The longest pause.
-  var longest = Self.longestOfJobs
-
-  /// The longest pause of a job.
-  static let longestOfJobs: Duration = .seconds(900)
-  /// Fifteen tries in 11.7 hours: a receiver may be down for a night.
-  static let webhooks = RetryPolicy(retries: 14, delay: .seconds(5), longest: .seconds(3 * 3600))
-
-  /// The pause after attempt number `attempt` failed; nil when there shall be no other.
-  func pause(after attempt: Int) -> Duration? {
-    guard (1...max(retries, 1)).contains(attempt), retries > 0 else { return nil }
-    return min(delay * (1 << min(attempt - 1, 20)), longest)
   }
 }

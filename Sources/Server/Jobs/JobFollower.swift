@@ -19,6 +19,21 @@ struct JobFollower: Sendable {
   let store: any JobStore
   let running: RunningJobs
   let signal: WorkSignal
+  /// Documents as they were encoded last, with what they were made of.
+  private let encoded = RecentValues<Identifier, Encoded>(limit: 512)
+  /// Bytes of the largest document that is kept there.
+  private static let largestKept = 64 << 10
+
+  init(store: any JobStore, running: RunningJobs, signal: WorkSignal) {
+    self.store = store
+    self.running = running
+    self.signal = signal
+  }
+
+  private struct Encoded: Sendable {
+    let live: JobProgress?
+    let snapshot: Snapshot
+  }
 
   /// Pause between two looks.
   static let interval: Duration = .milliseconds(200)
@@ -31,8 +46,11 @@ struct JobFollower: Sendable {
   func snapshot(_ id: Identifier) async throws -> Snapshot? {
     guard let job = try await store.job(id) else { return nil }
     let live = job.status == .running ? running.progress(of: id) : nil
+    if let last = encoded[id], last.live == live, last.snapshot.job == job { return last.snapshot }
     let json = try JSONBody.encode(JobDocument(job: job, live: live))
-    return Snapshot(job: job, json: json, tag: EntityTag(content: json))
+    let snapshot = Snapshot(job: job, json: json, tag: EntityTag(content: json))
+    if json.count <= Self.largestKept { encoded[id] = Encoded(live: live, snapshot: snapshot) }
+    return snapshot
   }
 
   /// Waits until `isDone`, the time is over, the job is gone or the service stops, and answers the last snapshot.

@@ -6,8 +6,9 @@ enum JobInput: Sendable, Hashable {
   case url(SourceURL, FileName)
   /// Files of a repository of a model hub: a config, or a checkpoint of any number of files.
   case hub(HubInput, FileName)
-  /// A config given in the submission, byte for byte.
-  case inline(String, FileName)
+  /// A config given in the submission, byte for byte. The text is with a submission and with a job that a worker claims;
+  /// whoever else reads a job gets nil.
+  case inline(String?, FileName)
 
   /// The name under which a conversion sees the file; output names derive from it.
   var name: FileName {
@@ -23,6 +24,9 @@ enum JobInput: Sendable, Hashable {
     default: false
     }
   }
+
+  /// The same without the text of an inline config.
+  var withoutText: JobInput { if case .inline(_, let name) = self { .inline(nil, name) } else { self } }
 
   /// The upload, if it is one.
   var upload: Identifier? { if case .upload(let id, _) = self { id } else { nil } }
@@ -59,7 +63,7 @@ extension JobInput: Codable {
     } else if let hub = try container.decodeIfPresent(HubInput.self, forKey: .hub) {
       self = .hub(hub, name)
     } else {
-      self = .inline(try container.decode(String.self, forKey: .inline), name)
+      self = .inline(try container.decodeIfPresent(String.self, forKey: .inline), name)
     }
   }
 
@@ -70,7 +74,7 @@ extension JobInput: Codable {
     case .upload(let id, _): try container.encode(id, forKey: .upload)
     case .url(let url, _): try container.encode(url, forKey: .url)
     case .hub(let hub, _): try container.encode(hub, forKey: .hub)
-    case .inline(let text, _): try container.encode(text, forKey: .inline)
+    case .inline(let text, _): try container.encodeIfPresent(text, forKey: .inline)
     }
   }
 }

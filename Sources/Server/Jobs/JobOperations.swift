@@ -14,6 +14,12 @@ extension Operation {
     ],
   ]
 
+  /// What submits a job, and asks what a job would do.
+  static let submissionBody = [
+    Content.json(.jobSubmission, example: submissionExample),
+    Content(mediaType: "multipart/form-data", schema: .named(.jobForm)),
+  ]
+
   static let submitJob = Operation(
     id: "submitJob", group: .jobs, summary: "Submit a conversion.",
     details:
@@ -25,14 +31,11 @@ extension Operation {
         schema: .string(pattern: "^[!-~]+$", longest: IdempotencyKey.limit),
         summary: "Makes the submission safe to send again.")
     ],
-    body: [
-      .json(.jobSubmission, example: submissionExample),
-      Content(mediaType: "multipart/form-data", schema: .named(.jobForm)),
-    ],
+    body: submissionBody,
     answers: [
       Answer(
-        status: 200, summary: "The job, which was there.", content: [.json(.job)], headers: ["Location": "The job."]),
-      Answer(status: 202, summary: "The job, which waits.", content: [.json(.job)], headers: ["Location": "The job."]),
+        status: 200, summary: "The job, which was there.", content: [.json(.job)], headers: ["Location"]),
+      Answer(status: 202, summary: "The job, which waits.", content: [.json(.job)], headers: ["Location"]),
     ],
     refusals: [
       Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
@@ -69,8 +72,9 @@ extension Operation {
     answers: [
       Answer(
         status: 200, summary: "The job.", content: [.json(.job)],
-        headers: ["ETag": "Changes with the job.", "Preference-Applied": "The wait that held."]),
-      Answer(status: 304, summary: "Nothing changed."),
+        headers: ["ETag", "Preference-Applied"]),
+      Answer(
+        status: 304, summary: "Nothing changed.", headers: ["ETag", "Preference-Applied", "Cache-Control"]),
     ])
 
   static let followJob = Operation(
@@ -78,10 +82,12 @@ extension Operation {
     parameters: [
       Parameter(name: "Last-Event-ID", place: .header, schema: .string(), summary: "The last event that was seen.")
     ],
+    hasHead: false,
     answers: [
       Answer(
         status: 200, summary: "The events, each of this form.",
-        content: [Content(mediaType: "text/event-stream", schema: .named(.jobEvent))]),
+        content: [Content(mediaType: "text/event-stream", schema: .named(.jobEvent))],
+        headers: ["X-Accel-Buffering"]),
       Answer(status: 204, summary: "The client has seen the end."),
     ])
 
@@ -110,13 +116,16 @@ extension Operation {
     answers: [
       Answer(
         status: 200, summary: "The archive, made while it is sent.",
-        content: [Content(mediaType: "application/x-tar", schema: .bytes)])
+        content: [Content(mediaType: "application/x-tar", schema: .bytes)],
+        headers: ["Content-Disposition", "X-Content-Type-Options"])
     ])
 
   static let downloadOutput = Operation(
     id: "downloadOutput", group: .jobs, summary: "Download an output, whole or in part.",
     parameters: [
       ifNoneMatch,
+      Parameter(
+        name: "If-Match", place: .header, schema: .string(), summary: "Answer for this `ETag` only, else 412."),
       Parameter(name: "Range", place: .header, schema: .string(), summary: "One range of bytes."),
       Parameter(
         name: "If-Range", place: .header, schema: .string(), summary: "The `ETag` for which the range is meant."),
@@ -124,11 +133,17 @@ extension Operation {
     answers: [
       Answer(
         status: 200, summary: "The file.", content: file,
-        headers: ["ETag": "The sha256.", "Repr-Digest": "The sha256 after RFC 9530."]),
-      Answer(status: 206, summary: "The range.", content: file, headers: ["Content-Range": "Which part it is."]),
-      Answer(status: 304, summary: "The client has it."),
+        headers: ofFile),
+      Answer(status: 206, summary: "The range.", content: file, headers: ofFile + ["Content-Range"]),
+      Answer(status: 304, summary: "The client has it.", headers: ofFile + ["Cache-Control"]),
     ],
-    refusals: [Refusal(.rangeNotSatisfiable, .rangeNotSatisfiable)])
+    refusals: [
+      Refusal(.preconditionFailed, .preconditionFailed), Refusal(.rangeNotSatisfiable, .rangeNotSatisfiable),
+    ])
+
+  private static let ofFile = [
+    "ETag", "Repr-Digest", "Accept-Ranges", "Content-Disposition", "X-Content-Type-Options",
+  ]
 
   private static let file = [
     Content(mediaType: "application/octet-stream", schema: .bytes),

@@ -3,6 +3,9 @@
 /// Functions marked `async` are for request handlers. The others block and are for worker threads. Both sides may be
 /// called from any thread at any time; each call is one transaction.
 ///
+/// The text of an inline config is with the job that `insert` takes and with the one that `claim` answers. All others get
+/// jobs without it: a view of two hundred jobs must not read their configs.
+///
 /// A worker holds a job by a *lease*: the id of the job, and a *fence* that grows with every claim. A lease that was
 /// taken away (cancelled, expired, deleted) has a stale fence, and every call with it answers `false` and changes
 /// nothing. That is what keeps a worker which was frozen for an hour from publishing.
@@ -56,14 +59,28 @@ protocol JobStore: Sendable {
   /// Owners take turns: the one who was served longest ago comes first, with the oldest of the jobs. A job is due when its
   /// time has come, when it never had to wait, or when its time is further away than any pause lasts: the wall clock was
   /// set back.
+  ///
+  /// A job with `Job.interruptionsInCompany` interruptions runs alone. As soon as one is due, no other begins until it has
+  /// run: whatever takes the service down takes nobody else's job with it.
+  ///
+  /// Throws `UnreadableJob` when the record cannot be understood; that job has failed then, and others can be claimed.
   func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp, within bounds: ClaimBounds) throws -> ClaimedJob?
+
+  /// False when the lease is stale.
+  func holds(_ lease: Lease) throws -> Bool
+
+  /// Bytes of all uploads and outputs of an owner, and of the outputs that are expected of queued and running jobs, but for
+  /// those of one job.
+  func storedBytes(of owner: String, besides job: Identifier) throws -> Int
 
   /// Extends leases. Answers those that are stale.
   func extend(_ leases: [Lease], until: Timestamp) throws -> [Lease]
 
   /// Ends a job as succeeded. `publish` makes the outputs visible; it runs inside the transaction, and when it throws
-  /// nothing has changed.
-  func complete(_ lease: Lease, with result: JobResult, at now: Timestamp, publish: () throws -> Void) throws -> Bool
+  /// nothing has changed. `undo` takes back what `publish` did, all or a part, when the transaction fails after it.
+  func complete(
+    _ lease: Lease, with result: JobResult, at now: Timestamp, publish: () throws -> Void, undo: () -> Void
+  ) throws -> Bool
 
   /// Ends a job as failed.
   func fail(
@@ -74,11 +91,14 @@ protocol JobStore: Sendable {
   func release(_ lease: Lease, isCounted: Bool) throws -> Bool
 
   /// Puts a job back into the queue after a fault that may pass: no worker takes it before `time`. It keeps the error
-  /// until then.
-  func postpone(_ lease: Lease, until time: Timestamp, because error: Problem.Document) throws -> Bool
+  /// until then. `isCounted` makes it one of the job's retries.
+  func postpone(
+    _ lease: Lease, until time: Timestamp, because error: Problem.Document, isCounted: Bool
+  ) throws -> Bool
 
   /// Puts running jobs back whose lease ended before `now`, or all of them when `now` is nil (at start, when no worker
-  /// can be alive). A job with `maximumAttempts` behind it fails instead.
+  /// can be alive). Each has suffered an interruption. A job fails instead with the one that is number `maximumAttempts`
+  /// of those that it suffered while it ran alone.
   func requeueAbandoned(before now: Timestamp?, maximumAttempts: Int, at time: Timestamp) throws -> [RequeuedJob]
 
   /// What waits and runs now.
@@ -112,7 +132,9 @@ struct JobReuse: Sendable {
   /// Where to look for an equal job: never among those that the submitter may not see.
   var reach = Reach.everything
   /// Makes the outputs of `equal` those of the new job; false when it cannot.
-  let share: @Sendable (_ equal: Identifier) throws -> Bool
+  let share: @Sendable (_ equal: Job) throws -> Bool
+  /// Takes back what `share` did when the transaction fails after it.
+  var undo: @Sendable () -> Void = {}
 }
 
 extension JobStore {
@@ -126,6 +148,16 @@ extension JobStore {
     _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?, reuse: JobReuse?
   ) async throws -> Insertion {
     try await insert(job, bringing: uploads, key: key, reuse: reuse, admit: nil)
+  }
+
+  /// Ends a job as succeeded whose outputs need no undoing.
+  func complete(_ lease: Lease, with result: JobResult, at now: Timestamp, publish: () throws -> Void) throws -> Bool {
+    try complete(lease, with: result, at: now, publish: publish, undo: {})
+  }
+
+  /// Puts a job back after a fault, as one of its retries.
+  func postpone(_ lease: Lease, until time: Timestamp, because error: Problem.Document) throws -> Bool {
+    try postpone(lease, until: time, because: error, isCounted: true)
   }
 
   /// Takes any queued job.
@@ -144,8 +176,9 @@ struct JobLoad: Sendable, Hashable {
   }
 
   var active: [Entry]
-  /// When the oldest queued job was submitted.
-  var oldestQueued: Timestamp?
+  /// When the queued job that has waited for longest became due: when it was submitted, or when its pause ended. Later
+  /// than now when all of them pause.
+  var longestDue: Timestamp?
 }
 
 /// The right of one worker to end one attempt of a job.
@@ -188,8 +221,17 @@ enum CancelOutcome: Sendable, Hashable {
 /// A job whose worker is gone.
 struct RequeuedJob: Sendable, Hashable {
   let id: Identifier
+  /// By the name that the client used.
+  let model: String
   /// `queued`, or `failed` when it has no attempts left.
   let status: JobStatus
+}
+
+/// A job whose record cannot be understood: the database was edited, or a version that knew more wrote it.
+struct UnreadableJob: Error {
+  let id: Identifier
+  let model: String
+  let cause: any Error
 }
 
 /// What a store refuses.

@@ -5,9 +5,9 @@ import Foundation
 /// A submission being read: fields as they came, then one check that names everything that is wrong.
 ///
 /// JSON and multipart bodies both end up here.
-struct JobSubmission {
+struct JobSubmission: Sendable {
   /// A config or a checkpoint file that is not checked yet.
-  enum Input {
+  enum Input: Sendable {
     /// A file of this very request.
     case received(Upload)
     /// A JSON value: `{"upload": ...}`, `{"url": ...}`, `{"hub": ...}` or `{"inline": ...}`, and its text.
@@ -18,7 +18,7 @@ struct JobSubmission {
   var fields: [String: JSONTree] = [:]
   var config: [Input] = []
   var checkpoint: [Input] = []
-  private(set) var findings: [Problem.Finding] = []
+  private(set) var findings = Findings()
   /// Bytes of all uploads that `job` resolved.
   private(set) var uploadBytes = 0
   /// The config is that of the repository that the checkpoint is from.
@@ -28,6 +28,11 @@ struct JobSubmission {
   private var content = SHA256()
   /// Digests of the inputs in order; nil for a download.
   private var inputDigests: [(name: FileName, sha256: String)?] = []
+
+  /// Bytes of an inline config. It is kept in the database until the job has ended.
+  static let inlineLimit = 1 << 20
+  /// Files and references of one checkpoint; as many as a form may have parts.
+  static let checkpointLimit = MultipartParser.partLimit
 
   /// The plain fields.
   static let plainFields: Set = ["command", "model", "src_fmt", "tgt_fmt", "options", "reuse", "webhook"]
@@ -73,12 +78,15 @@ struct JobSubmission {
     if case .null = value { return }
     if field == "config" {
       config.append(.json(value, text: text))
-    } else if case .array(let items) = value {
-      // Checkpoints have no inline form, so their text is not needed.
-      checkpoint += items.map { .json($0, text: "") }
-    } else {
-      checkpoint.append(.json(value, text: ""))
+      return
     }
+    let items = if case .array(let items) = value { items } else { [value] }
+    guard checkpoint.count + items.count <= Self.checkpointLimit else {
+      findings.append(.init(field: field, "a checkpoint may have at most \(Self.checkpointLimit) inputs"))
+      return
+    }
+    // Checkpoints have no inline form, so their text is not needed.
+    checkpoint += items.map { .json($0, text: "") }
   }
 
   /// Adds a file of this request.
@@ -106,7 +114,7 @@ struct JobSubmission {
     let source = string("src_fmt")
     let target = string("tgt_fmt")
     if !model.isEmpty, !source.isEmpty, !target.isEmpty {
-      findings += models.findings(model: model, source: source, target: target)
+      findings += Findings(models.findings(model: model, source: source, target: target))
     }
     let reader = OptionsReader(fields["options"], command: command, target: Format(target))
     findings += reader.findings
@@ -130,11 +138,11 @@ struct JobSubmission {
     }
     var configInput: JobInput?
     for input in config.prefix(1) {
-      let findingsBefore = findings.count
+      let others = findings
       configInput = try await resolve(
         input, field: "config", source: source, uploads: uploads, hub: hub, for: principal)
       // What is wrong with a reference that serves for both is said of the checkpoint.
-      if impliesConfig { findings.removeSubrange(findingsBefore...) }
+      if impliesConfig { findings = others }
     }
     var checkpointInputs: [JobInput] = []
     for (index, input) in checkpoint.enumerated() {
@@ -154,9 +162,8 @@ struct JobSubmission {
       id: .generate(), command: command, model: model, sourceFormat: source, targetFormat: target,
       config: configInput, checkpoint: checkpointInputs, options: reader.options, createdAt: .now,
       ownership: principal.ownership, webhook: webhook.webhook)
-    // A config alone is small whatever it is; limits of the formats see to that.
-    let isKnown = command == .convertConfig || job.inputs.allSatisfy(\.isLocal)
-    if isKnown { job.inputBytes = uploadBytes }
+    // A download, be it of a config, may hang for as long as its server likes: it is no small job.
+    if job.inputs.allSatisfy(\.isLocal) { job.inputBytes = uploadBytes }
     let digests = inputDigests.compactMap { $0 }
     if digests.count == inputDigests.count {
       var fingerprint = try JobFingerprint(
@@ -238,8 +245,8 @@ struct JobSubmission {
     case ("inline", .object):
       guard field == "config" else { return refuse("only a config can be given inline") }
       let slice = JSONSlices.member("inline", of: text).map(String.init) ?? ""
-      guard slice.utf8.count <= Limits.standard.configBytes else {
-        return refuse("an inline config may have at most \(Limits.standard.configBytes) bytes")
+      guard slice.utf8.count <= Self.inlineLimit else {
+        return refuse("an inline config may have at most \(Self.inlineLimit) bytes; upload a larger one")
       }
       guard let name = FileName("config.json") else { return refuse(FileName.rule) }
       inputDigests.append((name, SHA256.hash(data: Data(slice.utf8)).hexadecimal))

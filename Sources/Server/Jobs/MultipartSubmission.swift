@@ -6,32 +6,28 @@ import NIOCore
 ///
 /// Parts with a file name are `config` and `checkpoint` files, the latter as often as there are shards. Parts without
 /// are the plain fields; `options`, `webhook`, and `config` or `checkpoint` without a file name, are JSON.
-struct MultipartSubmission {
+struct MultipartSubmission: Sendable {
   let folder: DataFolder
   /// Bytes of one file.
   let fileLimit: Int
   /// Bytes of all fields that are no files.
   let fieldLimit: Int
+  /// The disk that the files go to.
+  let space: FreeSpace
   /// False when only the digest of the content is asked for: then files are hashed and not stored.
   var keepsFiles = true
 
-  /// What a body held.
-  struct Result {
-    var submission: JobSubmission
-    /// In their place on disk, without records yet.
-    var uploads: [Upload]
-  }
-
   /// Reads the whole body. When it throws, no file is left.
-  func read(_ body: BodyReader, boundary: String) async throws -> Result {
+  func read(_ body: BodyReader, boundary: String) async throws -> SubmissionReader.Received {
     var uploads: [Upload] = []
     var receiver: UploadReceiver?
     do {
       let submission = try await read(body, boundary: boundary, uploads: &uploads, receiver: &receiver)
-      return Result(submission: submission, uploads: uploads)
+      return SubmissionReader.Received(submission: submission, uploads: uploads)
     } catch {
       await receiver?.discard()
-      for upload in uploads { folder.removeUpload(upload.id) }
+      let ids = uploads.map(\.id)
+      _ = try? await FileThreads.run { [folder] in for id in ids { folder.removeUpload(id) } }
       if let malformed = error as? MultipartParser.Malformed {
         throw Problem.malformed("the body is not valid multipart/form-data: \(malformed.reason)")
       }
@@ -59,7 +55,7 @@ struct MultipartSubmission {
           if let filename {
             let file = try fileName(filename, field: name)
             if keepsFiles {
-              receiver = try await UploadReceiver(name: file, folder: folder, limit: fileLimit)
+              receiver = try await UploadReceiver(name: file, folder: folder, limit: fileLimit, space: space)
             } else {
               hashed = HashedFile(name: file)
             }
@@ -68,7 +64,7 @@ struct MultipartSubmission {
           if let receiver {
             try await receiver.receive(bytes)
           } else if hashed != nil {
-            hashed?.hash.update(data: bytes.readableBytesView)
+            try await hashed?.receive(bytes)
           } else {
             fieldBytes += bytes.readableBytes
             guard fieldBytes <= fieldLimit else { throw Problem.tooLarge("all fields together", limit: fieldLimit) }
@@ -83,9 +79,14 @@ struct MultipartSubmission {
             submission.record("file", field, upload.name.description, upload.sha256)
           } else if let file = hashed {
             hashed = nil
-            submission.record("file", field, file.name.description, file.hash.finalize().hexadecimal)
+            submission.record("file", field, file.name.description, try await file.finish())
           } else {
-            try add(Data(text.readableBytesView), field: field, to: &submission)
+            let (data, name, before) = (Data(text.readableBytesView), field, submission)
+            submission = try await LongWork.run(on: data.count) {
+              var after = before
+              try add(data, field: name, to: &after)
+              return after
+            }
           }
         }
       }
@@ -94,10 +95,36 @@ struct MultipartSubmission {
     return submission
   }
 
-  /// A file part that is not stored.
-  private struct HashedFile {
+  /// A file part that is not stored. Gathers bytes and hashes them off the cooperative pool, as `UploadReceiver` does.
+  private struct HashedFile: Sendable {
     let name: FileName
-    var hash = SHA256()
+    private var hash = SHA256()
+    private var pending = ByteBuffer()
+
+    private static let batch = 1 << 20
+
+    init(name: FileName) { self.name = name }
+
+    mutating func receive(_ bytes: ByteBuffer) async throws {
+      pending.writeImmutableBuffer(bytes)
+      if pending.readableBytes >= Self.batch { try await flush() }
+    }
+
+    /// The digest of all bytes in hexadecimal.
+    consuming func finish() async throws -> String {
+      try await flush()
+      return hash.finalize().hexadecimal
+    }
+
+    private mutating func flush() async throws {
+      let (before, bytes) = (hash, pending)
+      pending = ByteBuffer()
+      hash = try await LongWork.run(on: bytes.readableBytes) {
+        var after = before
+        bytes.withUnsafeReadableBytes { after.update(bufferPointer: $0) }
+        return after
+      }
+    }
   }
 
   private func fileName(_ filename: String, field: String) throws -> FileName {

@@ -3,7 +3,7 @@ import Core
 /// Reads the `options` of a submission and names everything that is wrong with them.
 struct OptionsReader {
   private(set) var options = ConversionOptions()
-  private(set) var findings: [Problem.Finding] = []
+  private(set) var findings = Findings()
 
   /// Reads the object. `target` is nil when the submission names no format; then nothing is checked against it.
   init(_ value: JSONTree?, command: ConversionRequest.Command?, target: Format?) {

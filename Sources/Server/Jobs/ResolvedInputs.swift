@@ -16,15 +16,38 @@ struct ResolvedInputs: Sendable {
       case .remote(let file): file.name
       }
     }
+
+    /// The file, if it is on somebody else's server.
+    var remote: RemoteFile? { if case .remote(let file) = self { file } else { nil } }
   }
 
   var config: File
   /// The files of the checkpoint; a shard index among them.
   var checkpoint: [File] = []
-  /// Files that go to the outputs as they are.
-  var carried: [RemoteFile] = []
+  /// Files that go to the outputs as they are, each name once.
+  private(set) var carried: [RemoteFile] = []
   /// The inputs as they were asked for, with the commit that they are pinned to.
   var pinned: (config: JobInput, checkpoint: [JobInput])
+
+  /// Adds what one repository brings. A file that another brought with the same content is there already; one with other
+  /// content is refused, since nobody could tell which belongs to the outputs.
+  fileprivate mutating func carry(_ files: [RemoteFile], of reference: HubReference) throws(TransferFailure) {
+    for file in files {
+      guard let other = carried.first(where: { $0.name == file.name }) else {
+        carried.append(file)
+        continue
+      }
+      let isEqual =
+        file.url == other.url || file.sha256 != nil && file.sha256 == other.sha256
+        || file.tag != nil && (file.tag, file.size) == (other.tag, other.size)
+      if isEqual { continue }
+      throw TransferFailure(
+        ConversionError(
+          .usage,
+          "\(file.name) of \(reference) differs from that of another repository that is carried; carry from one of them"
+        ))
+    }
+  }
 }
 
 /// Finds out what the inputs of a job are. Blocks; for worker threads.
@@ -44,24 +67,26 @@ struct InputResolver: Sendable {
     let configFile: ResolvedInputs.File
     var pinnedConfig = config
     if case .hub(let input, let name) = config {
-      let (pinned, file) = try repositories.config(of: input)
+      let (pinned, file) = try repositories.config(of: input, as: checkpoint.contains(config) ? .config : .namedConfig)
       pinnedConfig = .hub(pinned, name)
       configFile = .remote(file)
     } else {
-      configFile = try single(config)
+      configFile = try single(config, limit: Limits.standard.configBytes)
     }
     var resolved = ResolvedInputs(config: configFile, pinned: (pinnedConfig, []))
-    if case .hub(let input, _) = config, checkpoint.isEmpty { resolved.carried = try repositories.carried(of: input) }
     for input in checkpoint {
       guard case .hub(let reference, let name) = input else {
-        resolved.checkpoint.append(try single(input))
+        let isIndex = HubSelection.isIndex(input.name.description)
+        resolved.checkpoint.append(try single(input, limit: isIndex ? Limits.standard.indexBytes : .max))
         resolved.pinned.checkpoint.append(input)
         continue
       }
       let (pinned, files) = try repositories.checkpoint(of: reference)
       resolved.checkpoint += files.map { .remote($0) }
-      resolved.carried += try repositories.carried(of: reference)
       resolved.pinned.checkpoint.append(.hub(pinned, name))
+    }
+    for case .hub(let input, _) in checkpoint + (checkpoint.contains(config) ? [] : [config]) {
+      try resolved.carry(repositories.carried(of: input), of: input.reference)
     }
     var names: Set<FileName> = []
     if let twice = (resolved.checkpoint.map(\.name)).first(where: { !names.insert($0).inserted }) {
@@ -71,17 +96,32 @@ struct InputResolver: Sendable {
   }
 
   /// The files of inputs that are one file each.
-  private func single(_ input: JobInput) throws(TransferFailure) -> ResolvedInputs.File {
+  private func single(_ input: JobInput, limit: Int) throws(TransferFailure) -> ResolvedInputs.File {
     switch input {
     case .upload(let id, let name): return .upload(id, name)
-    case .inline(let text, let name): return .inline(text, name)
-    case .url(let url, let name): return .remote(try fetcher.describe(url, name: name, isCancelled: isCancelled))
+    case .inline(let text?, let name): return .inline(text, name)
+    case .inline(nil, let name):
+      throw TransferFailure(ConversionError(.internal, "the text of \(name) is missing"))
+    case .url(let url, let name):
+      return .remote(try bounded(fetcher.describe(url, name: name, isCancelled: isCancelled), to: limit))
     case .hub: throw TransferFailure(ConversionError(.internal, "a repository is no single file"))
     }
   }
 
   /// What sends requests for a file.
-  func fetcher(for file: RemoteFile) -> Fetcher { file.isOnHub ? hub.fetcher : fetcher }
+  func fetcher(for file: RemoteFile) -> Fetcher { (file.isOnHub ? hub.fetcher : fetcher).limited(to: file.limit) }
+
+  /// The file with a limit that its download heeds too. Throws when its server states more.
+  func bounded(_ file: RemoteFile, to limit: Int) throws(TransferFailure) -> RemoteFile {
+    if let size = file.size, size > limit {
+      throw TransferFailure(
+        ConversionError(
+          .hostileInput, "\(file.name) has \(size) bytes; a file of its kind may have at most \(limit)"))
+    }
+    var file = file
+    file.limit = limit
+    return file
+  }
 
   /// The bytes of a small file, through the cache when its content has a name.
   func bytes(of file: RemoteFile, limit: Int) throws(TransferFailure) -> [UInt8] {
@@ -101,106 +141,5 @@ struct InputResolver: Sendable {
     } catch {
       throw TransferFailure(error)
     }
-  }
-}
-
-/// The repositories of one job: each is listed once.
-private struct Repositories {
-  let resolver: InputResolver
-  private var listings: [HubReference: HubClient.Listing] = [:]
-
-  init(resolver: InputResolver) { self.resolver = resolver }
-
-  private func token(of input: HubInput) throws(TransferFailure) -> HubToken? {
-    guard let sealed = input.token else { return nil }
-    guard let token = resolver.vault.open(sealed).flatMap(HubToken.init) else {
-      throw TransferFailure(
-        ConversionError(.sourceNotFound, "the token of this job cannot be read any more; submit the job again"))
-    }
-    return token
-  }
-
-  /// What a repository holds at the commit of the job.
-  private mutating func listing(of input: HubInput) throws(TransferFailure) -> HubClient.Listing {
-    var repository = input.reference
-    repository.revision = input.commit ?? repository.revision
-    (repository.subfolder, repository.variant, repository.files) = (nil, nil, nil)
-    if let known = listings[repository] { return known }
-    let listing = try resolver.hub.listing(
-      repository, token: try token(of: input), isCancelled: resolver.isCancelled)
-    listings[repository] = listing
-    return listing
-  }
-
-  private mutating func selection(
-    of input: HubInput, needsCheckpoint: Bool
-  ) throws(TransferFailure) -> (HubClient.Listing, HubSelection) {
-    let listing = try listing(of: input)
-    do throws(ConversionError) {
-      let selection = try HubSelection(
-        input.reference, among: listing.files, needsCheckpoint: needsCheckpoint, carry: input.carry)
-      return (listing, selection)
-    } catch {
-      throw TransferFailure(error)
-    }
-  }
-
-  private func pinned(_ input: HubInput, _ listing: HubClient.Listing) -> HubInput {
-    var input = input
-    input.commit = listing.commit
-    return input
-  }
-
-  /// Asks for the heads of files, several at a time.
-  private func files(
-    _ paths: [String], of input: HubInput, commit: String
-  ) throws(TransferFailure) -> [RemoteFile] {
-    let (resolver, token) = (resolver, try token(of: input))
-    return try Parallel.map(
-      paths, limit: resolver.fetcher.limits.requests, isCancelled: resolver.isCancelled
-    ) { (path, isCancelled) throws(TransferFailure) in
-      guard let name = FileName(HubSelection.localName(path)) else {
-        throw TransferFailure(ConversionError(.usage, "\(path): \(FileName.rule)"))
-      }
-      return try resolver.hub.file(
-        path, as: name, of: input.reference, commit: commit, token: token, isCancelled: isCancelled)
-    }
-  }
-
-  mutating func config(of input: HubInput) throws(TransferFailure) -> (HubInput, RemoteFile) {
-    let (listing, selection) = try selection(of: input, needsCheckpoint: false)
-    let files = try files([selection.config], of: input, commit: listing.commit)
-    return (pinned(input, listing), files[0])
-  }
-
-  mutating func carried(of input: HubInput) throws(TransferFailure) -> [RemoteFile] {
-    guard input.carry else { return [] }
-    let (listing, selection) = try selection(of: input, needsCheckpoint: false)
-    return try files(selection.carried, of: input, commit: listing.commit)
-  }
-
-  /// The files of a checkpoint: those that were chosen, and all shards of an index among them.
-  mutating func checkpoint(of input: HubInput) throws(TransferFailure) -> (HubInput, [RemoteFile]) {
-    let (listing, selection) = try selection(of: input, needsCheckpoint: true)
-    var paths = selection.checkpoint
-    var found: [RemoteFile] = []
-    if let index = paths.first(where: HubSelection.isIndex) {
-      found = try files([index], of: input, commit: listing.commit)
-      let limit = Limits.standard.indexBytes
-      let bytes = try resolver.bytes(of: found[0], limit: limit)
-      let shards: [String]
-      do throws(ConversionError) {
-        shards = try ShardIndex.parse(bytes, name: found[0].name.description).shards
-      } catch {
-        throw TransferFailure(error)
-      }
-      let folder = index.split(separator: "/").dropLast().map { $0 + "/" }.joined()
-      let named = Set(paths.filter { $0 != index })
-      paths = shards.map { folder + $0 }
-      if let other = named.subtracting(paths).sorted().first {
-        throw TransferFailure(ConversionError(.usage, "\(other) is no shard of \(index)"))
-      }
-    }
-    return (pinned(input, listing), found + (try files(paths, of: input, commit: listing.commit)))
   }
 }

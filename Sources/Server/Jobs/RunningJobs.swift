@@ -3,38 +3,43 @@ import Foundation
 import Synchronization
 
 /// The attempts that run in this process: what stops them and how far they are. In memory; the store knows the rest.
+///
+/// By their leases: when a lease was lost, the job may run again before its former attempt has noticed.
 final class RunningJobs: Sendable {
-  private let attempts = Mutex<[Identifier: Attempt]>([:])
+  private let attempts = Mutex<[Lease: Attempt]>([:])
 
-  /// Registers an attempt.
+  /// Registers an attempt. Former ones of the same job have lost their lease, or there would be no new one: they stop.
   func begin(_ lease: Lease) -> Attempt {
     let attempt = Attempt(lease: lease)
-    attempts.withLock { $0[lease.job] = attempt }
+    stop(lease.job, .leaseLost)
+    attempts.withLock { $0[lease] = attempt }
     return attempt
   }
 
-  /// Removes an attempt, unless a newer one of the same job took its place.
-  func end(_ attempt: Attempt) {
-    attempts.withLock { if $0[attempt.lease.job] === attempt { $0[attempt.lease.job] = nil } }
+  /// Removes an attempt.
+  func end(_ attempt: Attempt) { attempts.withLock { $0[attempt.lease] = nil } }
+
+  /// How far the latest attempt of a job is; nil when it does not run here.
+  func progress(of job: Identifier) -> JobProgress? {
+    all(of: job).max { $0.lease.fence < $1.lease.fence }?.progress
   }
 
-  /// How far a job is; nil when it does not run here.
-  func progress(of job: Identifier) -> JobProgress? { attempts.withLock { $0[job] }?.progress }
-
-  /// Stops one job.
-  func stop(_ job: Identifier, _ reason: StopReason) { attempts.withLock { $0[job] }?.stop(reason) }
+  /// Stops all attempts of one job.
+  func stop(_ job: Identifier, _ reason: StopReason) { for attempt in all(of: job) { attempt.stop(reason) } }
 
   /// Stops the attempt of a lease that was lost.
-  func stop(_ lease: Lease) {
-    guard let attempt = attempts.withLock({ $0[lease.job] }), attempt.lease == lease else { return }
-    attempt.stop(.leaseLost)
-  }
+  func stop(_ lease: Lease) { attempts.withLock { $0[lease] }?.stop(.leaseLost) }
 
   /// Stops all jobs.
   func stopAll(_ reason: StopReason) { for attempt in attempts.withLock({ Array($0.values) }) { attempt.stop(reason) } }
 
   /// The leases to be kept alive.
-  var leases: [Lease] { attempts.withLock { $0.values.map(\.lease) } }
+  var leases: [Lease] { attempts.withLock { Array($0.keys) } }
+
+  /// Complexity: O(n) in the attempts that run, which are as many as workers.
+  private func all(of job: Identifier) -> [Attempt] {
+    attempts.withLock { attempts in attempts.values.filter { $0.lease.job == job } }
+  }
 }
 
 /// Why an attempt is asked to stop.

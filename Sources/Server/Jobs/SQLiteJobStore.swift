@@ -6,12 +6,15 @@ import HTTPTypes
 /// The job store in SQLite. Every call is one transaction that is on the disk when it returns.
 struct SQLiteJobStore: JobStore {
   let database: Database
+  private let decoded = DecodedJobs()
+
+  init(database: Database) { self.database = database }
 
   func insert(
     _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?,
     reuse: JobReuse?, admit: (@Sendable (AdmissionLoad) throws -> Void)?
   ) async throws -> Insertion {
-    try await database.pool.write { db in
+    try await database.write(undoing: { reuse?.undo() }) { db in
       let owner = job.ownership.owner ?? ""
       if let key, let known = try Self.job(ofKey: key.key, owner: owner, in: db) {
         guard known.digest == key.digest else { throw JobStoreError.keyTaken }
@@ -23,12 +26,15 @@ struct SQLiteJobStore: JobStore {
         arguments: [
           "id": job.id.description, "command": job.command.rawValue, "model": job.model,
           "source_format": job.sourceFormat, "target_format": job.targetFormat,
-          "config": JSONBody.text(job.config), "checkpoint": JSONBody.text(job.checkpoint),
+          "config": JSONBody.text(job.config.withoutText), "checkpoint": JSONBody.text(job.checkpoint),
           "options": JSONBody.text(job.options), "created_at": job.createdAt.milliseconds,
           "fingerprint": job.fingerprint, "owner": job.ownership.owner, "team": job.ownership.team,
           "input_bytes": job.inputBytes, "webhook": try job.webhook.map { try JSONBody.text($0.target) },
           "webhook_state": job.webhook?.state.rawValue, "webhook_origin": job.webhook?.target.url.origin,
         ])
+      if case .inline(let text?, _) = job.config {
+        try db.execute(sql: Statements.insertInlineConfig, arguments: ["job": job.id.description, "text": text])
+      }
       for id in job.inputs.compactMap(\.upload) {
         guard try Bool.fetchOne(db, sql: Statements.uploadExists, arguments: ["id": id.description]) == true else {
           throw JobStoreError.unknownUpload(id)
@@ -42,12 +48,14 @@ struct SQLiteJobStore: JobStore {
           arguments: ["owner": owner, "key": key.key, "digest": key.digest, "job": job.id.description])
       }
       guard let reuse, let equal = try Self.equal(to: job, within: reuse.reach, in: db), try reuse.share(equal) else {
-        try admit?(try Self.load(for: job.ownership.owner, in: db))
+        try admit?(Self.load(for: job, in: db))
         return .added(job)
       }
-      let ids: StatementArguments = ["id": job.id.description, "equal": equal.description]
+      let ids: StatementArguments = ["id": job.id.description, "equal": equal.id.description]
       try db.execute(sql: Statements.reuseOutputs, arguments: ids)
       try db.execute(sql: Statements.reuseJob, arguments: ids + ["now": job.createdAt.milliseconds])
+      // Nothing is going to read them.
+      try db.execute(sql: Statements.deleteUploadsOfJob, arguments: ["job": job.id.description])
       return .added(try Self.job(job.id, in: db) ?? job)
     }
   }
@@ -65,17 +73,26 @@ struct SQLiteJobStore: JobStore {
   }
 
   /// The latest succeeded job with the fingerprint of `job`.
-  private static func equal(to job: Job, within reach: Reach, in db: GRDB.Database) throws -> Identifier? {
+  private static func equal(to job: Job, within reach: Reach, in db: GRDB.Database) throws -> Job? {
     guard let fingerprint = job.fingerprint else { return nil }
-    return try String.fetchOne(
+    return try Row.fetchOne(
       db, sql: Statements.equalJob(within: reach), arguments: ["fingerprint": fingerprint] + arguments(of: reach)
-    ).flatMap(Identifier.init)
+    ).flatMap { try readable($0, in: db) }
   }
 
-  private static func load(for owner: String?, in db: GRDB.Database) throws -> AdmissionLoad {
-    let row = try Row.fetchOne(db, sql: Statements.admissionLoad, arguments: ["owner": owner])
+  func storedBytes(of owner: String, besides job: Identifier) throws -> Int {
+    try database.pool.read { try SQLiteUploadStore.storedBytes(of: owner, besides: job, in: $0) }
+  }
+
+  private static func load(for job: Job, in db: GRDB.Database) -> AdmissionLoad {
+    let owner = job.ownership.owner
+    func count(_ sql: String, _ arguments: StatementArguments = StatementArguments()) throws -> Int {
+      try Int.fetchOne(db, sql: sql, arguments: arguments) ?? 0
+    }
     return AdmissionLoad(
-      queued: row?["queued"] ?? 0, ownQueued: row?["own_queued"] ?? 0, ownBytes: row?["own_bytes"] ?? 0)
+      queued: { try count(Statements.queuedJobs) },
+      ownQueued: { try count(Statements.queuedJobsOfOwner, ["owner": owner]) },
+      ownBytes: { try SQLiteUploadStore.storedBytes(of: owner, besides: job.id, in: db) })
   }
 
   private static func arguments(of reach: Reach) -> StatementArguments {
@@ -87,17 +104,28 @@ struct SQLiteJobStore: JobStore {
   }
 
   func job(_ id: Identifier) async throws -> Job? {
-    try await database.pool.read { try Self.job(id, in: $0) }
+    try await database.pool.read { db in
+      try Self.row(id, in: db).map { row in try decoded.job(id, row) { try Self.job($0, in: db) } }
+    }
   }
 
   func jobs(matching filter: JobFilter, after cursor: Identifier?, limit: Int) async throws -> [Job] {
-    let sql = Statements.jobs(matching: filter, afterCursor: cursor != nil)
-    var arguments: StatementArguments = ["limit": limit] + Self.arguments(of: filter.reach)
-    if let status = filter.status { arguments += ["status": status.rawValue] }
-    if let model = filter.model { arguments += ["model": model] }
-    if let cursor { arguments += ["cursor": cursor.description] }
-    return try await database.pool.read { [arguments] db in
-      try Row.fetchAll(db, sql: sql, arguments: arguments).map { try Self.job($0, in: db) }
+    var filtering = Self.arguments(of: filter.reach)
+    if let status = filter.status { filtering += ["status": status.rawValue] }
+    if let model = filter.model { filtering += ["model": model] }
+    return try await database.pool.read { [filtering] db in
+      var (found, last, isDone) = ([Job](), cursor, false)
+      // Once, unless a row cannot be read: then another takes its place.
+      while found.count < limit, !isDone {
+        let sql = Statements.jobs(matching: filter, afterCursor: last != nil)
+        var arguments: StatementArguments = filtering + ["limit": limit - found.count]
+        if let last { arguments += ["cursor": last.description] }
+        let rows = try Row.fetchAll(db, sql: sql, arguments: arguments)
+        isDone = rows.count < limit - found.count
+        last = rows.last.flatMap { Identifier($0["id"]) } ?? last
+        found += try rows.compactMap { try Self.readable($0, in: db) }
+      }
+      return found
     }
   }
 
@@ -154,7 +182,7 @@ struct SQLiteJobStore: JobStore {
   func claim(
     worker: String, at now: Timestamp, leaseUntil: Timestamp, within bounds: ClaimBounds
   ) throws -> ClaimedJob? {
-    try database.pool.write { db in
+    let outcome: Result<ClaimedJob, UnreadableJob>? = try database.pool.write { db in
       let row = try Row.fetchOne(
         db, sql: Statements.claimJob,
         arguments: [
@@ -163,17 +191,47 @@ struct SQLiteJobStore: JobStore {
           "running": bounds.runningPerOwner ?? Int.max,
           "horizon": now.advanced(by: RetryPolicy.longestOfJobs).milliseconds,
         ])
-      guard let row else { return nil }
-      let job = try Self.job(row, in: db)
-      try db.execute(sql: Statements.noteTurn, arguments: ["owner": job.ownership.owner ?? ""])
-      return ClaimedJob(job: job, lease: Lease(job: job.id, fence: row["fence"]))
+      guard let row, let id = Identifier(row["id"]) else { return nil }
+      let lease = Lease(job: id, fence: row["fence"])
+      do {
+        var job = try Self.job(row, in: db)
+        if case .inline(_, let name) = job.config {
+          job.config = .inline(
+            try String.fetchOne(db, sql: Statements.inlineConfig, arguments: ["job": job.id.description]), name)
+        }
+        try db.execute(sql: Statements.noteTurn, arguments: ["owner": job.ownership.owner ?? ""])
+        return .success(ClaimedJob(job: job, lease: lease))
+      } catch let error as DatabaseError {
+        throw error
+      } catch {
+        // It would come first again and again, and nobody's job would be run.
+        let changes: StatementArguments = [
+          "now": now.milliseconds, "progress": nil, "error": try JSONBody.text(Self.unreadable),
+        ]
+        _ = try Self.update(db, Statements.failJob, lease, changes)
+        return .failure(UnreadableJob(id: id, model: row["model"], cause: error))
+      }
+    }
+    return try outcome?.get()
+  }
+
+  /// What a job says that nobody can run.
+  private static let unreadable = Problem(
+    .internalServerError, .internal, title: ErrorKind.internal.title,
+    "the record of the job cannot be read; submit it again"
+  ).document
+
+  func holds(_ lease: Lease) throws -> Bool {
+    try database.pool.read { db in
+      let arguments: StatementArguments = ["id": lease.job.description, "fence": lease.fence]
+      return try Bool.fetchOne(db, sql: Statements.holdsLease, arguments: arguments) == true
     }
   }
 
   func replaceInputs(_ lease: Lease, config: JobInput, checkpoint: [JobInput]) throws -> Bool {
     try database.pool.write { db in
       let changes: StatementArguments = [
-        "config": try JSONBody.text(config), "checkpoint": try JSONBody.text(checkpoint),
+        "config": try JSONBody.text(config.withoutText), "checkpoint": try JSONBody.text(checkpoint),
       ]
       return try Self.update(db, Statements.replaceInputs, lease, changes)
     }
@@ -187,8 +245,12 @@ struct SQLiteJobStore: JobStore {
     }
   }
 
-  func complete(_ lease: Lease, with result: JobResult, at now: Timestamp, publish: () throws -> Void) throws -> Bool {
-    try database.pool.write { db in
+  func complete(
+    _ lease: Lease, with result: JobResult, at now: Timestamp, publish: () throws -> Void, undo: () -> Void
+  ) throws -> Bool {
+    var isPublished = false
+    // Without a lease nothing is published, and what is there then belongs to another attempt.
+    return try database.write(undoing: { if isPublished { undo() } }) { db in
       let changes: StatementArguments = [
         "now": now.milliseconds, "progress": try JSONBody.text(result.progress),
         "warnings": try JSONBody.text(result.warnings),
@@ -202,6 +264,7 @@ struct SQLiteJobStore: JobStore {
             "sha256": output.sha256,
           ])
       }
+      isPublished = true
       try publish()
       return true
     }
@@ -225,9 +288,13 @@ struct SQLiteJobStore: JobStore {
     }
   }
 
-  func postpone(_ lease: Lease, until time: Timestamp, because error: Problem.Document) throws -> Bool {
+  func postpone(
+    _ lease: Lease, until time: Timestamp, because error: Problem.Document, isCounted: Bool
+  ) throws -> Bool {
     try database.pool.write { db in
-      let changes: StatementArguments = ["until": time.milliseconds, "error": try JSONBody.text(error)]
+      let changes: StatementArguments = [
+        "until": time.milliseconds, "error": try JSONBody.text(error), "counted": isCounted ? 1 : 0,
+      ]
       return try Self.update(db, Statements.postponeJob, lease, changes)
     }
   }
@@ -235,19 +302,22 @@ struct SQLiteJobStore: JobStore {
   func requeueAbandoned(before now: Timestamp?, maximumAttempts: Int, at time: Timestamp) throws -> [RequeuedJob] {
     let error = Problem(
       .internalServerError, .internal, title: ErrorKind.internal.title,
-      "the service stopped \(maximumAttempts) times while it ran this job; it was given up"
+      "the service stopped \(maximumAttempts) times while it ran this job alone; it was given up"
     ).document
     return try database.pool.write { db in
       let before = now?.milliseconds ?? Int.max
-      let failed = try String.fetchAll(
-        db, sql: Statements.failExhausted,
-        arguments: [
-          "now": time.milliseconds, "before": before, "maximum_attempts": maximumAttempts,
+      func change(_ sql: String, _ arguments: StatementArguments, to status: JobStatus) throws -> [RequeuedJob] {
+        try Row.fetchAll(db, sql: sql, arguments: arguments + ["before": before]).compactMap { row in
+          Identifier(row["id"]).map { RequeuedJob(id: $0, model: row["model"], status: status) }
+        }
+      }
+      let failed = try change(
+        Statements.failExhausted,
+        [
+          "now": time.milliseconds, "most": Job.interruptionsInCompany + maximumAttempts,
           "error": try JSONBody.text(error),
-        ])
-      let queued = try String.fetchAll(db, sql: Statements.requeueAbandoned, arguments: ["before": before])
-      return failed.compactMap(Identifier.init).map { RequeuedJob(id: $0, status: .failed) }
-        + queued.compactMap(Identifier.init).map { RequeuedJob(id: $0, status: .queued) }
+        ], to: .failed)
+      return failed + (try change(Statements.requeueAbandoned, [:], to: .queued))
     }
   }
 
@@ -256,8 +326,8 @@ struct SQLiteJobStore: JobStore {
       let active = try Row.fetchAll(db, sql: Statements.activeJobs).compactMap { row in
         JobStatus(rawValue: row["status"]).map { JobLoad.Entry(status: $0, model: row["model"], count: row["count"]) }
       }
-      let oldest = try Int.fetchOne(db, sql: Statements.oldestQueued)
-      return JobLoad(active: active, oldestQueued: oldest.map(Timestamp.init(milliseconds:)))
+      let longestDue = try Int.fetchOne(db, sql: Statements.longestDue)
+      return JobLoad(active: active, longestDue: longestDue.map(Timestamp.init(milliseconds:)))
     }
   }
 
@@ -280,9 +350,23 @@ struct SQLiteJobStore: JobStore {
   }
 
   private static func job(_ id: Identifier, in db: GRDB.Database) throws -> Job? {
+    try row(id, in: db).map { try job($0, in: db) }
+  }
+
+  private static func row(_ id: Identifier, in db: GRDB.Database) throws -> Row? {
     // Polling asks for this all the time; compiling the statement would be half of its cost.
     try Row.fetchOne(try db.cachedStatement(sql: Statements.job), arguments: ["id": id.description])
-      .map { try job($0, in: db) }
+  }
+
+  /// Reads a row; nil when it cannot be understood, so that one such row hides no other. Throws `DatabaseError`.
+  static func readable(_ row: Row, in db: GRDB.Database) throws -> Job? {
+    do {
+      return try job(row, in: db)
+    } catch let error as DatabaseError {
+      throw error
+    } catch {
+      return nil
+    }
   }
 
   /// Reads a row. Throws `CorruptRow` when the database was edited by hand.
@@ -299,6 +383,8 @@ struct SQLiteJobStore: JobStore {
     job.startedAt = (row["started_at"] as Int?).map(Timestamp.init(milliseconds:))
     job.finishedAt = (row["finished_at"] as Int?).map(Timestamp.init(milliseconds:))
     job.attempt = row["attempt"]
+    job.retries = row["retries"]
+    job.interruptions = row["interruptions"]
     let due = Timestamp(milliseconds: row["available_at"])
     if status == .queued, due > job.createdAt { job.notBefore = due }
     job.ownership = Ownership(owner: row["owner"], team: row["team"])
@@ -313,7 +399,7 @@ struct SQLiteJobStore: JobStore {
     if status == .succeeded {
       let outputs = try db.cachedStatement(sql: Statements.outputs)
       job.outputs = try Row.fetchAll(outputs, arguments: ["job": id.description]).map { row in
-        guard let name = FileName(row["name"]) else { throw CorruptRow(table: "outputs", id: row["job"]) }
+        guard let name = FileName.output(row["name"]) else { throw CorruptRow(table: "outputs", id: row["job"]) }
         return JobOutput(name: name, size: row["size"], sha256: row["sha256"])
       }
     }

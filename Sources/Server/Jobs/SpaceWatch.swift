@@ -1,32 +1,43 @@
 import Core
 import Synchronization
 
-/// Ends a conversion before its first output byte when the plan says that the disk cannot take the outputs.
+/// Ends a conversion before its first output byte when the plan says that the disk cannot take the outputs, or that their
+/// owner may not store as much. Tells the reservation how much was written.
 final class SpaceWatch: ConversionMonitor {
   private let base: any ConversionMonitor
-  private let space: FreeSpace
-  private let shortage = Mutex<ConversionError?>(nil)
+  private let reservation: DiskReservation
+  private let quota: @Sendable (_ bytes: Int) throws -> Void
+  private let refusal = Mutex<JobFailure?>(nil)
 
-  init(_ base: any ConversionMonitor, space: FreeSpace) {
+  /// `quota` throws when the owner may not store so many bytes of outputs.
+  init(
+    _ base: any ConversionMonitor, reservation: DiskReservation,
+    quota: @escaping @Sendable (_ bytes: Int) throws -> Void
+  ) {
     self.base = base
-    self.space = space
+    self.reservation = reservation
+    self.quota = quota
   }
 
-  /// What is missing, if anything is: then the conversion ended as cancelled because of it.
-  var failure: ConversionError? { shortage.withLock { $0 } }
+  /// Why the outputs cannot be stored, if they cannot: then the conversion ended as cancelled because of it.
+  var failure: JobFailure? { refusal.withLock { $0 } }
 
   func report(_ progress: ConversionProgress) {
     base.report(progress)
+    guard progress.phase == .converting else { return }
+    guard progress.bytesDone == 0 else { return reservation.wrote(progress.bytesDone) }
     // The first report of the phase is the only one before bytes are written.
-    guard progress.phase == .converting, progress.bytesDone == 0, progress.bytesTotal > 0 else { return }
-    let needed = [progress.bytesTotal, progress.scratchBytes].saturatingSum()
-    guard let room = try? space.room(for: needed), room < needed else { return }
-    shortage.withLock {
-      $0 = ConversionError(
-        .diskFull,
-        "the outputs take \(progress.bytesTotal) bytes"
-          + (progress.scratchBytes > 0 ? " and what is spooled \(progress.scratchBytes)" : "")
-          + "; \(room) are left above the floor of \(space.floor)")
+    guard progress.bytesTotal > 0 else { return }
+    do {
+      try quota(progress.bytesTotal)
+      // A disk that does not say what it has is no reason to refuse: writing shows whether there is room.
+      let needed = [progress.bytesTotal, progress.scratchBytes].saturatingSum()
+      if let shortage = try? reservation.reserve(needed) {
+        throw ConversionError(
+          shortage, for: progress.scratchBytes > 0 ? "the outputs and what is spooled" : "the outputs")
+      }
+    } catch {
+      refusal.withLock { $0 = JobFailure(of: error) }
     }
   }
 

@@ -16,7 +16,8 @@ struct Worker<Runner: ConversionRunner>: Sendable {
   let lane: WorkLane
   /// Jobs that one token may have running.
   let runningPerToken: Int?
-  let space: FreeSpace
+  let admission: Admission
+  let vitals: WorkerVitals
   let lease: Duration
   let retry: RetryPolicy
   let reporter: JobReporter
@@ -36,18 +37,23 @@ struct Worker<Runner: ConversionRunner>: Sendable {
       defer { lane.gate.release(held) }
       do {
         let now = Timestamp.now
-        if let claimed = try store.claim(
-          worker: name, at: now, leaseUntil: now.advanced(by: lease), within: bounds)
-        {
+        let claimed = try store.claim(worker: name, at: now, leaseUntil: now.advanced(by: lease), within: bounds)
+        vitals.looked(name)
+        if let claimed {
           let need = JobMemory.need(inputBytes: claimed.job.inputBytes, budget: settings.memoryBudget)
           lane.gate.release(held - need)
           held = need
           run(claimed, memory: need)
-          // A job of the same token may be waiting for this one.
-          if runningPerToken != nil { signal.notify() }
+          // Jobs may be waiting for this one: those of the same token, and all when it had to be alone.
+          if runningPerToken != nil || claimed.job.interruptions >= Job.interruptionsInCompany { signal.notify() }
           continue
         }
+      } catch let job as UnreadableJob {
+        reporter.gaveUp(model: job.model)
+        logger.error("job not readable", metadata: ["job": "\(job.id)", "cause": "\(job.cause)"])
+        continue
       } catch {
+        vitals.missed(name)
         logger.error("queue not readable", metadata: ["worker": "\(name)", "cause": "\(error)"])
       }
       lane.gate.release(held)
@@ -64,25 +70,30 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     logger[metadataKey: "attempt"] = "\(job.attempt)"
     let attempt = running.begin(lease)
     defer { running.end(attempt) }
-    // The service may have begun to stop between the claim and the registration.
+    // Between the claim and the registration the service may have begun to stop, and the job may have been cancelled:
+    // whoever did that found no attempt to stop.
     if signal.hasStopped { attempt.stop(.shutdown) }
+    if (try? store.holds(lease)) == false { attempt.stop(.leaseLost) }
     logger.info("job started", metadata: ["model": "\(job.model)", "worker": "\(name)"])
     defer { data.removeAttempt(lease) }
     let start = ContinuousClock.now
     var settings = settings
     settings.memoryBudget = memory
+    // What a download is going to store was not counted when the job was submitted.
+    let reservation = DiskReservation(admission.space, owner: job.inputBytes == nil ? job.ownership.owner : nil)
     do {
       let folder = try data.makeAttempt(lease)
       let result = try JobExecution(
         job: job, attempt: attempt, folder: folder, data: data, fetching: fetching, settings: settings,
-        space: space, reporter: reporter
+        reservation: reservation, quota: { try requireStorage($0, for: job, beside: reservation) }, reporter: reporter
       ).run(runner) { config, checkpoint in
         guard try store.replaceInputs(lease, config: config, checkpoint: checkpoint) else {
           throw ConversionError(.cancelled, "the job was taken away")
         }
       }
       guard attempt.stopReason != .shutdown else { throw ConversionError(.cancelled, "stopped") }
-      let isOurs = try store.complete(lease, with: result, at: .now) { try data.publish(lease) }
+      let isOurs = try store.complete(
+        lease, with: result, at: .now, publish: { try data.publish(lease) }, undo: { data.withdraw(lease) })
       if isOurs {
         reporter.ended(job, as: .succeeded, after: .now - start)
         reporter.moved(result.outputs.reduce(0) { $0 + $1.size }, .converted)
@@ -95,26 +106,6 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     }
   }
 
-  private static func failure(for error: any Error) -> JobFailure {
-    switch error {
-    case let failure as JobFailure: failure
-    case let error as ConversionError: JobFailure(error)
-    case let error as Errno where error == .noSpace || error == .diskQuotaExceeded:
-      noSpace(error)
-    case let error as CocoaError where error.code == .fileWriteOutOfSpace:
-      noSpace(error)
-    default:
-      DatabaseFault(error).map { JobFailure($0, cause: "\(error)") }
-        ?? JobFailure(
-          ConversionError(
-            .internal, "the service failed; the log has the reason under the job id", cause: String(reflecting: error)))
-    }
-  }
-
-  private static func noSpace(_ error: any Error) -> JobFailure {
-    JobFailure(ConversionError(.diskFull, "no space is left for the job", cause: "\(error)"))
-  }
-
   private func end(_ job: Job, _ attempt: Attempt, _ error: any Error, after time: Duration, _ logger: Logger) {
     do {
       switch attempt.stopReason {
@@ -125,31 +116,48 @@ struct Worker<Runner: ConversionRunner>: Sendable {
         _ = try store.release(attempt.lease, isCounted: false)
         logger.info("job requeued", metadata: ["reason": "shutdown"])
       case nil:
-        let cause = Self.failure(for: error)
-        let failure = cause.error
-        var progress = attempt.progress
-        progress.phase = nil
-        reporter.failed(ProblemCode(failure.kind))
-        let document = Problem(failure).document
-        if cause.mayPass, let standard = retry.pause(after: job.attempt) {
-          let pause = max(standard, cause.retryAfter ?? standard)
-          _ = try store.postpone(attempt.lease, until: Timestamp.now.advanced(by: pause), because: document)
-          logger.info(
-            "job postponed",
-            metadata: [
-              "code": "\(failure.kind.rawValue)", "seconds": "\(pause.seconds)", "cause": "\(failure.cause ?? "")",
-            ])
-          return
+        let failure = JobFailure(of: error)
+        let problem = failure.problem
+        var metadata: Logger.Metadata = ["code": "\(problem.code.rawValue)"]
+        if let cause = problem.cause { metadata["cause"] = "\(cause)" }
+        let pause = pause(after: failure, of: job)
+        let isOurs: Bool
+        if let pause {
+          metadata["seconds"] = "\(pause.seconds)"
+          isOurs = try store.postpone(
+            attempt.lease, until: Timestamp.now.advanced(by: pause), because: problem.document,
+            isCounted: failure.remedy == .retry)
+        } else {
+          var progress = attempt.progress
+          progress.phase = nil
+          isOurs = try store.fail(attempt.lease, with: problem.document, progress: progress, at: .now)
+          if isOurs { reporter.ended(job, as: .failed, after: time) }
         }
-        let isOurs = try store.fail(attempt.lease, with: document, progress: progress, at: .now)
-        if isOurs { reporter.ended(job, as: .failed, after: time) }
-        var metadata: Logger.Metadata = ["code": "\(failure.kind.rawValue)"]
-        if let cause = failure.cause { metadata["cause"] = "\(cause)" }
-        logger.info(isOurs ? "job failed" : "job taken away", metadata: metadata)
+        // Of a job that was taken away, nobody wants to know how this attempt came to its end.
+        if isOurs { reporter.failed(problem.code) }
+        logger.info(
+          !isOurs ? "job taken away" : pause == nil ? "job failed" : "job postponed", metadata: metadata)
       }
     } catch {
       // The lease runs out and the job is requeued: nothing is lost.
       logger.error("job state not stored", metadata: ["cause": "\(error)"])
     }
+  }
+
+  /// How long the job waits for another attempt; nil when there shall be none. What waits for others waits until they have
+  /// ended, however often that is.
+  private func pause(after failure: JobFailure, of job: Job) -> Duration? {
+    switch failure.remedy {
+    case .none: nil
+    case .retry: retry.pause(after: job.retries + 1).map { max($0, failure.retryAfter ?? $0) }
+    case .wait: retry.delay
+    }
+  }
+
+  /// Throws `Problem` 507 when the owner of a job may not store so many bytes of outputs, which for downloads is known only
+  /// now. Throws a database error.
+  private func requireStorage(_ bytes: Int, for job: Job, beside reservation: DiskReservation) throws {
+    guard let owner = job.ownership.owner, let check = admission.storageCheck(bytes, of: owner) else { return }
+    try check(store.storedBytes(of: owner, besides: job.id) + reservation.promisedToOthers(of: owner))
   }
 }

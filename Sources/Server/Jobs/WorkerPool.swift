@@ -43,6 +43,7 @@ struct WorkerPool<Runner: ConversionRunner>: Service {
         let requeued = try store.requeueAbandoned(before: now, maximumAttempts: maximumAttempts, at: now)
         for job in requeued {
           reporter.lostLease()
+          if job.status == .failed { reporter.gaveUp(model: job.model) }
           logger.info("job abandoned", metadata: ["job": "\(job.id)", "status": "\(job.status.rawValue)"])
         }
         vitals.keptLeases()

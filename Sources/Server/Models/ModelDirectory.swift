@@ -13,6 +13,9 @@ struct ModelDirectory: Sendable {
   /// The name of a model for a metric: that of the catalogue, or `other`, so that clients cannot make up values.
   func label(of name: String) -> String { listing(named: name)?.name ?? "other" }
 
+  /// All that `label` answers.
+  var labels: [String] { listings.map(\.name) + ["other"] }
+
   /// What is wrong with a model and a pair; empty when there is a conversion.
   func findings(model: String, source: String, target: String) -> [Problem.Finding] {
     // What `auto` stands for is known only once the inputs are read; a job that fits nothing fails then.

@@ -5,10 +5,28 @@ struct JobReporter: Sendable {
   let metrics: Metrics
   let models: ModelDirectory
 
+  /// Every series begins at 0, so that the first job of its kind is an increase.
+  init(metrics: Metrics, models: ModelDirectory) {
+    self.metrics = metrics
+    self.models = models
+    for code in ErrorKind.allCases.map({ ProblemCode($0) }) + [.limitReached] {
+      metrics.add(.jobErrors, [code.rawValue], by: 0)
+    }
+    for status in JobStatus.allCases where status.isEnded {
+      for label in models.labels { metrics.add(.jobsEnded, [status.rawValue, label], by: 0) }
+    }
+  }
+
   /// A job came to its end. `time` is that of the attempt which ended it, nil when it never ran.
   func ended(_ job: Job, as status: JobStatus, after time: Duration?) {
     metrics.add(.jobsEnded, [status.rawValue, models.label(of: job.model)])
     if let time { metrics.observe(.jobSeconds, [job.command.rawValue, status.rawValue], time) }
+  }
+
+  /// A job failed without an attempt that could say so: it was given up, or cannot be read.
+  func gaveUp(model: String) {
+    failed(.internal)
+    metrics.add(.jobsEnded, [JobStatus.failed.rawValue, models.label(of: model)])
   }
 
   /// An attempt failed, whether or not there will be another.

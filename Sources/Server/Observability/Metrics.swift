@@ -2,7 +2,7 @@ import Synchronization
 
 /// What the service counts about itself, written in the text format of Prometheus (version 0.0.4).
 ///
-/// Every label has a bounded set of values: routes of the table, status classes, models of the catalogue, problem codes.
+/// Every label has a bounded set of values: routes of the table, statuses, models of the catalogue, problem codes.
 /// Counters begin at 0 with the process, as Prometheus expects. Safe from any thread; an update takes a short lock.
 final class Metrics: Sendable {
   /// One series of a family: the values of its labels, in the order of the family's `labels`.
@@ -26,8 +26,11 @@ final class Metrics: Sendable {
     let labels: [String]
 
     static let requests = Counter(
-      name: "zooport_http_requests_total", help: "Requests answered, by route and class of the status.",
+      name: "zooport_http_requests_total", help: "Requests answered, by route and status.",
       labels: ["method", "route", "status"])
+    static let brokenAnswers = Counter(
+      name: "zooport_http_broken_answers_total",
+      help: "Answers that broke off by a fault of the service after their head was sent, by route.", labels: ["route"])
     static let jobsEnded = Counter(
       name: "zooport_jobs_ended_total", help: "Jobs that ended, by state and model.", labels: ["status", "model"])
     static let jobErrors = Counter(
@@ -44,7 +47,7 @@ final class Metrics: Sendable {
       labels: ["direction"])
 
     /// In the order of the exposition.
-    static let all = [requests, jobsEnded, jobErrors, leasesLost, webhooks, bytes]
+    static let all = [requests, brokenAnswers, jobsEnded, jobErrors, leasesLost, webhooks, bytes]
   }
 
   /// A distribution of durations in seconds.

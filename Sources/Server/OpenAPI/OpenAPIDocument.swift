@@ -80,7 +80,7 @@ struct OpenAPIDocument: Sendable {
     var responses: [String: JSONTree] = [:]
     for answer in operation.answers {
       responses["\(answer.status)"] = Self.response(
-        answer.summary, answer.content, headers: answer.headers, for: route.method)
+        answer.summary, answer.content, headers: route.headers(of: answer), for: route.method)
     }
     for refusal in route.refusals {
       let codes = refusal.codes.map(\.rawValue).joined(separator: ", ")
@@ -89,7 +89,8 @@ struct OpenAPIDocument: Sendable {
       let same = operation.answers.first { $0.status == refusal.status }
       responses["\(refusal.status)"] = Self.response(
         same.map { "\($0.summary) Or: \(codes)" } ?? codes, (same?.content ?? []) + problem,
-        headers: same?.headers ?? [:], for: route.method)
+        headers: Set(route.headers(ofRefusal: refusal.status) + (same.map(route.headers(of:)) ?? [])).sorted(),
+        for: route.method)
     }
     json["responses"] = .object(responses)
     return .object(json)
@@ -115,18 +116,16 @@ struct OpenAPIDocument: Sendable {
 
   /// HEAD answers have heads only.
   private static func response(
-    _ summary: String, _ content: [Operation.Content], headers: KeyValuePairs<String, String>,
+    _ summary: String, _ content: [Operation.Content], headers: [String],
     for method: HTTPRequest.Method
   ) -> JSONTree {
     var json: [String: JSONTree] = ["description": .string(summary)]
     if !content.isEmpty, method != .head { json["content"] = Self.content(content) }
-    if !headers.isEmpty {
-      json["headers"] = .object(
-        Dictionary(
-          uniqueKeysWithValues: headers.map {
-            ($0.key, ["description": .string($0.value), "schema": ["type": "string"]])
-          }))
-    }
+    json["headers"] = .object(
+      Dictionary(
+        uniqueKeysWithValues: headers.map {
+          ($0, ["description": .string(HeaderDescription.text($0)), "schema": ["type": "string"]])
+        }))
     return .object(json)
   }
 }

@@ -17,6 +17,8 @@ struct Operation: Sendable {
   var body: [Content] = []
   /// False where nothing at all is a body, too: an empty file is a file.
   var needsBody = true
+  /// False for a GET without HEAD: a stream has no end and so no length to tell.
+  var hasHead = true
   /// What is answered when all goes well.
   let answers: [Answer]
   /// What else may be answered, beside what every route may.
@@ -58,8 +60,8 @@ struct Operation: Sendable {
     let status: Int
     let summary: String
     var content: [Content] = []
-    /// Headers worth knowing, with what they say.
-    var headers: KeyValuePairs<String, String> = [:]
+    /// Header fields of its own, which `HeaderDescription` describes.
+    var headers: [String] = []
   }
 
   /// Problems with one status.
@@ -107,6 +109,7 @@ extension RouteTable.Route {
       ]
       if method != .get, method != .head { all.append(.init(.insufficientStorage, ProblemCode(.diskFull))) }
     }
+    if TusHeaders.concern(path), method != .options { all.append(.init(.preconditionFailed, .unsupportedProtocol)) }
     if path.contains("{job}") || path.contains("{upload}") && method != .put { all.append(.init(.notFound, .notFound)) }
     for refusal in all {
       codes[refusal.status, default: []] += refusal.codes.filter { codes[refusal.status]?.contains($0) != true }

@@ -12,7 +12,7 @@ enum ReferencePage {
 
       """
     for group in Operation.Group.allCases {
-      let routes = RouteTable.all.filter { $0.operation.group == group && $0.method != .head }
+      let routes = RouteTable.all.filter { $0.operation.group == group && !isTwin($0) }
       guard !routes.isEmpty else { continue }
       text += "\n## \(group.rawValue)\n"
       for route in routes { text += section(route) }
@@ -22,9 +22,17 @@ enum ReferencePage {
     return text
   }
 
+  /// True for HEAD that is told of with the GET of its path.
+  private static func isTwin(_ route: RouteTable.Route) -> Bool {
+    route.method == .head
+      && RouteTable.all.contains {
+        $0.method == .get && $0.path == route.path && $0.operation.id == route.operation.id
+      }
+  }
+
   private static func section(_ route: RouteTable.Route) -> String {
     let operation = route.operation
-    let hasHead = route.method == .get && RouteTable.all.contains { $0.method == .head && $0.path == route.path }
+    let hasHead = route.method == .get && RouteTable.all.contains { $0.path == route.path && isTwin($0) }
     var text = "\n### \(route.method)\(hasHead ? ", HEAD" : "") `\(route.path)`\n\n\(operation.summary)"
     if !operation.details.isEmpty { text += " \(operation.details)" }
     text += "\n\n"
@@ -41,7 +49,7 @@ enum ReferencePage {
     for answer in operation.answers {
       var notes = [answer.summary]
       if !answer.content.isEmpty { notes.append(list(answer.content) + ".") }
-      notes += answer.headers.map { "`\($0.key)`: \($0.value)" }
+      notes += answer.headers.map { "`\($0)`: \(HeaderDescription.text($0))" }
       text += "| \(answer.status) | \(notes.joined(separator: " ")) |\n"
     }
     for refusal in route.refusals {

@@ -127,7 +127,7 @@ enum SchemaName: String, CaseIterable, Sendable {
     ]),
     "warnings": .array(.string()), "error": JSONSchema.named(.problem).orNull,
     "outputs": .array(
-      .object(["name": fileName, "size": .count.about("Bytes."), "sha256": sha256, "url": .string()])),
+      .object(["name": outputName, "size": .count.about("Bytes."), "sha256": sha256, "url": .string()])),
     "inputs": .object(["config": inputOfJob, "checkpoint": .array(inputOfJob)]),
     "options": .named(.options), "reused": .boolean.about("The outputs are those of an equal job."),
     "pinned": .boolean.about("It does not expire."),
@@ -143,7 +143,7 @@ enum SchemaName: String, CaseIterable, Sendable {
 
   private static let inputSchema = JSONSchema.anyOf([
     .object(["upload": id.about("A file that was uploaded.")]),
-    .object(["url": .string().about("An http(s) file that the service downloads.")]),
+    .object(["url": .string().about("An http(s) file that the service downloads, or a page of a model.")]),
     .object(
       [
         "hub": .string().about("A repository of the model hub: `OWNER/NAME`, or the URL of its page."),
@@ -214,6 +214,7 @@ enum SchemaName: String, CaseIterable, Sendable {
   /// The id of a job or an upload.
   static let id = JSONSchema.string(pattern: "^[0-9abcdefghjkmnpqrstvwxyz]{26}$")
   static let fileName = JSONSchema.string(longest: FileName.limit)
+  private static let outputName = JSONSchema.string(longest: FileName.outputLimit)
   private static let sha256 = JSONSchema.string(pattern: "^[0-9a-f]{64}$")
   private static let time = JSONSchema.string(format: "date-time")
 }

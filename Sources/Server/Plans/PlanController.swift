@@ -5,8 +5,9 @@ import Hummingbird
 import NIOCore
 import Synchronization
 
-/// `/v1/plans`: what a job would do, from headers alone. Nothing is stored but configs and indexes in the cache.
+/// `/v1/plans`: what a job would do, from headers alone. Nothing is kept but configs and indexes in the cache.
 struct PlanController: Sendable {
+  let reader: SubmissionReader
   let uploads: any UploadStore
   let models: ModelDirectory
   let data: DataFolder
@@ -19,9 +20,10 @@ struct PlanController: Sendable {
   private let running = PlanSlots()
 
   init(
-    uploads: any UploadStore, models: ModelDirectory, data: DataFolder, fetching: Fetching,
+    reader: SubmissionReader, uploads: any UploadStore, models: ModelDirectory, data: DataFolder, fetching: Fetching,
     settings: JobExecution.ConversionSettings, hub: HubSubmissions, longest: Duration
   ) {
+    self.reader = reader
     self.uploads = uploads
     self.models = models
     self.data = data
@@ -31,19 +33,22 @@ struct PlanController: Sendable {
     self.longest = longest
   }
 
-  private static let fieldLimit = Limits.standard.configBytes + (64 << 10)
-
   /// `POST /v1/plans`: takes the body of a job, answers 200 with the plan, also when the answer is no.
   @Sendable func make(_ request: Request, context: ServiceContext) async throws -> Response {
-    guard HeaderParameters(request.headers[.contentType] ?? "").value.lowercased() == "application/json" else {
-      throw Problem(
-        .unsupportedMediaType, .unsupportedMediaType, "ask for a plan as application/json; upload files before",
-        headers: [.accept: "application/json"])
+    let received = try await reader.read(request, context, keepsFiles: true)
+    do {
+      let response = try await plan(received.submission, context)
+      await reader.discard(received.uploads)
+      return response
+    } catch {
+      await reader.discard(received.uploads)
+      throw error
     }
-    var body = BodyReader(request, context)
-    var submission = try JobSubmission(json: Data(try await body.collect(limit: Self.fieldLimit).readableBytesView))
-    let job = try await submission.job(
-      models: models, uploads: uploads, hub: hub, for: context.principal)
+  }
+
+  private func plan(_ submission: JobSubmission, _ context: ServiceContext) async throws -> Response {
+    var submission = submission
+    let job = try await submission.job(models: models, uploads: uploads, hub: hub, for: context.principal)
     let owner = context.principal.ownership.owner
     guard running.begin(for: owner) else {
       throw Problem(

@@ -6,16 +6,16 @@ extension Operation {
   static let makePlan = Operation(
     id: "makePlan", group: .jobs, summary: "Say what a job would do and cost, from headers alone.",
     details:
-      "Takes the body of a job and stores nothing. A checkpoint that cannot be converted is an answer, too; the other "
+      "Takes the body of a job and keeps nothing of it. A checkpoint that cannot be converted is an answer, too; the other "
       + "statuses are for inputs that cannot be had.",
-    body: [.json(.jobSubmission, example: submissionExample)],
+    body: submissionBody,
     answers: [Answer(status: 200, summary: "The plan.", content: [.json(.plan)])],
     refusals: [
       Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
       Refusal(
         .unprocessableContent, .invalidRequest, ProblemCode(.unknownModel), ProblemCode(.unsupportedPair),
-        ProblemCode(.sourceGated), ProblemCode(.sourceNotFound), ProblemCode(.revisionNotFound),
-        ProblemCode(.fileNotFound)),
+        ProblemCode(.hostileInput), ProblemCode(.sourceGated), ProblemCode(.sourceNotFound),
+        ProblemCode(.tokenRefused), ProblemCode(.revisionNotFound), ProblemCode(.fileNotFound)),
       Refusal(.badGateway, ProblemCode(.fetchFailed)), Refusal(.serviceUnavailable, .unavailable),
     ])
 }

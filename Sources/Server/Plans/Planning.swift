@@ -44,11 +44,17 @@ struct Planning: Sendable {
         command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
         config: staged.config, checkpoint: staged.checkpoint, options: options)
       request.files = staged.files
-      let report: PlanReport
+      var report: PlanReport
       do throws(ConversionError) {
         report = try PlanReport(request, isCancelled: staging.resolver.isCancelled)
       } catch {
         throw TransferFailure(error)
+      }
+      // Carried files are downloaded and copied; the conversion itself does not know of them.
+      let (missing, size) = inputs.carried.reduce((0, 0)) { ($0.0 + staging.missingBytes($1), $0.1 + ($1.size ?? 0)) }
+      if report.error == nil {
+        report.totals.bytesToDownload += missing
+        report.totals.diskNeeded += missing + size
       }
       let pinned = [inputs.pinned.config] + inputs.pinned.checkpoint
       let commits = pinned.compactMap { input in if case .hub(let hub, _) = input { hub.commit } else { nil } }

@@ -79,6 +79,11 @@ struct DataFolder: Sendable {
     try Self.move(partial.appending(id.description), to: uploads.appending(id.description))
   }
 
+  /// Takes back `acceptPartial`, if it did anything.
+  func returnPartial(_ id: Identifier) {
+    Self.moveBack(uploads.appending(id.description), to: partial.appending(id.description))
+  }
+
   /// Removes what was received of an unfinished upload.
   func removePartial(_ id: Identifier) { Self.remove(partial.appending(id.description)) }
 
@@ -100,22 +105,28 @@ struct DataFolder: Sendable {
     try Self.move(AttemptFolder(root: attempt(lease)).outputs, to: target)
   }
 
-  /// Gives a job the outputs of another: hard links, which cost no space and outlive the other job. Answers false, and
-  /// leaves nothing, when a file is missing or cannot be linked.
-  func shareOutputs(of other: Identifier, with job: Identifier) -> Bool {
-    let (source, target) = (outputs.appending(other.description), outputs.appending(job.description))
+  /// Takes back `publish`, if it did anything.
+  func withdraw(_ lease: Lease) {
+    Self.moveBack(outputs.appending(lease.job.description), to: AttemptFolder(root: attempt(lease)).outputs)
+  }
+
+  /// Gives a job the outputs of another, those that its record names: hard links, which cost no space and outlive the other
+  /// job. Answers false, and leaves nothing, when a file is missing, has another size or cannot be linked.
+  func share(_ files: [JobOutput], of other: Identifier, with job: Identifier) -> Bool {
+    guard !files.isEmpty else { return false }
+    let target = outputs.appending(job.description)
     do {
       Self.remove(target)
       try Self.create(target)
-      let names = try FileManager.default.contentsOfDirectory(atPath: source.string)
-      for name in names {
-        guard link(source.appending(name).string, target.appending(name).string) == 0 else {
-          throw Errno(rawValue: errno)
-        }
+      for file in files {
+        let (original, copy) = (output(other, file.name), output(job, file.name))
+        guard link(original.string, copy.string) == 0 else { throw Errno(rawValue: errno) }
+        var status = stat()
+        guard stat(copy.string, &status) == 0, Int(status.st_size) == file.size else { throw Errno.ioError }
       }
       try Self.synchronize(target)
       try Self.synchronize(outputs)
-      return !names.isEmpty
+      return true
     } catch {
       Self.remove(target)
       return false
@@ -142,10 +153,7 @@ struct DataFolder: Sendable {
   func sweep(uploads known: Set<Identifier>, partials: Set<Identifier>, succeeded: Set<Identifier>) throws -> Int {
     var count = 0
     // A crash between the move of a finished upload and the commit of its record: it is unfinished still.
-    for id in partials.subtracting(known) {
-      let (place, origin) = (uploads.appending(id.description), partial.appending(id.description))
-      if access(place.string, F_OK) == 0, access(origin.string, F_OK) != 0 { try Self.move(place, to: origin) }
-    }
+    for id in partials.subtracting(known) { returnPartial(id) }
     for (folder, isKept) in [
       (incoming, { _ in false }), (work, { _ in false }),
       (partial, { Identifier($0).map(partials.contains) ?? false }),
@@ -186,7 +194,14 @@ struct DataFolder: Sendable {
     try synchronize(source.removingLastComponent())
   }
 
-  private static func synchronize(_ folder: FilePath) throws {
+  /// Takes back a move. Nothing happens when it was not made. What cannot be moved back the next start sweeps.
+  private static func moveBack(_ place: FilePath, to origin: FilePath) {
+    guard access(place.string, F_OK) == 0, access(origin.string, F_OK) != 0 else { return }
+    try? move(place, to: origin)
+  }
+
+  /// Puts the names in a folder on the disk. Throws `Errno`.
+  static func synchronize(_ folder: FilePath) throws {
     let descriptor = try FileDescriptor.open(folder, .readOnly, options: [.directory, .closeOnExec])
     defer { try? descriptor.close() }
     guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }

@@ -12,7 +12,15 @@ struct Database: Sendable {
     var description: String { "the database is of another version; start the service of this version once" }
   }
 
-  /// Opens or creates the file and brings the schema up to date. Throws `DatabaseError`.
+  /// The schema is that of a later version. To write with this one would break rules that it does not know.
+  struct NewerSchema: Error, CustomStringConvertible {
+    var description: String {
+      "the database is of a newer version; restore the backup from before the upgrade or start the newer version"
+    }
+  }
+
+  /// Opens or creates the file and brings the schema up to date. Throws `DatabaseError`, and `NewerSchema` when a later
+  /// version has changed it.
   ///
   /// A second process beside the service passes `migrates: false`, and gets `OtherSchema` where it would have to change it.
   init(path: String, migrates: Bool = true) throws {
@@ -24,12 +32,47 @@ struct Database: Sendable {
     // DatabasePool lowers its writer to NORMAL after it opened it, under which a power cut may undo commits.
     try pool.writeWithoutTransaction { try $0.execute(sql: Statements.synchronousFull) }
     if migrates {
+      guard try !pool.read(Schema.migrator.hasBeenSuperseded) else { throw NewerSchema() }
       try Schema.migrator.migrate(pool)
     } else {
       let isCurrent = try pool.read { db in
         try Schema.migrator.hasCompletedMigrations(db) && !Schema.migrator.hasBeenSuperseded(db)
       }
       guard isCurrent else { throw OtherSchema() }
+    }
+  }
+}
+
+extension Database {
+  /// A transaction that does something beside the database as well, such as moving a file. When it fails, be it at its
+  /// commit, which is where a full disk shows, `undo` takes that back, before anybody else writes.
+  ///
+  /// Throws what `body` throws, or `DatabaseError`.
+  func write<Value>(undoing undo: () -> Void, _ body: (GRDB.Database) throws -> Value) throws -> Value {
+    try pool.writeWithoutTransaction { try Self.transaction(in: $0, undoing: undo, body) }
+  }
+
+  /// The same for request handlers. `undo` may block.
+  func write<Value: Sendable>(
+    undoing undo: @escaping @Sendable () -> Void, _ body: @escaping @Sendable (GRDB.Database) throws -> Value
+  ) async throws -> Value {
+    try await pool.writeWithoutTransaction { try Self.transaction(in: $0, undoing: undo, body) }
+  }
+
+  private static func transaction<Value>(
+    in db: GRDB.Database, undoing undo: () -> Void, _ body: (GRDB.Database) throws -> Value
+  ) throws -> Value {
+    do {
+      var value: Value?
+      try db.inTransaction {
+        value = try body(db)
+        return .commit
+      }
+      guard let value else { preconditionFailure("a transaction that committed ran its body") }
+      return value
+    } catch {
+      undo()
+      throw error
     }
   }
 }

@@ -1,7 +1,6 @@
 import Core
 import Foundation
 import HTTPTypes
-import NIOPosix
 import SystemPackage
 
 /// How much the disk of the data folder can still take.
@@ -12,6 +11,8 @@ struct FreeSpace: Sendable {
   let floor: Int
   /// Has so many bytes be freed that nobody needs, except those under the keys, or nothing when there are fewer.
   var reclaim: (@Sendable (_ bytes: Int, _ keys: Set<String>) -> Void)?
+  /// What jobs have been promised of it.
+  var ledger = DiskLedger()
 
   /// Bytes that an unprivileged process can still write. Throws `Errno`.
   func available() throws(Errno) -> Int {
@@ -34,7 +35,7 @@ struct FreeSpace: Sendable {
 
   /// `require`, off the cooperative pool.
   func check(_ bytes: Int, for what: String) async throws {
-    try await NIOThreadPool.singleton.runIfActive { try require(bytes, for: what) }
+    try await FileThreads.run { try require(bytes, for: what) }
   }
 
   /// Throws `Problem` 507 with `Retry-After` when `bytes` more would leave less than the floor.

@@ -1,5 +1,4 @@
 import Logging
-import NIOPosix
 import ServiceLifecycle
 
 /// How long the service keeps what nobody asked it to keep.
@@ -26,6 +25,8 @@ struct Janitor: Service {
   let cache: DownloadCache
   let retention: Retention
   let logger: Logger
+  /// Told of each record that goes, as soon as it went; for whoever has to answer for it.
+  var audit: (@Sendable (AuditAction, _ subject: String) -> Void)?
 
   /// Pause between two rounds.
   private static let interval: Duration = .seconds(600)
@@ -48,15 +49,29 @@ struct Janitor: Service {
     }
   }
 
+  /// On a thread of its own, after a pause: whatever the clock said when the service started, there is time to put it right.
   func run() async throws {
-    await cancelWhenGracefulShutdown {
-      while !Task.isCancelled {
-        do {
-          try await NIOThreadPool.singleton.runIfActive { _ = try collect(at: .now) }
-        } catch {
-          logger.error("expired files not removed", metadata: ["cause": "\(error)"])
-        }
-        try? await Task.sleep(for: Self.interval)
+    let signal = WorkSignal()
+    await ServiceThreads.run([("janitor", { rounds(until: signal) })]) { signal.stop() }
+  }
+
+  private func rounds(until signal: WorkSignal) {
+    var clock = ClockWatch()
+    while true {
+      let deadline = ContinuousClock.now + Self.interval
+      while !signal.hasStopped, ContinuousClock.now < deadline {
+        signal.wait(after: signal.current, atMost: deadline - .now)
+      }
+      guard !signal.hasStopped else { return }
+      let now = Timestamp.now
+      if let jump = clock.jump(at: now, .now) {
+        logger.warning("clock jumped, nothing removed", metadata: ["seconds": "\(jump.seconds)"])
+        continue
+      }
+      do {
+        _ = try collect(at: now)
+      } catch {
+        logger.error("expired files not removed", metadata: ["cause": "\(error)"])
       }
     }
   }
@@ -73,6 +88,7 @@ struct Janitor: Service {
           data.removeOutputs(of: id)
           for upload in brought { data.removeUpload(upload) }
           logger.info("job expired", metadata: ["job": "\(id)"])
+          audit?(.jobDelete, "jobs/\(id)")
         }
         round.jobs.append(id)
         round.bytes.jobs += bytes
@@ -86,6 +102,7 @@ struct Janitor: Service {
           guard try uploads.delete(id, unusedSince: moment) else { continue }
           data.removeUpload(id)
           logger.info("upload expired", metadata: ["upload": "\(id)"])
+          audit?(.uploadDelete, "uploads/\(id)")
         }
         round.uploads.append(id)
         round.bytes.uploads += bytes
@@ -99,6 +116,7 @@ struct Janitor: Service {
           guard try partials.delete(id, staleSince: moment) else { continue }
           data.removePartial(id)
           logger.info("unfinished upload expired", metadata: ["upload": "\(id)"])
+          audit?(.uploadDelete, "uploads/\(id)")
         }
         round.partials.append(id)
         round.bytes.partials += bytes

@@ -13,6 +13,9 @@ enum Schema {
     migrator.registerMigration("6 fairness") { try $0.execute(sql: version6) }
     migrator.registerMigration("7 unfinished uploads") { try $0.execute(sql: version7) }
     migrator.registerMigration("8 webhooks") { try $0.execute(sql: version8) }
+    migrator.registerMigration("9 inline configs, indexes") { try $0.execute(sql: version9) }
+    migrator.registerMigration("10 interruptions") { try $0.execute(sql: version10) }
+    migrator.registerMigration("11 metadata of uploads") { try $0.execute(sql: version11) }
     return migrator
   }
 
@@ -173,5 +176,44 @@ enum Schema {
     BEGIN
       UPDATE jobs SET webhook_state = 'pending', webhook_due = NEW.finished_at WHERE id = NEW.id;
     END;
+    """
+
+  /// The text of an inline config is read by the worker that claims the job, and by nobody after its end; everybody else
+  /// reads jobs without it. The indexes find what listings, claims and limits ask for, however many jobs are kept.
+  private static let version9 = """
+    CREATE TABLE inline_configs (
+      job TEXT NOT NULL PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+      text TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO inline_configs SELECT id, config ->> '$.inline' FROM jobs
+    WHERE config ->> '$.inline' IS NOT NULL AND status IN ('queued', 'running');
+    UPDATE jobs SET config = json_remove(config, '$.inline') WHERE config ->> '$.inline' IS NOT NULL;
+    CREATE TRIGGER inline_config_of_ended_job AFTER UPDATE OF status ON jobs
+    WHEN NEW.status IN ('succeeded', 'failed', 'cancelled')
+    BEGIN
+      DELETE FROM inline_configs WHERE job = NEW.id;
+    END;
+
+    CREATE INDEX jobs_by_model_and_status ON jobs (model, status, id);
+    CREATE INDEX jobs_by_owner_and_status ON jobs (owner, status, id);
+    CREATE INDEX jobs_by_team ON jobs (team, id);
+    CREATE INDEX jobs_by_team_and_status ON jobs (team, status, id);
+    CREATE INDEX jobs_to_claim ON jobs (status, id, owner, input_bytes, available_at, created_at)
+      WHERE status = 'queued';
+    """
+
+  /// `interruptions` counts attempts that ended with their process, `retries` those that ended with a fault that may pass.
+  private static let version10 = """
+    ALTER TABLE jobs ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX jobs_to_claim;
+    CREATE INDEX jobs_to_claim ON jobs (status, id, owner, input_bytes, available_at, created_at, interruptions)
+      WHERE status = 'queued';
+    CREATE INDEX jobs_suspected ON jobs (status) WHERE interruptions >= 2;
+    """
+
+  /// `Upload-Metadata` outlives the end of an upload.
+  private static let version11 = """
+    ALTER TABLE uploads ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
     """
 }

@@ -28,18 +28,25 @@ struct SecretVault: Sendable {
   init() { key = SymmetricKey(size: .bits256) }
 
   /// Reads the key, or makes one. Throws `Errno`, or `Unusable` when the file holds no key.
+  ///
+  /// A new key is whole or not there, also after a power cut. An empty file is what a crash of former versions left; it
+  /// never sealed anything.
   init(keyFile path: FilePath) throws {
-    if let data = FileManager.default.contents(atPath: path.string) {
+    if let data = FileManager.default.contents(atPath: path.string), !data.isEmpty {
       guard data.count == Self.keyBytes else { throw Unusable(path: path) }
       key = SymmetricKey(data: data)
       return
     }
     key = SymmetricKey(size: .bits256)
+    let hidden = FilePath(path.string + ".new")
     let file = try FileDescriptor.open(
-      path, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: [.ownerReadWrite])
-    defer { try? file.close() }
-    _ = try key.withUnsafeBytes { try file.writeAll($0) }
-    guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
+      hidden, .writeOnly, options: [.create, .truncate, .closeOnExec], permissions: [.ownerReadWrite])
+    try file.closeAfter {
+      _ = try key.withUnsafeBytes { try file.writeAll($0) }
+      guard fsync(file.rawValue) == 0 else { throw Errno(rawValue: errno) }
+    }
+    guard rename(hidden.string, path.string) == 0 else { throw Errno(rawValue: errno) }
+    try DataFolder.synchronize(path.removingLastComponent())
   }
 
   /// The file is no key of this service.

@@ -19,8 +19,9 @@ struct PartialUpload: Sendable, Hashable {
 ///
 /// Functions marked `async` are for request handlers, the others block. Each call is one transaction.
 protocol PartialUploadStore: Sendable {
-  /// Adds a record.
-  func insert(_ upload: PartialUpload) async throws
+  /// Adds a record. `admit` is told how many bytes its owner stores without it; what it throws is thrown, and nothing is
+  /// added.
+  func insert(_ upload: PartialUpload, admit: StorageCheck?) async throws
 
   /// The record, or nil.
   func partial(_ id: Identifier) async throws -> PartialUpload?
@@ -29,8 +30,11 @@ protocol PartialUploadStore: Sendable {
   func advance(_ id: Identifier, to offset: Int, length: Int?, at now: Timestamp) async throws -> Bool
 
   /// Makes an upload of an unfinished one. `place` moves the file; it runs inside the transaction, and when it throws
-  /// nothing has changed. False when the record is gone.
-  func complete(_ upload: Upload, place: @escaping @Sendable () throws -> Void) async throws -> Bool
+  /// nothing has changed. `undo` takes back what `place` did, all or a part, when the transaction fails after it. False
+  /// when the record is gone.
+  func complete(
+    _ upload: Upload, place: @escaping @Sendable () throws -> Void, undo: @escaping @Sendable () -> Void
+  ) async throws -> Bool
 
   /// Removes a record. False when there was none.
   func delete(_ id: Identifier) async throws -> Bool
@@ -43,4 +47,14 @@ protocol PartialUploadStore: Sendable {
 
   /// The ids of all unfinished uploads. For the sweep at start.
   func partials() throws -> Set<Identifier>
+}
+
+extension PartialUploadStore {
+  /// Adds a record however much its owner stores.
+  func insert(_ upload: PartialUpload) async throws { try await insert(upload, admit: nil) }
+
+  /// Makes an upload of an unfinished one whose file needs no moving back.
+  func complete(_ upload: Upload, place: @escaping @Sendable () throws -> Void) async throws -> Bool {
+    try await complete(upload, place: place, undo: {})
+  }
 }

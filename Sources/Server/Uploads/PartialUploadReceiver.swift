@@ -11,7 +11,8 @@ import SystemPackage
 final class PartialUploadReceiver {
   private let store: any PartialUploadStore
   private let folder: DataFolder
-  private let space: FreeSpace
+  /// Throws `Problem` when what is stored by now is too much.
+  private let admit: @Sendable () async throws -> Void
   private let turn: UploadSessions.Turn
   private let file: UploadFile
   private var upload: PartialUpload
@@ -19,34 +20,35 @@ final class PartialUploadReceiver {
   private let limit: Int
   private var checksum: UploadChecksum?
   private var pending = ByteBuffer()
-  private var storedAt = ContinuousClock.now
+  private var checkpoint: UploadCheckpoint
   private let start: (size: Int, digest: PrefixDigest)
 
   private static let batch = 1 << 20
-  private static let checkpointBytes = 64 << 20
-  private static let checkpointTime: Duration = .seconds(5)
 
-  /// Opens the file at the offset of `upload`. `limit` is the most bytes that an upload may have.
+  /// Opens the file at the offset of `upload`. `limit` is the most bytes that an upload may have; `admit` is asked each time
+  /// that bytes were stored and more will come.
   init(
     _ upload: PartialUpload, turn: UploadSessions.Turn, store: any PartialUploadStore, folder: DataFolder,
-    space: FreeSpace, limit: Int, checksum: UploadChecksum?
+    limit: Int, checksum: UploadChecksum?,
+    admit: @escaping @Sendable () async throws -> Void
   ) async throws {
     self.store = store
     self.folder = folder
-    self.space = space
+    self.admit = admit
     self.turn = turn
     self.upload = upload
     self.limit = upload.length ?? limit
     self.checksum = checksum
     do {
       file = try await UploadReceiver.blocking {
-        try UploadFile(resuming: folder.partial(upload.id, upload.name), at: upload.offset, digest: turn.digest)
+        try UploadFile(resuming: folder.partial(upload.id, upload.name), at: upload.offset, digest: turn.takeDigest())
       }
     } catch Errno.noSuchFileOrDirectory {
       // Deleted since the record was read.
       throw Self.gone
     }
     start = (file.size, file.digest)
+    checkpoint = UploadCheckpoint(at: file.size)
   }
 
   /// Bytes that arrived in this request.
@@ -58,14 +60,12 @@ final class PartialUploadReceiver {
     guard start.size + received + buffer.readableBytes <= limit else {
       throw Problem.tooLarge(upload.length == nil ? "an upload" : "this upload", limit: limit)
     }
-    checksum?.update(buffer)
     pending.writeImmutableBuffer(buffer)
     guard pending.readableBytes >= Self.batch else { return }
     try await flush()
-    let isDue = file.size - upload.offset >= Self.checkpointBytes || .now - storedAt > Self.checkpointTime
-    guard isDue, checksum == nil, file.size != upload.length else { return }
-    try await commit()
-    try await space.check(0, for: "the upload")
+    guard checkpoint.isDue(at: file.size), file.size != upload.length else { return }
+    if checksum == nil { try await commit() } else { try await synchronize() }
+    try await admit()
   }
 
   /// Ends a request that broke off or failed: what arrived counts, unless it has a checksum. Never throws; what cannot be
@@ -115,8 +115,11 @@ final class PartialUploadReceiver {
     while try await UploadReceiver.blocking({ try file.hashArrears() }) {}
     let sha256 = try await UploadReceiver.blocking { try file.close() }
     let result = Upload(
-      id: upload.id, name: upload.name, size: file.size, sha256: sha256, createdAt: .now, ownership: upload.ownership)
-    guard try await store.complete(result, place: { try folder.acceptPartial(upload.id) }) else { throw Self.gone }
+      id: upload.id, name: upload.name, size: file.size, sha256: sha256, createdAt: .now, metadata: upload.metadata,
+      ownership: upload.ownership)
+    let isThere = try await store.complete(
+      result, place: { try folder.acceptPartial(upload.id) }, undo: { folder.returnPartial(upload.id) })
+    guard isThere else { throw Self.gone }
     return result
   }
 
@@ -124,15 +127,24 @@ final class PartialUploadReceiver {
     guard pending.readableBytes > 0 else { return }
     let batch = pending
     pending = ByteBuffer()
-    try await UploadReceiver.blocking { [file] in try file.append(batch) }
+    checksum = try await UploadReceiver.blocking { [file, checksum] in
+      var checksum = checksum
+      checksum?.update(batch)
+      try file.append(batch)
+      return checksum
+    }
   }
 
   /// Syncs what was written and commits the offset.
   private func commit() async throws {
-    try await UploadReceiver.blocking { [file] in try file.synchronize() }
+    try await synchronize()
     guard try await store.advance(upload.id, to: file.size, length: upload.length, at: .now) else { throw Self.gone }
     upload.offset = file.size
-    storedAt = .now
+  }
+
+  private func synchronize() async throws {
+    try await UploadReceiver.blocking { [file] in try file.synchronize() }
+    checkpoint.reached(file.size)
   }
 
   private func rollBack() async throws {

@@ -5,8 +5,9 @@ import GRDB
 struct SQLitePartialUploadStore: PartialUploadStore {
   let database: Database
 
-  func insert(_ upload: PartialUpload) async throws {
+  func insert(_ upload: PartialUpload, admit: StorageCheck?) async throws {
     try await database.pool.write { db in
+      try admit?(SQLiteUploadStore.storedBytes(of: upload.ownership.owner, in: db))
       try db.execute(
         sql: Statements.insertPartial,
         arguments: [
@@ -39,8 +40,10 @@ struct SQLitePartialUploadStore: PartialUploadStore {
     }
   }
 
-  func complete(_ upload: Upload, place: @escaping @Sendable () throws -> Void) async throws -> Bool {
-    try await database.pool.write { db in
+  func complete(
+    _ upload: Upload, place: @escaping @Sendable () throws -> Void, undo: @escaping @Sendable () -> Void
+  ) async throws -> Bool {
+    try await database.write(undoing: undo) { db in
       guard try Self.delete(upload.id, in: db) else { return false }
       try SQLiteUploadStore.insert(upload, job: nil, into: db)
       try place()

@@ -4,8 +4,11 @@ import GRDB
 struct SQLiteUploadStore: UploadStore {
   let database: Database
 
-  func insert(_ upload: Upload) async throws {
-    try await database.pool.write { try Self.insert(upload, job: nil, into: $0) }
+  func insert(_ upload: Upload, admit: StorageCheck?) async throws {
+    try await database.pool.write { db in
+      try admit?(Self.storedBytes(of: upload.ownership.owner, in: db))
+      try Self.insert(upload, job: nil, into: db)
+    }
   }
 
   /// Adds a record inside a transaction; `job` is the job that the upload came with.
@@ -15,7 +18,7 @@ struct SQLiteUploadStore: UploadStore {
       arguments: [
         "id": upload.id.description, "name": upload.name.description, "size": upload.size, "sha256": upload.sha256,
         "created_at": upload.createdAt.milliseconds, "job": job?.description, "owner": upload.ownership.owner,
-        "team": upload.ownership.team,
+        "team": upload.ownership.team, "metadata": upload.metadata,
       ])
   }
 
@@ -27,15 +30,19 @@ struct SQLiteUploadStore: UploadStore {
       guard let name = FileName(row["name"]) else { throw CorruptRow(table: "uploads", id: row["id"]) }
       return Upload(
         id: id, name: name, size: row["size"], sha256: row["sha256"],
-        createdAt: Timestamp(milliseconds: row["created_at"]),
+        createdAt: Timestamp(milliseconds: row["created_at"]), metadata: row["metadata"],
         ownership: Ownership(owner: row["owner"], team: row["team"]))
     }
   }
 
   func storedBytes(of owner: String) async throws -> Int {
-    try await database.pool.read {
-      try Int.fetchOne($0, sql: Statements.storedBytesOfOwner, arguments: ["owner": owner]) ?? 0
-    }
+    try await database.pool.read { try Self.storedBytes(of: owner, in: $0) }
+  }
+
+  /// What an owner stores and is going to store, but for the expected outputs of one job.
+  static func storedBytes(of owner: String?, besides job: Identifier? = nil, in db: GRDB.Database) throws -> Int {
+    let arguments: StatementArguments = ["owner": owner, "besides": job?.description]
+    return try Int.fetchOne(db, sql: Statements.storedBytesOfOwner, arguments: arguments) ?? 0
   }
 
   func delete(_ id: Identifier) async throws -> UploadDeletion {

@@ -2,7 +2,6 @@ import Foundation
 import HTTPTypes
 import Hummingbird
 import Logging
-import NIOPosix
 import SystemPackage
 
 /// `/v1/uploads` as tus 1.0.0 has it: uploads that survive a lost connection and a restart of the service.
@@ -26,115 +25,106 @@ struct TusController: Sendable {
     Response(
       status: .noContent,
       headers: [
-        .tusResumable: TusHeaders.version, .tusVersion: TusHeaders.version, .tusExtension: TusHeaders.extensions,
-        .tusMaxSize: String(limit), .tusChecksumAlgorithm: UploadChecksum.algorithms.joined(separator: ","),
+        .tusVersion: TusHeaders.version, .tusExtension: TusHeaders.extensions, .tusMaxSize: String(limit),
+        .tusChecksumAlgorithm: UploadChecksum.algorithms.joined(separator: ","),
       ])
   }
 
   /// `POST /v1/uploads`: 201 with `Location`, having taken the body if there is one.
   @Sendable func create(_ request: Request, context: ServiceContext) async throws -> Response {
-    try await answer(request) {
-      let length = try TusHeaders.bytes(.uploadLength, in: request.headers)
-      let isDeferred = try self.isDeferred(request)
-      guard (length != nil) != isDeferred else {
-        throw Problem.malformed("give either Upload-Length or Upload-Defer-Length: 1")
-      }
-      if let length, length > limit { throw Problem.tooLarge("an upload", limit: limit) }
-      try await admission.requireStorage(length ?? 0, of: context.principal, in: uploads)
-      try await admission.space.check(length ?? 0, for: "the upload")
-      let metadata = request.headers[.uploadMetadata] ?? ""
-      let now = Timestamp.now
-      let upload = PartialUpload(
-        id: .generate(at: now), name: try TusHeaders.fileName(metadata), length: length, metadata: metadata,
-        createdAt: now, updatedAt: now, ownership: context.principal.ownership)
-      let hasBody = try self.hasBody(request)
-      guard let turn = sessions.begin(upload.id) else { throw Self.locked }
-      try await UploadReceiver.blocking { [folder] in try folder.makePartial(upload.id, upload.name) }
-      do {
-        try await partials.insert(upload)
-        let offset = try await hasBody || length == 0 ? take(request, for: upload, turn, context) : 0
-        context.audit(.uploadCreate, "uploads/\(upload.id)")
-        context.logger.info("upload created", metadata: ["upload": "\(upload.id)"])
-        var response = progress(.created, upload, offset: offset)
-        response.headers[.location] = "/v1/uploads/\(upload.id)"
-        return response
-      } catch {
-        // The client never learns the address, so what it sent is of no use.
-        _ = try? await partials.delete(upload.id)
-        await remove(upload.id)
-        throw error
-      }
+    try TusHeaders.requireVersion(request.headers)
+    let length = try TusHeaders.bytes(.uploadLength, in: request.headers)
+    let isDeferred = try self.isDeferred(request)
+    guard (length != nil) != isDeferred else {
+      throw Problem.malformed("give either Upload-Length or Upload-Defer-Length: 1")
+    }
+    if let length, length > limit { throw Problem.tooLarge("an upload", limit: limit) }
+    try await admit(length ?? 0, context)
+    let metadata = request.headers[.uploadMetadata] ?? ""
+    let now = Timestamp.now
+    let upload = PartialUpload(
+      id: .generate(at: now), name: try TusHeaders.fileName(metadata), length: length, metadata: metadata,
+      createdAt: now, updatedAt: now, ownership: context.principal.ownership)
+    let hasBody = try self.hasBody(request)
+    guard let turn = sessions.begin(upload.id, ending: context.hangUp) else { throw Self.locked }
+    try await UploadReceiver.blocking { [folder] in try folder.makePartial(upload.id, upload.name) }
+    do {
+      try await partials.insert(upload, admit: admission.storageCheck(length ?? 0, of: upload.ownership.owner))
+      let offset = try await hasBody || length == 0 ? take(request, for: upload, turn, context) : 0
+      context.audit(.uploadCreate, "uploads/\(upload.id)")
+      context.logger.info("upload created", metadata: ["upload": "\(upload.id)"])
+      var response = progress(.created, upload, offset: offset)
+      response.headers[.location] = "/v1/uploads/\(upload.id)"
+      return response
+    } catch {
+      // The client never learns the address, so what it sent is of no use.
+      _ = try? await partials.delete(upload.id)
+      await remove(upload.id)
+      throw error
     }
   }
 
   /// `PATCH /v1/uploads/{upload}`: 204 with the new `Upload-Offset`.
   @Sendable func append(_ request: Request, context: ServiceContext) async throws -> Response {
-    try await answer(request) {
-      guard HeaderParameters(request.headers[.contentType] ?? "").value.lowercased() == TusHeaders.contentType else {
-        throw Problem(
-          .unsupportedMediaType, .unsupportedMediaType, "the bytes of an upload are \(TusHeaders.contentType)")
-      }
-      guard let offset = try TusHeaders.bytes(.uploadOffset, in: request.headers) else {
-        throw Problem.malformed("Upload-Offset is missing")
-      }
-      let id = try identifier(context)
-      if let finished = try await finished(id, context) {
-        // The answer to the last bytes may have been lost.
-        guard offset == finished.size else { throw Self.conflict(at: finished.size) }
-        return Self.offset(finished.size)
-      }
-      try await requireChange(of: find(context), context)
-      guard let turn = sessions.begin(id) else { throw Self.locked }
-      // As it is now that nobody else sends to it.
-      var upload = try await find(context)
-      guard offset == upload.offset else { throw Self.conflict(at: upload.offset) }
-      if let length = try TusHeaders.bytes(.uploadLength, in: request.headers) {
-        guard upload.length == nil || upload.length == length else {
-          throw Problem.malformed("Upload-Length is \(length), but was \(upload.length ?? 0) before")
-        }
-        guard length >= offset else { throw Problem.malformed("Upload-Length is \(length); \(offset) bytes are here") }
-        guard length <= limit else { throw Problem.tooLarge("an upload", limit: limit) }
-        upload.length = length
-      }
-      let taken = try await take(request, for: upload, turn, context)
-      upload.updatedAt = .now
-      return progress(.noContent, upload, offset: taken)
-    }
-  }
-
-  /// `POST /v1/uploads/{upload}`: the method that `X-HTTP-Method-Override` names, for clients behind filters.
-  @Sendable func override(_ request: Request, context: ServiceContext) async throws -> Response {
-    switch request.headers[.methodOverride] {
-    case "PATCH": return try await append(request, context: context)
-    case "DELETE": return try await delete(request, context: context)
-    default:
+    try TusHeaders.requireVersion(request.headers)
+    guard HeaderParameters(request.headers[.contentType] ?? "").value.lowercased() == TusHeaders.contentType else {
       throw Problem(
-        .methodNotAllowed, .methodNotAllowed,
-        "POST needs X-HTTP-Method-Override: PATCH or DELETE here; a new upload is POST /v1/uploads",
-        headers: [.allow: "HEAD, PATCH, PUT, GET, DELETE"])
+        .unsupportedMediaType, .unsupportedMediaType, "the bytes of an upload are \(TusHeaders.contentType)")
     }
+    guard let offset = try TusHeaders.bytes(.uploadOffset, in: request.headers) else {
+      throw Problem.malformed("Upload-Offset is missing")
+    }
+    let id = try identifier(context)
+    if let finished = try await finished(id, context) { return try Self.answer(offset, to: finished) }
+    try await requireChange(of: find(context), context)
+    guard let turn = try await sessions.take(id, ending: context.hangUp) else { throw Self.locked }
+    // As it is now that nobody else sends to it; who did may have finished it.
+    if let finished = try await finished(id, context) { return try Self.answer(offset, to: finished) }
+    var upload = try await find(context)
+    guard offset == upload.offset else { throw Self.conflict(at: upload.offset) }
+    if let length = try TusHeaders.bytes(.uploadLength, in: request.headers) {
+      guard upload.length == nil || upload.length == length else {
+        throw Problem.malformed("Upload-Length is \(length), but was \(upload.length ?? 0) before")
+      }
+      guard length >= offset else { throw Problem.malformed("Upload-Length is \(length); \(offset) bytes are here") }
+      guard length <= limit else { throw Problem.tooLarge("an upload", limit: limit) }
+      // What an owner announces counts from then on, as it does at a creation.
+      if upload.length == nil { try await admit(length - offset, context) }
+      upload.length = length
+    }
+    let taken = try await take(request, for: upload, turn, context)
+    upload.updatedAt = .now
+    return progress(.noContent, upload, offset: taken)
   }
 
   /// `HEAD /v1/uploads/{upload}`: how many bytes are on the disk.
+  ///
+  /// Whoever asks wants to go on. So a request that sends to the upload and is silent is ended first, if the caller might
+  /// send as well; else what its connection has brought since the last commit would be sent twice.
   @Sendable func head(_ request: Request, context: ServiceContext) async throws -> Response {
-    if let upload = try await finished(identifier(context), context) {
-      var response = try JSONBody.response(UploadDocument(upload)).headOnly
-      response.headers[.tusResumable] = TusHeaders.version
-      response.headers[.uploadOffset] = String(upload.size)
-      response.headers[.uploadLength] = String(upload.size)
-      return response
+    let id = try identifier(context)
+    if let upload = try await finished(id, context) { return Self.head(of: upload) }
+    let before = try await find(context)
+    if context.principal.maySend(to: before.ownership) {
+      _ = try await sessions.take(id, ending: context.hangUp)
+      if let upload = try await finished(id, context) { return Self.head(of: upload) }
     }
-    return try await answer(request, requiresVersion: request.headers[.tusResumable] != nil) {
-      let upload = try await find(context)
-      var response = progress(.ok, upload, offset: upload.offset)
-      if let length = upload.length {
-        response.headers[.uploadLength] = String(length)
-      } else {
-        response.headers[.uploadDeferLength] = "1"
-      }
-      if !upload.metadata.isEmpty { response.headers[.uploadMetadata] = upload.metadata }
-      return response
+    let upload = try await find(context)
+    var response = progress(.ok, upload, offset: upload.offset)
+    if let length = upload.length {
+      response.headers[.uploadLength] = String(length)
+    } else {
+      response.headers[.uploadDeferLength] = "1"
     }
+    if !upload.metadata.isEmpty { response.headers[.uploadMetadata] = upload.metadata }
+    return response
+  }
+
+  private static func head(of upload: Upload) -> Response {
+    var response = offset(upload.size, .ok)
+    response.headers[.uploadLength] = String(upload.size)
+    if !upload.metadata.isEmpty { response.headers[.uploadMetadata] = upload.metadata }
+    return response
   }
 
   /// `DELETE /v1/uploads/{upload}` of an unfinished upload: 204. A request that still sends to it is answered 410.
@@ -148,7 +138,7 @@ struct TusController: Sendable {
     await remove(id)
     context.audit(.uploadDelete, "uploads/\(id)")
     context.logger.info("upload deleted", metadata: ["upload": "\(id)"])
-    return Response(status: .noContent, headers: [.tusResumable: TusHeaders.version])
+    return Response(status: .noContent)
   }
 
   /// The unfinished upload with the offset that its file has, which never is more than the record says.
@@ -163,7 +153,7 @@ struct TusController: Sendable {
     if let expiry = expiry(of: upload), expiry < .now { throw PartialUploadReceiver.gone }
     let path = folder.partial(id, upload.name)
     do {
-      let size = try await NIOThreadPool.singleton.runIfActive { try OpenFile(path).size }
+      let size = try await FileThreads.run { try OpenFile(path).size }
       upload.offset = min(upload.offset, size)
     } catch Errno.noSuchFileOrDirectory {
       // Deleted or finished between the two looks.
@@ -193,17 +183,28 @@ struct TusController: Sendable {
       let most = (upload.length ?? limit) - upload.offset
       guard announced <= most else { throw Problem.tooLarge("the rest of this upload", limit: most) }
     }
-    // A known length was counted when it was announced.
-    if upload.length == nil {
-      try await admission.requireStorage(announced ?? 0, of: context.principal, in: uploads)
+    let admit: @Sendable (Int) async throws -> Void = { bytes in
+      // A known length was counted when it was announced.
+      if upload.length == nil {
+        try await self.admit(bytes, context)
+      } else {
+        try await admission.space.check(bytes, for: "the upload")
+      }
     }
-    try await admission.space.check(announced ?? 0, for: "the upload")
+    try await admit(announced ?? 0)
     let checksum = try request.headers[.uploadChecksum].map { try UploadChecksum($0) }
     let receiver = try await PartialUploadReceiver(
-      upload, turn: turn, store: partials, folder: folder, space: admission.space, limit: limit, checksum: checksum)
+      upload, turn: turn, store: partials, folder: folder, limit: limit, checksum: checksum
+    ) { try await admit(0) }
     do {
       var body = BodyReader(request, context)
-      while let piece = try await body.next() { try await receiver.receive(piece) }
+      while true {
+        turn.waits()
+        guard let piece = try await body.next() else { break }
+        turn.received()
+        try await receiver.receive(piece)
+      }
+      turn.received()
       let finished = try await receiver.end()
       metrics.add(.bytes, ["uploaded"], by: receiver.received)
       if let finished {
@@ -216,17 +217,16 @@ struct TusController: Sendable {
     }
   }
 
-  /// Checks the version and puts it on the answer, errors included, as the protocol wants it.
-  private func answer(
-    _ request: Request, requiresVersion: Bool = true, _ body: () async throws -> Response
-  ) async throws -> Response {
-    do {
-      if requiresVersion { try TusHeaders.requireVersion(request.headers) }
-      return try await body()
-    } catch var problem as Problem {
-      problem.headers[.tusResumable] = TusHeaders.version
-      throw problem
-    }
+  /// Throws `Problem` 507 when there is no room for so many bytes more, of the caller or on the disk.
+  private func admit(_ bytes: Int, _ context: ServiceContext) async throws {
+    try await admission.requireStorage(bytes, of: context.principal, in: uploads)
+    try await admission.space.check(bytes, for: "the upload")
+  }
+
+  /// The answer to bytes for a finished upload: that to the last ones may have been lost.
+  private static func answer(_ offset: Int, to finished: Upload) throws -> Response {
+    guard offset == finished.size else { throw conflict(at: finished.size) }
+    return Self.offset(finished.size)
   }
 
   private func progress(_ status: HTTPResponse.Status, _ upload: PartialUpload, offset: Int) -> Response {
@@ -240,9 +240,7 @@ struct TusController: Sendable {
   private static func offset(_ offset: Int, _ status: HTTPResponse.Status = .noContent) -> Response {
     Response(
       status: status,
-      headers: [
-        .tusResumable: TusHeaders.version, .uploadOffset: String(offset), .cacheControl: "no-store",
-      ])
+      headers: [.uploadOffset: String(offset), .cacheControl: "no-store"])
   }
 
   private func isDeferred(_ request: Request) throws -> Bool {
@@ -273,7 +271,7 @@ struct TusController: Sendable {
   }
 
   private func remove(_ id: Identifier) async {
-    _ = try? await NIOThreadPool.singleton.runIfActive { [folder] in folder.removePartial(id) }
+    _ = try? await FileThreads.run { [folder] in folder.removePartial(id) }
   }
 
   private static func notFound(_ id: String) -> Problem { .notFound("no upload has the id \(id)") }

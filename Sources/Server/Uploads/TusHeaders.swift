@@ -1,5 +1,6 @@
 import Foundation
 import HTTPTypes
+import Hummingbird
 
 /// The header fields of tus 1.0.0 (https://tus.io/protocols/resumable-upload) and how their values are read.
 enum TusHeaders {
@@ -10,6 +11,23 @@ enum TusHeaders {
     "creation,creation-with-upload,creation-defer-length,checksum,expiration,termination"
   /// The media type of the bytes of an upload.
   static let contentType = "application/offset+octet-stream"
+
+  /// Whether a path is one under which tus is spoken.
+  static func concern(_ path: String) -> Bool { path == "/v1/uploads" || path.hasPrefix("/v1/uploads/") }
+
+  /// The request that is meant: clients behind filters send POST and name the method in a header field.
+  static func meant(by request: Request) -> Request {
+    guard let method = request.headers[.methodOverride].flatMap({ HTTPRequest.Method($0) }) else { return request }
+    var head = request.head
+    head.method = method
+    return Request(head: head, body: request.body)
+  }
+
+  /// Throws `Problem` 412 for a request that names another version. `OPTIONS` asks for versions and may name any.
+  static func checkVersion(of request: Request) throws {
+    guard request.method != .options, request.headers[.tusResumable] != nil else { return }
+    try requireVersion(request.headers)
+  }
 
   /// Throws `Problem` 412 unless the request names the version.
   static func requireVersion(_ headers: HTTPFields) throws {

@@ -16,11 +16,9 @@ extension Operation {
   private static let bytes = Content(mediaType: TusHeaders.contentType, schema: .bytes)
   private static let received = Answer(
     status: 204, summary: "The bytes are on the disk.",
-    headers: [
-      "Upload-Offset": "Where the upload goes on.", "Upload-Expires": "When it is removed unless more arrives.",
-    ])
+    headers: ["Upload-Offset", "Upload-Expires", "Cache-Control"])
   private static let refusalsOfBytes = [
-    Refusal(.conflict, .conflict), Refusal(.gone, .gone), Refusal(.preconditionFailed, .unsupportedProtocol),
+    Refusal(.conflict, .conflict), Refusal(.gone, .gone),
     Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
     Refusal(.locked, .locked), Refusal(.checksumMismatch, .checksumMismatch),
     Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
@@ -32,10 +30,7 @@ extension Operation {
     answers: [
       Answer(
         status: 204, summary: "In the headers.",
-        headers: [
-          "Tus-Version": "Versions.", "Tus-Extension": "Extensions.", "Tus-Max-Size": "Bytes of the largest upload.",
-          "Tus-Checksum-Algorithm": "Algorithms for `Upload-Checksum`.",
-        ])
+        headers: ["Tus-Version", "Tus-Extension", "Tus-Max-Size", "Tus-Checksum-Algorithm"])
     ])
 
   static let createUpload = Operation(
@@ -53,10 +48,7 @@ extension Operation {
     answers: [
       Answer(
         status: 201, summary: "The upload is created.",
-        headers: [
-          "Location": "The upload.", "Upload-Offset": "Where it goes on.",
-          "Upload-Expires": "When it is removed unless more arrives.",
-        ])
+        headers: ["Location", "Upload-Offset", "Upload-Expires", "Cache-Control"])
     ],
     refusals: refusalsOfBytes + [Refusal(.unprocessableContent, .invalidRequest)])
 
@@ -66,29 +58,15 @@ extension Operation {
     answers: [
       Answer(
         status: 200, summary: "In the headers.",
-        headers: [
-          "Upload-Offset": "Where the upload goes on.", "Upload-Length": "Bytes of the whole.",
-          "Upload-Defer-Length": "1 while the length is not known.", "Upload-Metadata": "As it was given.",
-          "Upload-Expires": "When it is removed unless more arrives.",
-        ])
+        headers: ["Upload-Offset", "Upload-Length", "Upload-Defer-Length", "Upload-Metadata", "Upload-Expires"])
     ],
-    refusals: [Refusal(.gone, .gone), Refusal(.preconditionFailed, .unsupportedProtocol)])
+    refusals: [Refusal(.gone, .gone)])
 
   static let appendUpload = Operation(
     id: "appendUpload", group: .uploads, summary: "Send bytes to an upload (tus).",
     details: "What arrived counts even if the connection breaks; with a checksum all bytes count or none.",
     parameters: [version, offset, length, checksum], body: [bytes], needsBody: false, answers: [received],
     refusals: refusalsOfBytes)
-
-  static let overrideUpload = Operation(
-    id: "overrideUpload", group: .uploads, summary: "PATCH or DELETE for clients that can send neither.",
-    parameters: [
-      Parameter(
-        name: "X-HTTP-Method-Override", place: .header, schema: .choice(["PATCH", "DELETE"]),
-        summary: "The method; needed."), version, offset, length, checksum,
-    ],
-    body: [bytes], needsBody: false, answers: [received],
-    refusals: refusalsOfBytes + [Refusal(.methodNotAllowed, .methodNotAllowed)])
 }
 
 extension HTTPResponse.Status {

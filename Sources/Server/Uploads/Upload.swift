@@ -7,6 +7,8 @@ struct Upload: Sendable, Hashable {
   /// Lower-case hexadecimal.
   let sha256: String
   let createdAt: Timestamp
+  /// `Upload-Metadata` as it came with tus, to be told again.
+  var metadata = ""
   /// Who sent it.
   var ownership = Ownership.nobody
 }

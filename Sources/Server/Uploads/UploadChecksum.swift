@@ -3,11 +3,11 @@ import Foundation
 import NIOCore
 
 /// `Upload-Checksum` of tus: what the body of one request must hash to.
-struct UploadChecksum {
+struct UploadChecksum: Sendable {
   /// What clients may use; the first is the one that every server must have.
   static let algorithms = ["sha1", "sha256"]
 
-  private enum Running {
+  private enum Running: Sendable {
     case sha1(Insecure.SHA1)
     case sha256(SHA256)
   }

@@ -1,7 +1,6 @@
 import HTTPTypes
 import Hummingbird
 import Logging
-import NIOPosix
 
 /// `/v1/uploads`: files that jobs refer to.
 struct UploadController: Sendable {
@@ -26,7 +25,7 @@ struct UploadController: Sendable {
     let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
     try await admission.requireStorage(announced, of: context.principal, in: store)
     try await admission.space.check(announced, for: "the upload")
-    let receiver = try await UploadReceiver(name: name, folder: folder, limit: limit)
+    let receiver = try await UploadReceiver(name: name, folder: folder, limit: limit, space: admission.space)
     var upload: Upload
     do {
       var body = BodyReader(request, context)
@@ -39,8 +38,7 @@ struct UploadController: Sendable {
     upload.ownership = context.principal.ownership
     do {
       // Again with what came, and with what others have sent meanwhile.
-      try await admission.requireStorage(upload.size, of: context.principal, in: store)
-      try await store.insert(upload)
+      try await store.insert(upload, admit: admission.storageCheck(upload.size, of: upload.ownership.owner))
     } catch {
       await remove(upload.id)
       throw error
@@ -70,7 +68,7 @@ struct UploadController: Sendable {
       await remove(upload.id)
       context.audit(.uploadDelete, "uploads/\(upload.id)")
       context.logger.info("upload deleted", metadata: ["upload": "\(upload.id)"])
-      return Response(status: .noContent, headers: [.tusResumable: TusHeaders.version])
+      return Response(status: .noContent)
     case .inUse(let job):
       throw Problem(.conflict, .conflict, "job \(job) needs this upload; cancel the job or wait for its end")
     case .missing:
@@ -87,7 +85,7 @@ struct UploadController: Sendable {
   }
 
   private func remove(_ id: Identifier) async {
-    _ = try? await NIOThreadPool.singleton.runIfActive { [folder] in folder.removeUpload(id) }
+    _ = try? await FileThreads.run { [folder] in folder.removeUpload(id) }
   }
 
   private static func notFound(_ id: String) -> Problem { .notFound("no upload has the id \(id)") }

@@ -69,10 +69,10 @@ final class UploadFile: @unchecked Sendable {
     }
   }
 
-  /// Puts what was written on the disk.
+  /// Puts what was written on the disk, its length included.
   func synchronize() throws {
     guard isOpen else { throw Errno.badFileDescriptor }
-    guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
+    guard fdatasync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
   }
 
   /// Cuts the file back to `size` bytes with the digest that it had there.

@@ -13,7 +13,7 @@ extension Operation {
     body: [Content(mediaType: "application/octet-stream", schema: .bytes)], needsBody: false,
     answers: [
       Answer(
-        status: 201, summary: "The file is stored.", content: [.json(.upload)], headers: ["Location": "The upload."])
+        status: 201, summary: "The file is stored.", content: [.json(.upload)], headers: ["Location"])
     ],
     refusals: [
       Refusal(.contentTooLarge, .tooLarge), Refusal(.unprocessableContent, .invalidRequest),

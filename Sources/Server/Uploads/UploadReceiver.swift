@@ -1,30 +1,33 @@
 import Core
 import NIOCore
-import NIOPosix
 import SystemPackage
 
 /// Writes one upload to disk as it arrives, hashing it on the way.
 ///
-/// Bytes are gathered to 1 MiB and then written on the blocking pool, so memory is constant and the cooperative pool
-/// is never blocked. Use: `receive` for each piece, then `finish`; or `discard`. Not for concurrent use.
+/// Bytes are gathered to 1 MiB and then written on the threads for files, so memory is constant and the cooperative pool
+/// is never blocked. At each checkpoint they are synced, so that the last sync is short, and the disk is asked whether it
+/// can take more. Use: `receive` for each piece, then `finish`; or `discard`. Not for concurrent use.
 final class UploadReceiver {
   private let folder: DataFolder
   private let id: Identifier
   private let name: FileName
   private let limit: Int
+  private let space: FreeSpace
   private let file: UploadFile
+  private var checkpoint = UploadCheckpoint()
   private var pending = ByteBuffer()
   private var size = 0
 
   private static let batch = 1 << 20
 
   /// Creates the hidden file. `limit` is the largest number of bytes taken.
-  init(name: FileName, folder: DataFolder, limit: Int) async throws {
+  init(name: FileName, folder: DataFolder, limit: Int, space: FreeSpace) async throws {
     let id = Identifier.generate()
     self.folder = folder
     self.id = id
     self.name = name
     self.limit = limit
+    self.space = space
     file = try await Self.blocking { try UploadFile(creating: folder.makeIncoming(id, name)) }
   }
 
@@ -33,7 +36,12 @@ final class UploadReceiver {
     size += buffer.readableBytes
     guard size <= limit else { throw Problem.tooLarge("a file", limit: limit) }
     pending.writeImmutableBuffer(buffer)
-    if pending.readableBytes >= Self.batch { try await flush() }
+    guard pending.readableBytes >= Self.batch else { return }
+    try await flush()
+    guard checkpoint.isDue(at: file.size) else { return }
+    try await Self.blocking { [file] in try file.synchronize() }
+    checkpoint.reached(file.size)
+    try await space.check(0, for: "the upload")
   }
 
   /// Syncs the file and moves it to its place. The caller adds the record, or removes the file.
@@ -59,11 +67,11 @@ final class UploadReceiver {
     try await Self.blocking { [file] in try file.append(batch) }
   }
 
-  /// Runs work on the blocking pool. A full disk becomes `Problem` 507.
+  /// Runs work on the threads for files. A full disk becomes `Problem` 507.
   static func blocking<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
     do {
-      return try await NIOThreadPool.singleton.runIfActive(work)
-    } catch let error as Errno where error == .noSpace || error == .diskQuotaExceeded {
+      return try await FileThreads.run(work)
+    } catch  where error.isOutOfSpace {
       throw Problem(ConversionError(.diskFull, "no space is left for the upload; delete jobs or uploads and try again"))
     }
   }

@@ -1,12 +1,13 @@
 /// Where the records of uploads live; the files are in the `DataFolder`.
 protocol UploadStore: Sendable {
-  /// Adds a record.
-  func insert(_ upload: Upload) async throws
+  /// Adds a record. `admit` is told how many bytes its owner stores without it; what it throws is thrown, and nothing is
+  /// added.
+  func insert(_ upload: Upload, admit: StorageCheck?) async throws
 
   /// The record, or nil.
   func upload(_ id: Identifier) async throws -> Upload?
 
-  /// Bytes of all uploads and outputs of an owner.
+  /// Bytes of all uploads and outputs of an owner, and of the outputs that are expected of queued and running jobs.
   func storedBytes(of owner: String) async throws -> Int
 
   /// Removes a record unless a queued or running job needs it.
@@ -20,6 +21,11 @@ protocol UploadStore: Sendable {
 
   /// The ids of all uploads, those that came with a job included. For the sweep at start.
   func uploads() throws -> Set<Identifier>
+}
+
+extension UploadStore {
+  /// Adds a record however much its owner stores.
+  func insert(_ upload: Upload) async throws { try await insert(upload, admit: nil) }
 }
 
 /// What came of a deletion.

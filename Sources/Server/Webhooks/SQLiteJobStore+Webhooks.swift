@@ -2,16 +2,21 @@ import GRDB
 
 /// Messages are columns of their job, and a trigger makes them pending; see `Schema`.
 extension SQLiteJobStore: WebhookStore {
-  func dueWebhook(at now: Timestamp, longestPause: Duration, notOf busy: Set<String>) throws -> Job? {
+  func dueWebhook(
+    at now: Timestamp, longestPause: Duration, notOf busy: Set<String>, resting: Set<String>
+  ) throws -> Job? {
     try database.pool.read { db in
       let statement = try db.cachedStatement(sql: Statements.dueWebhook)
-      return try Row.fetchOne(
+      let rows = try Row.fetchCursor(
         statement,
         arguments: [
           "now": now.milliseconds, "horizon": now.advanced(by: longestPause).milliseconds,
-          "busy": try JSONBody.text(busy.sorted()),
-        ]
-      ).map { try Self.job($0, in: db) }
+          "busy": try JSONBody.text(busy.sorted()), "resting": try JSONBody.text(resting.sorted()),
+        ])
+      while let row = try rows.next() {
+        if let job = try Self.readable(row, in: db) { return job }
+      }
+      return nil
     }
   }
 

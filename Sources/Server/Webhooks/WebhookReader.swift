@@ -1,7 +1,7 @@
 /// Reads the `webhook` of a submission and names everything that is wrong with it.
 struct WebhookReader {
   private(set) var webhook: Webhook?
-  private(set) var findings: [Problem.Finding] = []
+  private(set) var findings = Findings()
 
   private static let form = "webhook must be {\"url\": \"https://...\", \"secret\": \"whsec_...\"}"
 

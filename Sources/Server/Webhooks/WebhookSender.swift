@@ -7,8 +7,9 @@ import Synchronization
 
 /// Sends what is due, on threads of its own.
 ///
-/// A receiver gets one message at a time, so that one which hangs holds up nobody else's. Sending comes before recording:
-/// after a kill -9 in between, a message is sent once more, with the same id.
+/// A receiver gets one message at a time, and the messages of one owner take few of the threads, so that receivers which
+/// hang hold up their owner's messages and nobody else's. Sending comes before recording: after a kill -9 in between, a
+/// message is sent once more, with the same id.
 struct WebhookSender: Service {
   let store: any WebhookStore
   let vault: SecretVault
@@ -20,7 +21,7 @@ struct WebhookSender: Service {
   private let signal = WorkSignal()
   let metrics: Metrics
   let logger: Logger
-  private let receivers = BusyReceivers()
+  private let receivers = BusyReceivers(perOwner: threadsPerOwner)
 
   init(
     store: any WebhookStore, vault: SecretVault, settings: Settings, metrics: Metrics,
@@ -35,10 +36,14 @@ struct WebhookSender: Service {
     self.logger = logger
   }
 
-  /// Receivers that may hang at the same time before others have to wait.
-  private static let threads = 4
+  /// Receivers that may hang at the same time before others have to wait. They cost a stack each.
+  private static let threads = 16
+  /// Threads that one owner may have. Whoever needs no token shares all of them.
+  private static let threadsPerOwner = 4
   /// How soon after the end of a job its message goes out at the latest.
   private static let idle: Duration = .seconds(1)
+  /// How long a thread sleeps while another one looks for messages.
+  private static let sleep: Duration = .seconds(60)
 
   func run() async throws {
     await ServiceThreads.run((0..<Self.threads).map { ("webhooks-\($0)", send) }) { signal.stop() }
@@ -49,17 +54,21 @@ struct WebhookSender: Service {
     while !signal.hasStopped {
       let seen = signal.current
       do {
-        if let job = try receivers.take({ busy in
-          try store.dueWebhook(at: .now, longestPause: retry.longest, notOf: busy)
+        if let job = try receivers.take({ busy, resting in
+          try store.dueWebhook(at: .now, longestPause: retry.longest, notOf: busy, resting: resting)
         }), let webhook = job.webhook {
-          defer { receivers.giveBack(webhook.target.url.origin) }
+          defer { receivers.giveBack(job) }
+          // There may be more, and from now on somebody else has to look.
+          signal.notify()
           try deliver(webhook, of: job)
           continue
         }
       } catch {
         logger.error("webhooks not readable", metadata: ["cause": "\(error)"])
       }
-      signal.wait(after: seen, atMost: Self.idle)
+      let isWatching = receivers.watch()
+      signal.wait(after: seen, atMost: isWatching ? Self.idle : Self.sleep)
+      if isWatching { receivers.endWatch() }
     }
   }
 
@@ -91,8 +100,28 @@ struct WebhookSender: Service {
         webhook.state = .failed
       }
     }
-    try store.record(webhook, of: job.id)
-    report(webhook, of: job)
+    if record(webhook, of: job) { report(webhook, of: job) }
+  }
+
+  /// Stores what came of a try, however long the database takes no writes: a message that was sent and not recorded would
+  /// be sent again and again. The receiver stays busy, and after as many of them nothing is sent. False when the service
+  /// stops before.
+  private func record(_ webhook: Webhook, of job: Job) -> Bool {
+    var pause: Duration = .seconds(1)
+    while true {
+      do {
+        try store.record(webhook, of: job.id)
+        return true
+      } catch {
+        logger.error("webhook not recorded", metadata: ["job": "\(job.id)", "cause": "\(error)"])
+      }
+      let deadline = ContinuousClock.now + pause
+      while !signal.hasStopped, ContinuousClock.now < deadline {
+        signal.wait(after: signal.current, atMost: deadline - .now)
+      }
+      if signal.hasStopped { return false }
+      pause = min(pause * 2, .seconds(60))
+    }
   }
 
   /// What came of a try.
@@ -157,17 +186,49 @@ struct WebhookSender: Service {
 }
 
 /// The receivers that are being talked to. One process serves a data folder, so its memory knows them all.
-private final class BusyReceivers: Sendable {
-  private let origins = Mutex<Set<String>>([])
+final class BusyReceivers: Sendable {
+  private struct State {
+    var origins: Set<String> = []
+    /// Messages that are being sent, by the owner of their job.
+    var owners: [String: Int] = [:]
+    /// An idle thread looks for messages now and then; one is enough.
+    var isWatched = false
+  }
 
-  /// Takes the receiver of the job that `next` finds.
-  func take(_ next: (_ busy: Set<String>) throws -> Job?) rethrows -> Job? {
-    try origins.withLock { busy in
-      let job = try next(busy)
-      if let webhook = job?.webhook { busy.insert(webhook.target.url.origin) }
+  /// Messages of one owner that may be sent at a time.
+  private let limit: Int
+  private let state = Mutex(State())
+
+  init(perOwner limit: Int) { self.limit = limit }
+
+  /// Takes the receiver of the job that `next` finds, told whom to pass over.
+  func take(_ next: (_ busy: Set<String>, _ resting: Set<String>) throws -> Job?) rethrows -> Job? {
+    try state.withLock { state in
+      let job = try next(state.origins, Set(state.owners.filter { $0.value >= limit }.keys))
+      if let job, let webhook = job.webhook {
+        state.origins.insert(webhook.target.url.origin)
+        if let owner = job.ownership.owner { state.owners[owner, default: 0] += 1 }
+      }
       return job
     }
   }
 
-  func giveBack(_ origin: String) { origins.withLock { _ = $0.remove(origin) } }
+  /// Takes the duty to look for messages while there is nothing to do; false when another thread has it.
+  func watch() -> Bool {
+    state.withLock { state in
+      defer { state.isWatched = true }
+      return !state.isWatched
+    }
+  }
+
+  /// Lays the duty down.
+  func endWatch() { state.withLock { $0.isWatched = false } }
+
+  /// Gives back what `take` took.
+  func giveBack(_ job: Job) {
+    state.withLock { state in
+      if let webhook = job.webhook { state.origins.remove(webhook.target.url.origin) }
+      if let owner = job.ownership.owner { state.owners[owner, default: 1] -= 1 }
+    }
+  }
 }

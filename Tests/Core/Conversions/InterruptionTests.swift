@@ -185,6 +185,24 @@ import Testing
     #expect(model.outputs.isEmpty)
   }
 
+  /// One sync of a large file cannot be interrupted, so it goes by pieces.
+  @Test func waitingForTheDiskCanBeInterrupted() throws {
+    let folder = try TemporaryFolder()
+    let file = try StagedFile(path: folder.file("a"))
+    let piece = [UInt8](repeating: 7, count: 1 << 20)
+    for index in 0..<40 { try file.write(piece, at: index << 20) }
+    var questions = 0
+    try Interruption.heeding({
+      questions += 1
+      return false
+    }) { () throws(ConversionError) in try file.synchronize() }
+    #expect(questions == 3)
+    let error = conversionError {
+      try Interruption.heeding({ true }) { () throws(ConversionError) in try file.synchronize() }
+    }
+    #expect(error?.kind == .cancelled)
+  }
+
   /// A later file cannot get its name, so the earlier ones give theirs back.
   @Test func aPublicationThatFailsRestoresWhatItReplaced() throws {
     let folder = try TemporaryFolder()

@@ -1,6 +1,7 @@
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
+import TestSupport
 import Testing
 
 @testable import Server
@@ -119,6 +120,24 @@ struct AdmissionEndpointTests {
     }
   }
 
+  @Test("A config that has to be downloaded makes no small job: a server that hangs cannot hold that lane")
+  func downloadedConfig() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test { client async throws in
+      func bytes(_ config: String) async throws -> Int? {
+        let answer = try await client.submit(
+          #"{"command":"convert-config","model":"endless","src_fmt":"hf","tgt_fmt":"cs-1.8","config":\#(config)}"#)
+        let url = try #require(answer["url"])
+        let job = try await harness.app.jobs.job(try #require(answer["id"].flatMap(Identifier.init)))
+        try await client.send(.delete, url)
+        return try #require(job).inputBytes
+      }
+      #expect(try await bytes(#"{"inline":{"a":1}}"#) == 0)
+      #expect(try await bytes(#"{"url":"https://192.0.2.1/config.json"}"#) == nil)
+      #expect(try await bytes(#"{"hub":"owner/name"}"#) == nil)
+    }
+  }
+
   @Test("Jobs wait for memory though a worker is idle")
   func memory() async throws {
     let harness = try ServiceHarness {
@@ -199,6 +218,108 @@ struct AdmissionEndpointTests {
       #expect(error?["code"] as? String == "disk_full")
       #expect((error?["detail"] as? String)?.contains("\(1 << 60) bytes") == true)
       try await client.send(.delete, url)
+    }
+  }
+
+  @Test("Two jobs that the disk cannot hold together run one after the other, without using up a retry")
+  func room() async throws {
+    let harness = try ServiceHarness {
+      $0.retry = RetryPolicy(retries: 0, delay: .milliseconds(100))
+      $0.smallJob = 0
+      $0.diskFloor = 0
+    }
+    try await harness.test { client async throws in
+      let first = try await client.start("most")
+      let isWriting = try await eventually {
+        let progress = try await client.send(.get, first).json["progress"] as? [String: Any]
+        return (progress?["bytes_total"] as? Int ?? 0) > 1 << 20
+      }
+      #expect(isWriting)
+      let second = try await client.start("most")
+      let waits = try await eventually {
+        let job = try await client.send(.get, second)
+        return job["status"] == "queued" && job.json["attempt"] as? Int ?? 0 > 2
+      }
+      #expect(waits)
+      let isSaid = try await eventually {
+        let error = try await client.send(.get, second).json["error"] as? [String: Any]
+        return (error?["detail"] as? String)?.contains("other jobs") == true
+      }
+      #expect(isSaid)
+      #expect(try await client.send(.get, first)["status"] == "running")
+      try await client.send(.delete, first)
+      let isWritingToo = try await eventually {
+        let job = try await client.send(.get, second)
+        let total = (job.json["progress"] as? [String: Any])?["bytes_total"] as? Int ?? 0
+        return job["status"] == "running" && total > 1 << 20
+      }
+      #expect(isWritingToo)
+      try await client.send(.delete, second)
+    }
+  }
+
+  @Test("What a download makes is held against its owner's limit as soon as the plan tells it, and not tried again")
+  func storageOfDownloads() async throws {
+    let server = try LoopbackServer { _, send in send(LoopbackServer.answer("200 OK", "weights")) }
+    defer { server.stop() }
+    let harness = try ServiceHarness {
+      $0.limits.storagePerToken = 1 << 40
+      $0.egress = (try? EgressPolicy(allowing: ["127.0.0.1"])) ?? $0.egress
+    }
+    let (ann, team) = (try harness.token("ann"), try harness.token("metrics", [.metrics]))
+    try await harness.test { client async throws in
+      let answer = try await client.with(ann).submit(
+        #"{"model":"huge","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"#
+          + #""checkpoint":{"url":"http://127.0.0.1:\#(server.port)/m.bin"}}"#)
+      #expect(answer.status == .accepted)
+      let job = try await client.with(ann).wait(try #require(answer["url"]), for: "failed")
+      #expect(job.json["attempt"] as? Int == 1)
+      let error = job.json["error"] as? [String: Any]
+      #expect(error?["code"] as? String == "limit_reached")
+      #expect((error?["limit"] as? [String: Any])?["name"] as? String == "token-storage-limit")
+      let metrics = try await client.with(team).send(.get, "/metrics").body
+      #expect(metrics.contains(#"zooport_job_errors_total{code="limit_reached"} 1"#))
+    }
+  }
+
+  @Test("Uploads that begin at the same time count each other, and the outputs of jobs that wait count, too")
+  func storageAtOnce() async throws {
+    let harness = try ServiceHarness {
+      $0.workers = 1
+      $0.limits.storagePerToken = 40
+    }
+    let ann = try harness.token("ann")
+    try await harness.test { client async throws in
+      let ann = client.with(ann)
+      let answers = try await withThrowingTaskGroup(of: Client.Answer.self) { group in
+        for index in 0..<8 {
+          group.addTask {
+            try await ann.send(
+              .post, "/v1/uploads",
+              headers: [
+                .tusResumable: "1.0.0", .uploadLength: "10",
+                .uploadMetadata: "filename " + Data("\(index).bin".utf8).base64EncodedString(),
+              ])
+          }
+        }
+        return try await group.reduce(into: [Client.Answer]()) { $0.append($1) }
+      }
+      #expect(answers.filter { $0.status == .created }.count == 4)
+      for answer in answers where answer.status != .created {
+        expect(answer, .insufficientStorage, "token-storage-limit", 40)
+      }
+      for answer in answers {
+        guard let url = answer.headers[.location] else { continue }
+        try await ann.send(.delete, url, headers: [.tusResumable: "1.0.0"])
+      }
+      let upload = try await ann.upload("m.bin", "0123456789")
+      let job = try await submit(ann, body(upload, model: "endless"))
+      #expect(job.status == .accepted)
+      // 10 bytes are there, 10 are expected, and 21 are no more to come.
+      let refused = try await ann.send(.put, "/v1/uploads/n.bin", body: "0123456789" + "0123456789a")
+      expect(refused, .insufficientStorage, "token-storage-limit", 40)
+      try await ann.send(.delete, try #require(job["url"]))
+      #expect(try await ann.send(.put, "/v1/uploads/n.bin", body: "0123456789" + "0123456789a").status == .created)
     }
   }
 

@@ -1,7 +1,9 @@
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
+import Logging
 import NIOCore
+import SystemPackage
 import Testing
 
 @testable import Server
@@ -9,7 +11,7 @@ import Testing
 /// What happens on the wire, with a client that writes raw bytes.
 @Suite("Connections")
 struct ConnectionGuardTests {
-  private static let start = "Host: x\r\n"
+  private static let start = "Host: localhost\r\n"
 
   @Test("100 Continue comes when the body is wanted, then the answer, and the connection stays")
   func continues() async throws {
@@ -142,13 +144,13 @@ struct ConnectionGuardTests {
   @Test(
     "Malformed and ambiguous requests are answered 400 and closed",
     arguments: [
-      "PUT /v1/uploads/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-      "PUT /v1/uploads/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
-      "GET /healthz HTTP/1.1\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
-      "PUT /v1/uploads/x HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+      "PUT /v1/uploads/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "PUT /v1/uploads/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+      "GET /healthz HTTP/1.1\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+      "PUT /v1/uploads/x HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
       "GET /healthz\r\n\r\n", "\u{1}\u{2}\u{3}\r\n\r\n",
-      "GET /healthz HTTP/1.1\r\nHost: x\r\nX: \(String(repeating: "x", count: 100_000))\r\n\r\n",
-      "PUT /v1/uploads/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+      "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: \(String(repeating: "x", count: 100_000))\r\n\r\n",
+      "PUT /v1/uploads/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ])
   func malformed(_ request: String) async throws {
     let harness = try ServiceHarness()
@@ -191,6 +193,183 @@ struct ConnectionGuardTests {
         #expect(ContinuousClock.now - start < .seconds(4))
       }
       #expect(try await client.send(.get, "/healthz").status == .ok)
+    }
+  }
+
+  @Test("A wish for another protocol is ignored, wherever the next request begins; CONNECT is refused")
+  func ignoresUpgrades() async throws {
+    let wish = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    try await ServiceHarness().test(.live) { client in
+      try await client.talk { wire in
+        let get = "GET /healthz HTTP/1.1\r\n\(Self.start)"
+        let put = "PUT /v1/uploads/x HTTP/1.1\r\n\(Self.start)\(wish)Content-Length: 3\r\n\r\nabc"
+        wire.send("\(get)\(wish)\r\n\(put)\(get)\(wish)\r\n\(get)")
+        Thread.sleep(forTimeInterval: 0.3)
+        wire.send("\r\nCONNECT localhost:80 HTTP/1.1\r\n\(Self.start)\r\n\(put)")
+        let answer = wire.read()
+        let statuses = answer.split(separator: "HTTP/1.1 ").map { String($0.prefix(3)) }
+        #expect(statuses == ["200", "201", "200", "200", "400"], "\(answer)")
+      }
+    }
+  }
+
+  @Test(
+    "The connection ends when the client says so, however it spells it, and with HTTP/1.0",
+    arguments: [
+      ("1.1", "Connection: close\r\n"), ("1.1", "Connection: Close\r\n"), ("1.1", "Connection: TE, close\r\n"),
+      ("1.0", ""), ("1.0", "Connection: keep-alive\r\n"),
+    ])
+  func endsAsAsked(_ version: String, _ field: String) async throws {
+    try await ServiceHarness().test(.live) { client in
+      try await client.talk { wire in
+        let get = "GET /healthz HTTP/\(version)\r\n\(Self.start)\(field)\r\n"
+        let start = ContinuousClock.now
+        wire.send(get + get)
+        let answer = wire.read()
+        #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
+        #expect(answer.lowercased().contains("connection: close\r\n"))
+        #expect(answer.split(separator: "HTTP/1.1 ").count == 1, "\(answer)")
+        #expect(ContinuousClock.now - start < .seconds(4))
+      }
+    }
+  }
+
+  @Test("A client of HTTP/1.0 gets a stream without chunks, ended by the connection")
+  func streamsToOldClients() async throws {
+    try await ServiceHarness().test(.live) { client in
+      let url = try await client.start("quick")
+      try await client.wait(url, for: "succeeded")
+      try await client.talk { wire in
+        wire.send("GET \(url)/events HTTP/1.0\r\n\(Self.start)\r\n")
+        let answer = wire.read()
+        #expect(answer.hasPrefix("HTTP/1.0 200 OK\r\n"))
+        #expect(!answer.lowercased().contains("transfer-encoding"))
+        #expect(answer.contains("\r\n\r\nretry: 1000\n\nid: "))
+        #expect(answer.hasSuffix("}\n\n"))
+      }
+    }
+  }
+
+  @Test("A client that waits to be told to go on is not blamed for a service that takes its time")
+  func waitsForTheService() async throws {
+    let limits = ConnectionGuard.Limits(minimumRate: 1000, window: .milliseconds(200))
+    try await ServiceHarness().test(.live, guardLimits: limits) { client in
+      let url = try await client.start("endless")
+      try await client.talk { wire in
+        wire.send(
+          "GET \(url) HTTP/1.1\r\n\(Self.start)Prefer: wait=2\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        #expect(wire.read(until: "}\n").hasPrefix("HTTP/1.1 200 OK\r\n"))
+      }
+      try await client.send(.delete, url)
+    }
+  }
+
+  @Test("A client that asks and asks and reads no answer is dropped, though answers have no body")
+  func readsNothing() async throws {
+    let limits = ConnectionGuard.Limits(minimumRate: 1000, window: .milliseconds(500))
+    let requests = 20_000
+    try await ServiceHarness().test(.live, guardLimits: limits) { client in
+      try await client.talk(buffer: 4096) { wire in
+        wire.send(String(repeating: "HEAD /healthz HTTP/1.1\r\n\(Self.start)\r\n", count: requests))
+        Thread.sleep(forTimeInterval: 3)
+        #expect(wire.read().split(separator: "HTTP/1.1 200").count < requests / 2)
+      }
+    }
+  }
+
+  @Test("A slow reader gets its file and one that is slower is dropped", arguments: [(1500, true), (150, false)])
+  func readsSlowly(_ rate: Int, _ survives: Bool) async throws {
+    let limits = ConnectionGuard.Limits(minimumRate: 500, window: .seconds(4))
+    try await ServiceHarness().test(.live, guardLimits: limits) { client in
+      let weights = String(repeating: "w", count: 2_000_000)
+      let upload = try await client.upload("pytorch_model.bin", weights)
+      let job = try await client.submit(
+        #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"checkpoint":{"upload":"\#(upload)"}}"#
+      )
+      let url = try #require(job["url"])
+      try await client.wait(url, for: "succeeded")
+      try await client.talk(buffer: 4096) { wire in
+        wire.send("GET \(url)/outputs/pytorch_model_to_cs-1.8.mdl HTTP/1.1\r\n\(Self.start)Connection: close\r\n\r\n")
+        var received = 0
+        for _ in 0..<26 {
+          received += wire.read(atMost: rate / 2).utf8.count
+          Thread.sleep(forTimeInterval: 0.5)
+        }
+        let rest = wire.read()
+        #expect((received + rest.utf8.count > weights.utf8.count) == survives, "\(received) + \(rest.utf8.count)")
+      }
+    }
+  }
+
+  @Test("A connection without a request ends, one with half a head as well")
+  func idles() async throws {
+    var limits = ConnectionGuard.Limits()
+    limits.idle = .milliseconds(400)
+    try await ServiceHarness().test(.live, guardLimits: limits) { client in
+      for text in ["", "GET /healthz HTTP/1.1\r\nHost: loc", "GET /healthz HTTP/1.1\r\n\(Self.start)\r\n"] {
+        try await client.talk { wire in
+          let start = ContinuousClock.now
+          wire.send(text)
+          let answer = wire.read()
+          #expect(answer.hasPrefix("HTTP/1.1 200") == text.hasSuffix("\r\n\r\n"))
+          let time = ContinuousClock.now - start
+          #expect(time > .milliseconds(300) && time < .seconds(4), "\(time)")
+        }
+      }
+    }
+  }
+
+  @Test("One address leaves connections to others and is served again when it has closed some")
+  func sharesConnections() async throws {
+    try await ServiceHarness { $0.maximumConnections = 12 }.test(.live) { client in
+      let port = try #require(client.base.port)
+      try await client.talk { _ in
+        @Sendable func isServed(_ wire: Wire?) -> Bool {
+          wire?.send("GET /healthz HTTP/1.1\r\n\(Self.start)\r\n")
+          let answer = wire?.read(until: "\r\n\r\n") ?? ""
+          let isRefused = answer.hasPrefix("HTTP/1.1 503 ") && answer.contains("Retry-After: 5\r\n")
+          #expect(answer.hasPrefix("HTTP/1.1 200 ") || isRefused || answer.isEmpty, "\(answer)")
+          return answer.hasPrefix("HTTP/1.1 200 ")
+        }
+        // One or two more connections are there: that of this conversation, and that of the test client.
+        var wires = (0..<9).compactMap { _ in try? Wire(port: port) }
+        #expect((7...8).contains(wires.count { isServed($0) }))
+        #expect(isServed(try? Wire(port: port, from: 2)))
+        wires.removeAll()
+        Thread.sleep(forTimeInterval: 0.3)
+        #expect(isServed(try? Wire(port: port)))
+      }
+    }
+  }
+
+  @Test("An answer that breaks off by a fault of the service is logged under its request and counted")
+  func breaksOff() async throws {
+    let log = LogLines()
+    let harness = try ServiceHarness(log: log.handler(level: .info))
+    try await harness.test(.live) { client in
+      let upload = try await client.upload("pytorch_model.bin", String(repeating: "w", count: 8_000_000))
+      let job = try await client.submit(
+        #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"checkpoint":{"upload":"\#(upload)"}}"#
+      )
+      let url = try #require(job["url"])
+      try await client.wait(url, for: "succeeded")
+      let name = "pytorch_model_to_cs-1.8.mdl"
+      let id = try #require(url.split(separator: "/").last.map(String.init))
+      let file = harness.folder.path.appending("outputs/\(id)/\(name)").string
+      try await client.talk(buffer: 4096) { wire in
+        wire.send("GET \(url)/outputs/\(name) HTTP/1.1\r\n\(Self.start)X-Request-Id: broken\r\n\r\n")
+        #expect(wire.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 200 OK\r\n"))
+        #expect(truncate(file, 4_000_000) == 0)
+        #expect(wire.read().utf8.count < 7_000_000)
+      }
+      #expect(try await eventually { log.all.contains { $0["message"] as? String == "answer broke off" } })
+      let line = try #require(log.all.first { $0["message"] as? String == "answer broke off" })
+      #expect(line["request"] as? String == "broken")
+      #expect(line["level"] as? String == "error")
+      let metrics = try await client.send(.get, "/metrics").body
+      #expect(
+        metrics.contains(
+          #"zooport_http_broken_answers_total{route="/v1/jobs/{job}/outputs/{output}"} 1"#))
     }
   }
 }

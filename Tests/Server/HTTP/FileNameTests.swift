@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Server
@@ -19,6 +20,19 @@ struct FileNameTests {
     ])
   func refused(_ name: String) {
     #expect(FileName(name) == nil)
+  }
+
+  @Test("The name of an output may be longer than that of an input, by what is added to it")
+  func outputs() throws {
+    let stem = String(repeating: "a", count: 176)
+    for suffix in ["_to_cs-1.8-00001-of-00400.safetensors", "_to_hf.safetensors.index.json", "_to_cs-1.8.report.json"] {
+      let name = stem + suffix
+      #expect(FileName(name) == nil)
+      #expect(FileName.output(name)?.description == name)
+      #expect(try JSONDecoder().decode([FileName].self, from: JSONEncoder().encode([name])).first?.description == name)
+    }
+    #expect(FileName.output(String(repeating: "a", count: 255)) != nil)
+    for name in [String(repeating: "a", count: 256), "a/b", ".x", ""] { #expect(FileName.output(name) == nil) }
   }
 
   @Test("Content-Disposition cannot be broken out of")

@@ -6,20 +6,33 @@ import Testing
 final class Wire {
   private let descriptor: Int32
 
-  init(port: Int) throws {
+  /// `from` is the last byte of the client's own address, 127.0.0.1 unless told. `buffer` bounds what the kernel takes
+  /// before it is read, in bytes.
+  init(port: Int, from: UInt8 = 1, buffer: Int32? = nil) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var timeout = timeval(tv_sec: 5, tv_usec: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    if var buffer {
+      setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &buffer, socklen_t(MemoryLayout<Int32>.size))
+    }
+    guard Self.call(bind, descriptor, 0, from) == 0, Self.call(connect, descriptor, port, 1) == 0 else {
+      close(descriptor)
+      throw POSIXError(.ECONNREFUSED)
+    }
+  }
+
+  private static func call(
+    _ call: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32, _ descriptor: Int32, _ port: Int, _ last: UInt8
+  ) -> Int32 {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = UInt16(port).bigEndian
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    let status = withUnsafePointer(to: &address) { pointer in
+    address.sin_addr.s_addr = (0x7F00_0000 | UInt32(last)).bigEndian
+    return withUnsafePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        call(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
-    guard status == 0 else { throw POSIXError(.ECONNREFUSED) }
   }
 
   deinit { close(descriptor) }
@@ -27,6 +40,13 @@ final class Wire {
   func send(_ text: String) {
     let bytes = Array(text.utf8)
     _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+  }
+
+  /// Reads what is there, `count` bytes at most. Empty at the end of the connection.
+  func read(atMost count: Int) -> String {
+    var buffer = [UInt8](repeating: 0, count: count)
+    let done = recv(descriptor, &buffer, count, 0)
+    return done > 0 ? String(decoding: buffer[..<done], as: UTF8.self) : ""
   }
 
   /// Reads until a text appears, or to the end of the connection for nil.
@@ -44,10 +64,10 @@ final class Wire {
 
 extension Client {
   /// Runs a blocking conversation off the cooperative pool.
-  func talk(_ body: @escaping @Sendable (Wire) -> Void) async throws {
+  func talk(buffer: Int32? = nil, _ body: @escaping @Sendable (Wire) -> Void) async throws {
     let port = try #require(base.port)
     try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
-      Thread { done.resume(with: Result { body(try Wire(port: port)) }) }.start()
+      Thread { done.resume(with: Result { body(try Wire(port: port, buffer: buffer)) }) }.start()
     }
   }
 }

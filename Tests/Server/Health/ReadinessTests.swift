@@ -82,6 +82,14 @@ struct ReadinessTests {
     #expect(await detail() == "leases are not extended")
     vitals.keptLeases()
     #expect(await detail() == "")
+    for times in 1...3 {
+      #expect(await detail() == "", "\(times)")
+      vitals.missed("worker-1")
+      vitals.looked("worker-0")
+    }
+    #expect(await detail() == "1 of 2 workers cannot read the queue")
+    vitals.looked("worker-1")
+    #expect(await detail() == "")
     vitals.end()
     #expect(await detail() == "1 of 2 workers live")
     signal.stop()

@@ -76,9 +76,116 @@ struct HubClientTests {
     #expect(try result.get().commit == Self.commit)
     #expect(time >= .seconds(1))
     fixture.hub.reset()
-    fixture.hub.script { _ in .status(501, [:]) }
-    #expect(await transferError { try await listing(fixture, reference) }?.kind == .fetchFailed)
+    fixture.hub.script { _ in .status(400, ["X-Error-Message": "Odd \u{1B}[31mrevision"]) }
+    let refused = await transferError { try await listing(fixture, reference) }
+    #expect(refused?.kind == .fetchFailed)
+    // What the hub says, without what a terminal would obey.
+    #expect(refused?.message.hasSuffix(": Odd [31mrevision") == true, "\(refused?.message ?? "")")
     #expect(fixture.hub.requests.count == 1)
+  }
+
+  @Test("A token that is no longer good is told from a repository that is not there, and whose it is")
+  func refusedTokens() async throws {
+    let fixture = try HubFixture(["config.json": .small("{}")], token: "of-operator")
+    let reference = try fixture.reference
+    // So does the hub, for open repositories too.
+    fixture.hub.script { request in
+      request.authorization == nil
+        ? nil : .status(401, ["X-Error-Message": "Invalid credentials in Authorization header"])
+    }
+    let ours = await transferError { try await listing(fixture, reference) }
+    #expect(ours?.kind == .tokenRefused)
+    #expect(ours?.message.contains("HF_TOKEN") == true)
+    let theirs = await transferError { try await listing(fixture, reference, token: "of-request") }
+    #expect(theirs?.kind == .tokenRefused)
+    #expect(theirs?.message.contains("given with the input") == true)
+    let head = await transferError { try await fixture.file("config.json") }
+    #expect(head?.kind == .tokenRefused)
+    for error in [ours, theirs, head] {
+      #expect(error?.message.contains("of-operator") == false && error?.message.contains("of-request") == false)
+    }
+  }
+
+  @Test("The page of an organisation cannot be told from an old model; the refusal says so")
+  func organisations() async throws {
+    let fixture = try HubFixture([:])
+    let error = await transferError { try await listing(fixture, try HubReference(repository: "EleutherAI")) }
+    #expect(error?.kind == .sourceNotFound)
+    #expect(error?.message.contains("EleutherAI/NAME") == true)
+  }
+
+  /// What a reference stands for: names of config, checkpoint and carried files, and the commit.
+  private func resolve(
+    _ fixture: HubFixture, _ change: (inout HubInput) -> Void = { _ in }
+  ) async throws -> (names: [String], commit: String?) {
+    var hub = HubInput(reference: try fixture.reference)
+    change(&hub)
+    let input = JobInput.hub(hub, try #require(FileName("model")))
+    let resolver = fixture.resolver()
+    let resolved = try await onThread { try resolver.resolve(config: input, checkpoint: [input]) }.result.get()
+    guard case .hub(let pinned, _) = resolved.pinned.checkpoint[0] else { return ([], nil) }
+    let names = [resolved.config.name] + resolved.checkpoint.map(\.name) + resolved.carried.map(\.name)
+    return (names.map(\.description), pinned.commit)
+  }
+
+  @Test("A mirror that lists no files is asked for the standard names", arguments: [403, 404, 405, 501, 200])
+  func withoutAPI(_ status: Int) async throws {
+    let fixture = try HubFixture([
+      "config.json": .small("{}"), "pytorch_model.bin": .large(someBytes(10)), "tokenizer.json": .small("{}"),
+      "model.fp16.safetensors": .large(someBytes(20)), "sub/config.yaml": .small("{}"),
+      "sub/model.safetensors": .large(someBytes(30)), "sub/odd.bin": .large(someBytes(30)),
+    ])
+    let isEmpty = status == 200
+    if isEmpty { fixture.hub.hideFiles() } else { fixture.hub.script { $0.path.isEmpty ? .status(status, [:]) : nil } }
+    let main = try await resolve(fixture) { $0.carry = true }
+    #expect(main.names == ["config.json", "pytorch_model.bin", "tokenizer.json"])
+    // No API said so: the head of a file did.
+    #expect(main.commit == Self.commit)
+    #expect(fixture.hub.requests.filter { !$0.path.isEmpty }.allSatisfy { $0.method == "HEAD" })
+    #expect(
+      try await resolve(fixture) { $0.reference.variant = "fp16" }.names == ["config.json", "model.fp16.safetensors"])
+    #expect(
+      try await resolve(fixture) { $0.reference.subfolder = "sub" }.names == ["config.yaml", "model.safetensors"])
+    let named = try await resolve(fixture) { $0.reference.files = ["sub/config.yaml", "sub/odd.bin"] }
+    #expect(named.names == ["config.yaml", "odd.bin"])
+    fixture.hub.reset()
+    let missing = await transferError { try await resolve(fixture) { $0.reference.subfolder = "none" }.names }
+    #expect(missing?.kind == (isEmpty ? .fileNotFound : .sourceNotFound))
+    #expect(missing?.message.contains("none/config.json") == true)
+    let other = await transferError { try await resolve(fixture) { $0.reference.revision = "none" }.names }
+    #expect(other?.kind == .revisionNotFound)
+  }
+
+  @Test("Configs and carried files have a limit, before a byte of them is sent")
+  func limits() async throws {
+    let fixture = try HubFixture([
+      "config.json": .small("{}"), "huge.json": TestHub.File(beginning: Data(), size: 17 << 20),
+      "model.safetensors": .large(someBytes(10)), "tokenizer.json": TestHub.File(beginning: Data(), size: 50 << 30),
+      "x/config.json": .small("{}"), "x/model.safetensors.index.json": TestHub.File(beginning: Data(), size: 257 << 20),
+    ])
+    let config = await transferError {
+      try await resolve(fixture) { $0.reference.files = ["huge.json", "model.safetensors"] }.names
+    }
+    #expect(config?.kind == .hostileInput)
+    #expect(config?.message.contains("huge.json has \(17 << 20) bytes") == true)
+    let tokenizer = await transferError { try await resolve(fixture) { $0.carry = true }.names }
+    #expect(tokenizer?.kind == .hostileInput)
+    #expect(tokenizer?.message.contains("at most \(256 << 20)") == true)
+    let index = await transferError { try await resolve(fixture) { $0.reference.subfolder = "x" }.names }
+    #expect(index?.kind == .hostileInput)
+    #expect(fixture.hub.requests.allSatisfy { $0.method == "HEAD" || $0.path.isEmpty })
+    // The server said nothing of the size, or lied: the download ends at the limit.
+    var remote = try await fixture.file("model.safetensors")
+    (remote.size, remote.sha256, remote.limit) = (nil, nil, 9)
+    let (resolver, path, bounded) = (fixture.resolver(), fixture.folder.path.appending("bounded"), remote)
+    let late = await transferError {
+      try await onThread {
+        try ResumableDownload(
+          bounded, to: path, fetcher: resolver.fetcher(for: bounded), isCancelled: { false }, progress: { _ in }
+        ).run()
+      }.result.get()
+    }
+    #expect(late?.message.contains("the limit of the service is 9") == true, "\(late?.message ?? "")")
   }
 
   @Test("A mirror without commit headers serves a pinned revision, and says so of a branch")
@@ -87,9 +194,15 @@ struct HubClientTests {
     fixture.hub.omitCommits()
     fixture.hub.script { $0.path.isEmpty ? .status(404, [:]) : nil }
     var reference = try fixture.reference
-    let error = await transferError { try await listing(fixture, reference) }
-    #expect(error?.kind == .sourceNotFound)
+    let error = await transferError { try await resolve(fixture).names }
+    #expect(error?.kind == .fetchFailed)
+    #expect(error?.message.contains("name the commit") == true)
     reference.revision = Self.commit
+    let pinned = try await resolve(fixture) {
+      $0.reference.revision = Self.commit
+      $0.reference.files = ["model.bin"]
+    }
+    #expect(pinned.names == ["config.json", "model.bin"])
     #expect(try await listing(fixture, reference).commit == Self.commit)
     #expect(try await fixture.file("model.bin").size == 10)
   }

@@ -22,8 +22,13 @@ struct HubReferenceTests {
       ("https://huggingface.co/owner/name/tree/dev/sub/folder", "owner/name", "dev", "sub/folder", nil),
       ("https://huggingface.co/owner/name/tree/refs/pr/1/sub", "owner/name", "refs/pr/1", "sub", nil),
       ("https://huggingface.co/owner/name/tree/refs%2Fpr%2F1", "owner/name", "refs/pr/1", nil, nil),
-      ("https://huggingface.co/owner/name/blob/main/README.md", "owner/name", "main", nil, nil),
-      ("https://huggingface.co/owner/name/blob/main/config.json", "owner/name", "main", nil, nil),
+      ("https://huggingface.co/owner/name/blob/main/README.md", "owner/name", "main", nil, "README.md"),
+      ("https://huggingface.co/owner/name/blob/main/config.json", "owner/name", "main", nil, "config.json"),
+      ("https://huggingface.co/owner/name/blob/main/config.json?x=1#L3", "owner/name", "main", nil, "config.json"),
+      ("https://huggingface.co/owner/name/raw/main/a/v2.json", "owner/name", "main", "a", "a/v2.json"),
+      ("https://huggingface.co/owner/name/blob/refs/pr/1/v2.json", "owner/name", "refs/pr/1", nil, "v2.json"),
+      ("https://huggingface.co/owner/name/blob/refs%2Fpr%2F1/v2.json", "owner/name", "refs/pr/1", nil, "v2.json"),
+      ("https://huggingface.co/owner/name/blob/main/a%20b/v2.json", "owner/name", "main", "a b", "a b/v2.json"),
       (
         "https://huggingface.co/owner/name/blob/main/a/model.safetensors", "owner/name", "main", "a",
         "a/model.safetensors"
@@ -42,12 +47,43 @@ struct HubReferenceTests {
     #expect(reference.repository == repository)
     #expect(reference.revision == revision)
     #expect(reference.subfolder == subfolder)
-    #expect(reference.files == file.map { [$0] })
+    #expect(reference.page == file)
+    #expect(reference.files == nil)
+  }
+
+  @Test(
+    "Pages of the public hub are those of a mirror; what else is at these hosts is not",
+    arguments: [
+      ("https://huggingface.co/owner/name/tree/dev", true), ("http://huggingface.co/owner/name/tree/dev", true),
+      ("https://www.huggingface.co/owner/name/tree/dev", true), ("https://hf.co/owner/name/tree/dev", true),
+      ("https://mirror.example:8443/hf/owner/name/tree/dev", true), ("https://hf.co:444/owner/name/tree/dev", false),
+      ("https://mirror.example:8443/owner/name/tree/dev", false), ("https://xhf.co/owner/name/tree/dev", false),
+      ("https://hf.co.example.org/owner/name/tree/dev", false),
+    ])
+  func aliases(_ text: String, _ isReference: Bool) throws {
+    let reference = try HubReference.parse(text, endpoint: SourceURL("https://mirror.example:8443/hf/"))
+    #expect((reference?.repository == "owner/name") == isReference)
+    #expect((reference?.revision == "dev") == isReference)
+  }
+
+  @Test(
+    "Pages of something else are refused by what they are",
+    arguments: [
+      ("datasets/a/b", "a dataset"), ("spaces/a/b/tree/main", "a space"), ("organizations/a", "an organisation"),
+      ("docs/transformers", "documentation"), ("a/b/discussions/3", "no page of a model"), ("", "no page of a model"),
+    ])
+  func otherPages(_ path: String, _ part: String) {
+    let refused = #expect(throws: HubReference.Refused.self) { try Self.parse("https://huggingface.co/\(path)") }
+    #expect(refused?.reason.contains(part) == true)
+    #expect(refused?.reason.contains("OWNER/NAME") == true)
   }
 
   @Test(
     "Other text is none",
-    arguments: ["owner/name", "file.bin", "https://example.org/owner/name", "http://huggingface.co/owner/name"])
+    arguments: [
+      "owner/name", "file.bin", "https://example.org/owner/name", "http://huggingface.co:8080/owner/name",
+      "https://huggingface.co/datasets/a/b/resolve/main/x.bin",
+    ])
   func others(_ text: String) throws { #expect(try Self.parse(text) == nil) }
 
   @Test(

@@ -5,12 +5,23 @@ import Testing
 
 @Suite("Choosing files of a repository")
 struct HubSelectionTests {
+  /// What was chosen.
+  private struct Chosen {
+    let config: String
+    let checkpoint: [String]
+    let carried: [String]
+  }
+
   private func select(
-    _ names: [String], subfolder: String? = nil, variant: String? = nil, files: [String]? = nil, carry: Bool = false
-  ) throws -> HubSelection {
-    try HubSelection(
-      HubReference(repository: "a/b", revision: "main", subfolder: subfolder, variant: variant, files: files),
-      among: names, needsCheckpoint: true, carry: carry)
+    _ names: [String], subfolder: String? = nil, variant: String? = nil, files: [String]? = nil, page: String? = nil,
+    as part: HubSelection.Part = .config
+  ) throws -> Chosen {
+    var reference = try HubReference(
+      repository: "a/b", revision: "main", subfolder: subfolder, variant: variant, files: files)
+    reference.page = page
+    let selection = HubSelection(reference: reference, listing: names)
+    return Chosen(
+      config: try selection.config(part), checkpoint: try selection.checkpoint(), carried: selection.carried)
   }
 
   @Test(
@@ -52,8 +63,52 @@ struct HubSelectionTests {
   @Test("Companions are carried on request, from the same folder")
   func carried() throws {
     let names = ["config.json", "model.safetensors", "tokenizer.json", "merges.txt", "x/vocab.json", "README.md"]
-    #expect(try select(names, carry: true).carried == ["tokenizer.json", "merges.txt"])
-    #expect(try select(names).carried.isEmpty)
+    #expect(try select(names).carried == ["tokenizer.json", "merges.txt"])
+    #expect(try select(["sub/config.json", "sub/a.bin"] + names, subfolder: "sub").carried.isEmpty)
+  }
+
+  @Test("A page means its file, and its repository where a checkpoint is wanted and the file is a text")
+  func pages() throws {
+    let names = ["config.json", "config_v2.json", "tokenizer.json", "model.safetensors", "other.bin", "README.md"]
+    func chosen(_ page: String, as part: HubSelection.Part) throws -> [String] {
+      let chosen = try select(names, page: page, as: part)
+      return [chosen.config] + chosen.checkpoint
+    }
+    // Beside a checkpoint of the same page.
+    #expect(try chosen("config_v2.json", as: .config) == ["config_v2.json", "model.safetensors"])
+    #expect(try chosen("other.bin", as: .config) == ["config.json", "other.bin"])
+    #expect(try chosen("README.md", as: .config) == ["config.json", "model.safetensors"])
+    #expect(try chosen("tokenizer.json", as: .config) == ["config.json", "model.safetensors"])
+    #expect(try chosen("weights", as: .config) == ["config.json", "weights"])
+    // As the config itself: never silently another file.
+    #expect(try chosen("config_v2.json", as: .namedConfig)[0] == "config_v2.json")
+    #expect(try chosen("tokenizer.json", as: .namedConfig)[0] == "tokenizer.json")
+    #expect(try chosen("other.bin", as: .namedConfig)[0] == "config.json")
+    // What is named in files goes before the page.
+    #expect(try select(names, files: ["other.bin"], page: "config_v2.json").config == "config.json")
+  }
+
+  @Test("A config of one's own needs none in the repository")
+  func withoutConfig() throws {
+    let selection = HubSelection(reference: try HubReference(repository: "a/b"), listing: ["model.safetensors"])
+    #expect(try selection.checkpoint() == ["model.safetensors"])
+  }
+
+  @Test("What a mirror without a list is asked for, in order")
+  func candidates() throws {
+    var reference = try HubReference(
+      repository: "a/b", revision: "main", subfolder: "s", variant: "fp16", files: nil)
+    #expect(
+      HubSelection.candidates(for: .config, of: reference) == ["s/config.json", "s/params.yaml", "s/config.yaml"])
+    #expect(
+      HubSelection.candidates(for: .checkpoint, of: reference) == [
+        "s/model.fp16.safetensors", "s/model.safetensors.index.fp16.json", "s/pytorch_model.fp16.bin",
+        "s/pytorch_model.bin.index.fp16.json",
+      ])
+    #expect(HubSelection.candidates(for: .companions, of: reference).contains("s/tokenizer.json"))
+    reference.files = ["x.json", "y.bin"]
+    #expect(HubSelection.candidates(for: .config, of: reference).isEmpty)
+    #expect(HubSelection.candidates(for: .checkpoint, of: reference).isEmpty)
   }
 
   @Test(

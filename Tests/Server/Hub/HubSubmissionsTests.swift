@@ -30,11 +30,30 @@ struct HubSubmissionsTests {
     #expect(input.carry && input.token != nil)
   }
 
-  @Test("The URL of a file is downloaded as any other")
+  @Test("The URL of a file of a model is a reference to it; any other file is downloaded as it is")
   func urls() throws {
+    let (input, _) = try #require(
+      try read(#"{"url": "https://huggingface.co/owner/name/resolve/main/a/x.bin?download=true"}"#))
+    #expect(input.reference.repository == "owner/name" && input.reference.page == "a/x.bin")
+    let (config, _) = try #require(try read(#"{"url": "https://hf.co/owner/name/blob/main/config_v2.json"}"#))
+    #expect(config.reference.page == "config_v2.json")
     #expect(try read(#"{"url": "https://example.org/owner/name"}"#) == nil)
-    #expect(try read(#"{"url": "https://huggingface.co/owner/name/resolve/main/x.bin"}"#) == nil)
+    #expect(try read(#"{"url": "https://huggingface.co/datasets/owner/name/resolve/main/x.bin"}"#) == nil)
     #expect(try read(#"{"upload": "x"}"#) == nil)
+  }
+
+  @Test("A page that is none of a model is refused, and asks for no config beside it")
+  func otherPages() throws {
+    let hub = HubSubmissions(endpoint: try SourceURL("https://huggingface.co"), vault: SecretVault())
+    for (json, part) in [
+      (#"{"url": "https://huggingface.co/datasets/x/y"}"#, "a dataset"),
+      (#"{"hub": "https://huggingface.co/spaces/x/y"}"#, "a space"),
+      (#"{"hub": "https://huggingface.co/datasets/x/y/resolve/main/z.bin"}"#, "no page of a model"),
+    ] {
+      let refused = #expect(throws: HubReference.Refused.self) { try read(json) }
+      #expect(refused?.reason.contains(part) == true)
+      #expect(hub.isReference(.json(try JSONTree.parse(Data(json.utf8)), text: "")))
+    }
   }
 
   @Test(

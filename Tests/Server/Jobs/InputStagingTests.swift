@@ -18,11 +18,11 @@ struct InputStagingTests {
     ])
     let available = try FreeSpace(path: fixture.folder.path, floor: 0).available()
     let space = FreeSpace(path: fixture.folder.path, floor: available - left)
-    let staging = InputStaging(resolver: fixture.resolver(), space: space, progress: { _, _ in })
+    let staging = InputStaging(resolver: fixture.resolver(), reservation: DiskReservation(space), progress: { _, _ in })
     let root = fixture.folder.path
     let places = InputStaging.Places(
       config: root.appending("config"), checkpoint: root.appending("checkpoint"), carried: root.appending("carried"),
-      upload: { _, name in FilePath(name.description) })
+      outputs: root.appending("outputs/not/there/yet"), upload: { _, name in FilePath(name.description) })
     for place in [places.config, places.checkpoint] {
       try FileManager.default.createDirectory(atPath: place.string, withIntermediateDirectories: true)
     }
@@ -73,14 +73,14 @@ struct InputStagingTests {
     let space = FreeSpace(path: folder.path, floor: floor)
     var progress = ConversionProgress(phase: .converting)
     progress.bytesTotal = 1000
-    let fits = SpaceWatch(UnattendedMonitor(), space: space)
+    let fits = SpaceWatch(UnattendedMonitor(), reservation: DiskReservation(space)) { _ in }
     fits.report(progress)
     #expect(fits.failure == nil)
     progress.scratchBytes = .max
-    let full = SpaceWatch(UnattendedMonitor(), space: space)
+    let full = SpaceWatch(UnattendedMonitor(), reservation: DiskReservation(space)) { _ in }
     full.report(progress)
-    #expect(full.failure?.kind == .diskFull && full.isCancelled)
-    #expect(full.failure?.message.contains("the outputs take 1000 bytes and what is spooled \(Int.max)") == true)
+    #expect(full.failure?.problem.code == ProblemCode(.diskFull) && full.isCancelled)
+    #expect(full.failure?.problem.detail.contains("the outputs and what is spooled take \(Int.max) bytes") == true)
   }
 
   @Test("Streaming is refused in a sentence when ranges are not served")
@@ -92,14 +92,14 @@ struct InputStagingTests {
     let fetcher = try Fetcher.local()
     let remote = try await fetcher.describe(server)
     let config = try #require(FileName("config.json"))
-    let staging = InputStaging(
-      resolver: fixture.resolver(), space: FreeSpace(path: fixture.folder.path, floor: 0), progress: { _, _ in })
+    let reservation = DiskReservation(FreeSpace(path: fixture.folder.path, floor: 0))
+    let staging = InputStaging(resolver: fixture.resolver(), reservation: reservation, progress: { _, _ in })
     let inputs = ResolvedInputs(
       config: .inline("{}", config), checkpoint: [.remote(remote)], pinned: (.inline("{}", config), []))
     let root = fixture.folder.path
     let places = InputStaging.Places(
       config: root.appending("config"), checkpoint: root.appending("checkpoint"), carried: root.appending("carried"),
-      upload: { _, name in FilePath(name.description) })
+      outputs: root.appending("outputs"), upload: { _, name in FilePath(name.description) })
     let error = await transferError {
       try await onThread { try staging.stage(inputs, at: places, streams: true).fetched }.result.get()
     }
@@ -156,5 +156,80 @@ struct InputStagingTests {
       }.result.get()
     }
     #expect(error?.kind == .usage)
+  }
+
+  /// The names of carried files, for a config and checkpoints that all carry.
+  private func carried(
+    _ fixture: HubFixture, config: JobInput?, _ folders: String...
+  ) async throws -> [String] {
+    let name = try #require(FileName("model"))
+    let reference = try fixture.reference
+    let checkpoint = folders.map { folder in
+      var hub = HubInput(reference: reference, carry: true)
+      hub.reference.subfolder = folder
+      return JobInput.hub(hub, name)
+    }
+    let resolver = fixture.resolver()
+    return try await onThread {
+      try resolver.resolve(config: config ?? checkpoint[0], checkpoint: checkpoint).carried.map(\.name.description)
+    }.result.get()
+  }
+
+  @Test("Carried files come from the config as well, once each; other content under the same name is refused")
+  func carriedFiles() async throws {
+    var files: [String: TestHub.File] = [:]
+    for (folder, tokenizer) in [("a", "1"), ("b", "1"), ("c", "2"), ("config", "1")] {
+      files["\(folder)/config.json"] = .small("{}")
+      files["\(folder)/\(folder).bin"] = .large(Data(folder.utf8))
+      files["\(folder)/tokenizer.json"] = .small(tokenizer)
+    }
+    files["config/merges.txt"] = .small("x")
+    let fixture = try HubFixture(files)
+    #expect(try await carried(fixture, config: nil, "a") == ["tokenizer.json"])
+    #expect(try await carried(fixture, config: nil, "a", "b") == ["tokenizer.json"])
+    let error = await transferError { try await carried(fixture, config: nil, "a", "c") }
+    #expect(error?.kind == .usage)
+    #expect(error?.message.contains("tokenizer.json") == true)
+    var reference = HubInput(reference: try fixture.reference, carry: true)
+    reference.reference.subfolder = "config"
+    let config = JobInput.hub(reference, try #require(FileName("model")))
+    #expect(try await carried(fixture, config: config) == ["merges.txt", "tokenizer.json"])
+    #expect(try await carried(fixture, config: config, "a") == ["tokenizer.json", "merges.txt"])
+    let upload = JobInput.upload(.generate(), try #require(FileName("x.bin")))
+    let resolver = fixture.resolver()
+    let beside = await onThread { try resolver.resolve(config: config, checkpoint: [upload]).carried.count }
+    #expect(try beside.result.get() == 2)
+  }
+
+  @Test("Each file system is asked for what goes to it")
+  func disks() throws {
+    let folder = try TemporaryFolder()
+    let memory = FilePath("/dev/shm")
+    let (here, there) = (
+      try FreeSpace(path: folder.path, floor: 0).available(), try FreeSpace(path: memory, floor: 0).available()
+    )
+    var needs = DiskNeeds(floor: 0)
+    #expect(try needs.shortage() == nil)
+    // Two folders of one disk are added up, whether they exist or not.
+    try needs.add(here / 2, at: folder.path)
+    #expect(try needs.shortage() == nil)
+    var one = needs
+    try one.add(here, at: folder.path.appending("a/b/c"))
+    let shortage = try #require(try one.shortage())
+    #expect(shortage.needed == here / 2 + here)
+    #expect(shortage.left <= here + (1 << 30))
+    // What another disk takes is its own business.
+    try needs.add(there / 2, at: memory.appending("none"))
+    #expect(try needs.shortage() == nil)
+    try needs.add(there, at: memory)
+    #expect(try needs.shortage()?.needed == there / 2 + there)
+    try needs.add(.max, at: folder.path)
+    try needs.add(.max, at: folder.path)
+    #expect(try needs.shortage()?.needed != nil)
+    var nothing = DiskNeeds(floor: .max)
+    try nothing.add(0, at: folder.path)
+    #expect(try nothing.shortage() == nil)
+    try nothing.add(1, at: "relative")
+    #expect(try nothing.shortage()?.left == 0)
   }
 }

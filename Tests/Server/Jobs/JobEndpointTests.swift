@@ -10,6 +10,35 @@ import Testing
 
 @Suite("Job endpoints")
 struct JobEndpointTests {
+  @Test("A download that meets a deletion is whole or 404, never a fault of the service; a file that is lost is one")
+  func downloadsAndDeletions() async throws {
+    let harness = try ServiceHarness { $0.workers = 2 }
+    try await harness.test { client async throws in
+      for path in ["/outputs/pytorch_model_to_cs-1.8.mdl", "/outputs"] {
+        var urls: [String] = []
+        for _ in 0..<20 { urls.append(try await client.start("quick")) }
+        for url in urls { try await client.wait(url, for: "succeeded") }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+          for url in urls {
+            group.addTask { _ = try await client.send(.delete, url) }
+            for _ in 0..<4 {
+              group.addTask {
+                let answer = try await client.send(.get, url + path)
+                #expect([.ok, .notFound].contains(answer.status), "\(answer.body)")
+              }
+            }
+          }
+          try await group.waitForAll()
+        }
+        let lost = try await client.start("quick")
+        try await client.wait(lost, for: "succeeded")
+        let id = try #require(lost.split(separator: "/").last)
+        try FileManager.default.removeItem(atPath: harness.folder.path.appending("outputs/\(id)").string)
+        #expect(try await client.send(.get, lost + path).status == .internalServerError)
+      }
+    }
+  }
+
   @Test("From upload to download", arguments: [TestingSetup.router, .live])
   func wholeLife(_ setup: TestingSetup) async throws {
     let harness = try ServiceHarness()

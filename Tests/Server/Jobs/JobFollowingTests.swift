@@ -1,6 +1,8 @@
 import Foundation
+import GRDB
 import HTTPTypes
 import HummingbirdTesting
+import SystemPackage
 import Testing
 
 @testable import Server
@@ -22,6 +24,22 @@ struct JobFollowingTests {
       #expect(changed.status == .ok)
       #expect(changed["status"] == "cancelled")
       #expect(changed.headers[.eTag] != running)
+    }
+  }
+
+  @Test("A change that another process makes is seen at once, though unchanged jobs are not read anew")
+  func foreignChange() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test { client async throws in
+      let url = try await client.start("quick")
+      try await client.wait(url, for: "succeeded")
+      let tag = try #require(try await client.send(.get, url).headers[.eTag])
+      let other = try Server.Database(path: harness.app.data.database.string, migrates: false)
+      try await other.pool.write { try $0.execute(sql: "UPDATE jobs SET warnings = '[\"by hand\"]', pinned = 1") }
+      let answer = try await client.send(.get, url, headers: [.ifNoneMatch: tag])
+      #expect(answer.status == .ok)
+      #expect(answer.json["warnings"] as? [String] == ["by hand"])
+      #expect(answer.json["pinned"] as? Bool == true)
     }
   }
 

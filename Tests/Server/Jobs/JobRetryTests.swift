@@ -1,7 +1,9 @@
 import Foundation
+import GRDB
 import HTTPTypes
 import HummingbirdTesting
 import Synchronization
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -19,11 +21,12 @@ struct JobRetryTests {
     #expect(RetryPolicy(retries: 1000, delay: .seconds(1)).pause(after: 999) == RetryPolicy.longestOfJobs)
   }
 
-  @Test("Only a full disk and a download that may come back are worth another attempt")
+  @Test("Only a full disk, a download that may come back and what says so are worth another attempt")
   func kinds() {
     for kind in ErrorKind.allCases {
       #expect(JobFailure(ConversionError(kind, "x")).mayPass == [.diskFull, .fetchFailed].contains(kind), "\(kind)")
     }
+    #expect(JobFailure(ConversionError(.internal, "x", mayPass: true)).mayPass)
     #expect(JobFailure(TransferFailure("x", mayPass: true)).mayPass)
     #expect(!JobFailure(TransferFailure("x", mayPass: false)).mayPass)
     #expect(JobFailure(TransferFailure(ConversionError(.diskFull, "x"))).mayPass)
@@ -64,6 +67,51 @@ struct JobRetryTests {
         (job.json["error"] as? [String: Any])?["detail"] as? String
           == "127.0.0.1 answered 429 for http://127.0.0.1:\(server.port)/x, and asks to wait 300 s")
       #expect(server.requests.count == 1)
+    }
+  }
+
+  @Test("Whatever is thrown while a job runs, wherever that is, one place says what it means")
+  func anything() throws {
+    let full = CocoaError(.fileWriteOutOfSpace)
+    for (error, code, remedy) in [
+      (Errno.noSpace, .diskFull, .retry), (Errno.diskQuotaExceeded, .diskFull, .retry), (full, .diskFull, .retry),
+      (DatabaseError(resultCode: .SQLITE_FULL), .diskFull, .retry),
+      (DatabaseError(resultCode: .SQLITE_BUSY), .internal, .retry),
+      (DatabaseError(resultCode: .SQLITE_CORRUPT), .internal, .none), (Errno.ioError, .internal, .none),
+      (ConversionError(.cancelled, "x"), .cancelled, .none),
+      (TransferFailure("x", mayPass: true), .fetchFailed, .retry), (TransferFailure(writing: full), .diskFull, .retry),
+      (JobFailure(ConversionError(.keysUnmatched, "x")), .keysUnmatched, .none),
+    ] as [(any Error, ErrorKind, JobFailure.Remedy)] {
+      let failure = JobFailure(of: error)
+      #expect(failure.problem.code == ProblemCode(code), "\(error)")
+      #expect(failure.remedy == remedy, "\(error)")
+    }
+    let limit = JobFailure(of: Problem(.insufficientStorage, .limitReached, "x"))
+    #expect(limit.problem.code == .limitReached)
+    #expect(!limit.mayPass)
+  }
+
+  @Test("A job that is cancelled between the claim and the first step stops at once, and is no error of the service")
+  func cancelledAtOnce() async throws {
+    let harness = try ServiceHarness()
+    let database = try Database(path: harness.folder.path.appending("zooport.sqlite").string, migrates: false)
+    // What another request would do in that moment.
+    try await database.pool.write {
+      try $0.execute(
+        sql: """
+          CREATE TRIGGER cancel_at_once AFTER UPDATE OF status ON jobs WHEN NEW.status = 'running'
+          BEGIN
+            UPDATE jobs SET status = 'cancelled', finished_at = NEW.started_at, fence = fence + 1 WHERE id = NEW.id;
+          END
+          """)
+    }
+    try await harness.test { client async throws in
+      let url = try await client.start("endless")
+      try await client.wait(url, for: "cancelled")
+      // The keeper of the leases comes every ten seconds.
+      let isOver = try await eventually(within: 4) { try harness.files("work").isEmpty }
+      #expect(isOver)
+      #expect(try await client.send(.get, "/metrics").body.contains(#"job_errors_total{code="internal"} 0"#))
     }
   }
 

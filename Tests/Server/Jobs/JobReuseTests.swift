@@ -99,6 +99,34 @@ struct JobReuseTests {
     }
   }
 
+  @Test("Files that came with a submission which is answered from kept outputs go at once")
+  func reusedForm() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test { client async throws in
+      func send() async throws -> Client.Answer {
+        let parts = [
+          "name=model\r\n\r\nquick", "name=src_fmt\r\n\r\nhf", "name=tgt_fmt\r\n\r\ncs-1.8",
+          "name=config; filename=config.json\r\n\r\n{}", "name=checkpoint; filename=m.bin\r\n\r\nweights",
+        ]
+        let body = parts.map { "--b\r\nContent-Disposition: form-data; \($0)\r\n" }.joined() + "--b--\r\n"
+        return try await client.send(
+          .post, "/v1/jobs", headers: [.contentType: "multipart/form-data; boundary=b"], body: body)
+      }
+      try await client.wait(try #require(try await send()["url"]), for: "succeeded")
+      let kept = try harness.files("uploads")
+      #expect(kept.count == 2)
+      let reused = try await send()
+      #expect(reused.json["reused"] as? Bool == true)
+      #expect(try harness.files("uploads") == kept)
+      #expect(
+        try await client.send(.get, "\(try #require(reused["url"]))/outputs/pytorch_model_to_cs-1.8.mdl").body
+          == "weights")
+      let inputs = try #require(reused.json["inputs"] as? [String: Any])
+      let id = try #require((inputs["config"] as? [String: Any])?["upload"] as? String)
+      #expect(try await client.send(.get, "/v1/uploads/\(id)").status == .notFound)
+    }
+  }
+
   @Test("Keys that are none", arguments: ["", "a b", "ä", String(repeating: "x", count: 201)])
   func badKey(_ key: String) async throws {
     try await ServiceHarness().test { client async throws in

@@ -72,8 +72,26 @@ struct JobStoreConformance {
     let url = try SourceURL("https://example.org/a/b.safetensors?sig=1")
     let job = try await subject.add(
       checkpoint: [.upload(file.id, file.name), .url(url, FileName("b.safetensors")!)])
-    #expect(try await subject.jobs.job(job.id) == job)
+    #expect(try await subject.jobs.job(job.id) == job.withoutText)
     #expect(try await subject.jobs.job(.generate()) == nil)
+  }
+
+  @Test("The text of an inline config is for the worker alone, in each attempt, whatever becomes of other inputs")
+  func inlineConfig() async throws {
+    let subject = try Subject()
+    let job = try await subject.add()
+    #expect(job.config == .inline("{\"a\": 1.0}", FileName("config.json")!))
+    let hidden = JobInput.inline(nil, FileName("config.json")!)
+    for _ in 0..<2 {
+      let claim = try #require(try subject.claim())
+      #expect(claim.job.config == job.config)
+      #expect(try await subject.jobs.job(job.id)?.config == hidden)
+      #expect(try await subject.jobs.jobs(matching: JobFilter(), after: nil, limit: 9).map(\.config) == [hidden])
+      let url = JobInput.url(try SourceURL("https://example.org/x.bin"), FileName("x.bin")!)
+      #expect(try subject.jobs.replaceInputs(claim.lease, config: claim.job.config, checkpoint: [url]))
+      #expect(try await subject.jobs.job(job.id)?.inputs == [hidden, url])
+      #expect(try subject.jobs.release(claim.lease, isCounted: true))
+    }
   }
 
   @Test("The oldest job is claimed first, with an attempt and a growing fence")
@@ -141,8 +159,7 @@ struct JobStoreConformance {
         ownership: Ownership(owner: "ann")))
     try await subject.add(0, owner: "ben")
     try await subject.add(1, owner: "ann")
-    func insert(_ index: Int, key: String? = nil, isAdmitted: Bool, reuses: Bool = false) async throws -> AdmissionLoad?
-    {
+    func insert(_ index: Int, key: String? = nil, isAdmitted: Bool, reuses: Bool = false) async throws -> [Int]? {
       let time = Timestamp(milliseconds: 1_000_000 + index)
       var file = upload()
       file.ownership.owner = "ann"
@@ -151,12 +168,13 @@ struct JobStoreConformance {
         config: .inline("{}", FileName("config.json")!), checkpoint: [.upload(file.id, file.name)],
         options: ConversionOptions(), createdAt: time, ownership: Ownership(owner: "ann"))
       job.fingerprint = "f"
-      let seen = Mutex<AdmissionLoad?>(nil)
+      let seen = Mutex<[Int]?>(nil)
       let reuse = reuses ? JobReuse { _ in true } : nil
       _ = try await subject.jobs.insert(
         job, bringing: [file], key: key.map { IdempotencyKey(key: $0, digest: "d") }, reuse: reuse
       ) { load in
-        seen.withLock { $0 = load }
+        let numbers = [try load.queued(), try load.ownQueued(), try load.ownBytes()]
+        seen.withLock { $0 = numbers }
         guard isAdmitted else { throw Full() }
       }
       return seen.withLock { $0 }
@@ -165,14 +183,15 @@ struct JobStoreConformance {
     #expect(try await subject.jobs.load().active.map(\.count) == [2])
     #expect(try subject.uploads.uploads().count == 1)
     #expect(try await subject.uploads.storedBytes(of: "ann") == 40)
-    #expect(try await insert(3, key: "k", isAdmitted: true) == AdmissionLoad(queued: 3, ownQueued: 2, ownBytes: 47))
+    #expect(try await insert(3, key: "k", isAdmitted: true) == [3, 2, 47])
     #expect(try await insert(4, key: "k", isAdmitted: false) == nil, "it is there already")
     while let claim = try subject.claim() {
       _ = try subject.jobs.complete(claim.lease, with: Self.result, at: Self.now) {}
     }
     #expect(try await insert(5, isAdmitted: false, reuses: true) == nil, "it does not wait")
     let outputs = Self.result.outputs.reduce(0) { $0 + $1.size }
-    #expect(try await subject.uploads.storedBytes(of: "ann") == 40 + 7 + 7 + 3 * outputs)
+    // The uploads of the reused job went: nothing is going to read them.
+    #expect(try await subject.uploads.storedBytes(of: "ann") == 40 + 7 + 3 * outputs)
     #expect(try await subject.uploads.storedBytes(of: "nobody") == 0)
   }
 
@@ -318,6 +337,8 @@ struct JobStoreConformance {
     let stale = try #require(try subject.claim()).lease
     #expect(try subject.jobs.requeueAbandoned(before: Self.now, maximumAttempts: 9, at: Self.now).count == 1)
     let current = try #require(try subject.claim()).lease
+    #expect(try subject.jobs.holds(current))
+    #expect(try !subject.jobs.holds(stale))
     #expect(try subject.jobs.complete(stale, with: Self.result, at: Self.now) { Issue.record("published") } == false)
     #expect(try subject.jobs.fail(stale, with: Self.problem, progress: nil, at: Self.now) == false)
     #expect(try subject.jobs.release(stale, isCounted: true) == false)
@@ -341,19 +362,106 @@ struct JobStoreConformance {
     #expect(try abandoned(at: 1_002_001) == 1)
   }
 
-  @Test("At start every running job is put back, but one without attempts left fails")
+  /// The service dies and starts again.
+  private func crash(_ subject: Subject, maximumAttempts: Int = 3) throws -> [RequeuedJob] {
+    try subject.jobs.requeueAbandoned(before: nil, maximumAttempts: maximumAttempts, at: Self.now)
+  }
+
+  @Test("At start every running job is put back, and what interrupted it is counted; what waits is left alone")
   func restart() async throws {
     let subject = try Subject()
-    let poison = try await subject.add(0)
-    for _ in 0..<2 { _ = try subject.jobs.release(#require(try subject.claim()).lease, isCounted: true) }
-    let innocent = try await subject.add(1)
+    let jobs = [try await subject.add(0), try await subject.add(1), try await subject.add(2, model: "gptj")]
+    for _ in 0..<2 { _ = try subject.claim() }
+    let requeued = jobs[..<2].map { RequeuedJob(id: $0.id, model: "gpt2", status: .queued) }
+    #expect(Set(try crash(subject)) == Set(requeued))
+    #expect(try crash(subject).isEmpty)
+    for (job, count) in zip(jobs, [1, 1, 0]) {
+      let stored = try #require(try await subject.jobs.job(job.id))
+      #expect(stored.status == .queued)
+      #expect(stored.interruptions == count)
+      #expect(stored.attempt == count)
+      #expect(stored.startedAt == nil)
+    }
+  }
+
+  @Test("A job that takes the service down takes no other with it: from the third time on each runs alone")
+  func suspicion() async throws {
+    let subject = try Subject()
+    // The owners take turns, so the poison is not always first.
+    let poison = try await subject.add(0, owner: "ann")
+    let innocent = [try await subject.add(1, owner: "ben"), try await subject.add(2, owner: "cem")]
+    for _ in 0..<2 {
+      for _ in 0..<3 { #expect(try subject.claim() != nil, "nobody is under suspicion yet") }
+      _ = try crash(subject)
+    }
+    let fresh = try await subject.add(3, owner: "dan")
+    var crashes = 0
+    var ended: [Identifier] = []
+    while let claim = try subject.claim() {
+      #expect(claim.job.interruptions >= 2 || ended.count == 3, "a job that is under suspicion comes first")
+      if claim.job.interruptions >= 2 { #expect(try subject.claim() == nil, "it runs alone") }
+      if claim.job.id == poison.id {
+        crashes += 1
+        let given = try crash(subject)
+        let status = crashes < 3 ? JobStatus.queued : .failed
+        #expect(given == [RequeuedJob(id: poison.id, model: "gpt2", status: status)])
+        if status == .failed { ended.append(poison.id) }
+      } else {
+        #expect(try subject.jobs.complete(claim.lease, with: Self.result, at: Self.now) {})
+        ended.append(claim.job.id)
+      }
+    }
+    #expect(crashes == 3)
+    #expect(Set(ended) == Set([poison, fresh].map(\.id) + innocent.map(\.id)))
+    #expect(ended.last == fresh.id)
+    let given = try #require(try await subject.jobs.job(poison.id))
+    #expect(given.error?.code == .internal)
+    #expect(given.error?.detail.contains("3 times") == true)
+    #expect(given.interruptions == 5)
+  }
+
+  @Test(
+    "A job under suspicion waits for those that run, nothing begins meanwhile, and a pause of its own holds up nobody")
+  func suspicionInCompany() async throws {
+    let subject = try Subject()
+    let suspect = try await subject.add(0)
+    for _ in 0..<2 {
+      _ = try subject.claim()
+      _ = try crash(subject)
+    }
+    let lease = try #require(try subject.claim()).lease
+    #expect(try subject.jobs.postpone(lease, until: Timestamp(milliseconds: 2_500_000), because: Self.problem))
+    let other = try await subject.add(1)
+    let waiting = try await subject.add(2)
+    let running = try #require(try subject.claim(at: 2_400_000))
+    #expect(running.job.id == other.id)
+    #expect(try subject.claim(at: 2_500_000) == nil, "the suspect is due and cannot be alone")
+    #expect(try subject.jobs.complete(running.lease, with: Self.result, at: Self.now) {})
+    let alone = try #require(try subject.claim(at: 2_500_000))
+    #expect(alone.job.id == suspect.id)
+    #expect(try subject.claim(at: 2_500_000) == nil)
+    #expect(try subject.jobs.complete(alone.lease, with: Self.result, at: Self.now) {})
+    #expect(try subject.claim(at: 2_500_000)?.job.id == waiting.id)
+  }
+
+  @Test("Interruptions use up no retries, and waiting for others neither")
+  func counters() async throws {
+    let subject = try Subject()
+    let job = try await subject.add()
     _ = try subject.claim()
-    _ = try subject.claim()
-    let requeued = try subject.jobs.requeueAbandoned(before: nil, maximumAttempts: 3, at: Self.now)
-    #expect(
-      Set(requeued) == [RequeuedJob(id: poison.id, status: .failed), RequeuedJob(id: innocent.id, status: .queued)])
-    #expect(try await subject.jobs.job(poison.id)?.error?.code == .internal)
-    #expect(try await subject.jobs.job(innocent.id)?.status == .queued)
+    _ = try crash(subject)
+    for isCounted in [true, false, true] {
+      let lease = try #require(try subject.claim()).lease
+      let now = Timestamp(milliseconds: 2_000_000)
+      #expect(try subject.jobs.postpone(lease, until: now, because: Self.problem, isCounted: isCounted))
+    }
+    let claim = try #require(try subject.claim())
+    #expect(claim.job.id == job.id)
+    #expect(claim.job.retries == 2)
+    #expect(claim.job.interruptions == 1)
+    #expect(claim.job.attempt == 5)
+    #expect(try subject.jobs.release(claim.lease, isCounted: false))
+    #expect(try await subject.jobs.job(job.id)?.attempt == 4)
   }
 
   @Test("Cancelling ends queued and running jobs and makes the lease stale")
@@ -420,7 +528,7 @@ struct JobStoreConformance {
     }
     let (job, first) = try await insert("a")
     #expect(first == .added(job))
-    #expect(try await insert("a").1 == .repeated(job))
+    #expect(try await insert("a").1 == .repeated(job.withoutText))
     await #expect(throws: JobStoreError.keyTaken) { _ = try await insert("b") }
     #expect(try await subject.jobs.jobs(matching: JobFilter(), after: nil, limit: 9).count == 1)
     #expect(try subject.uploads.uploads().count == 1, "what came again is not added")
@@ -484,7 +592,7 @@ struct JobStoreConformance {
       return
     }
     #expect(first.ownership == Ownership(owner: "ann", team: "red"))
-    #expect(try await subject.jobs.job(first.id) == first)
+    #expect(try await subject.jobs.job(first.id) == first.withoutText)
     let lease = try #require(try subject.claim()).lease
     #expect(try subject.jobs.complete(lease, with: Self.result, at: Self.now) {})
 
@@ -527,10 +635,48 @@ struct JobStoreConformance {
     #expect(try await subject.jobs.pin(job.id, true) == nil)
   }
 
+  @Test("A job that pauses is not late before its pause is over")
+  func longestDue() async throws {
+    let subject = try Subject()
+    try await subject.add(0)
+    let lease = try #require(try subject.claim()).lease
+    let due = Timestamp(milliseconds: 2_500_000)
+    #expect(try subject.jobs.postpone(lease, until: due, because: Self.problem))
+    #expect(try await subject.jobs.load().longestDue == due)
+    let younger = try await subject.add(1)
+    #expect(try await subject.jobs.load().longestDue == younger.createdAt)
+  }
+
+  @Test("What queued and running jobs are expected to store counts, but for the job that asks")
+  func expectedOutputs() async throws {
+    let subject = try Subject()
+    let first = try await subject.add(0, owner: "ann", inputBytes: 100)
+    let second = try await subject.add(1, owner: "ann", inputBytes: 20)
+    try await subject.add(2, owner: "ann")
+    try await subject.add(3, owner: "ben", inputBytes: 7)
+    #expect(try await subject.uploads.storedBytes(of: "ann") == 120)
+    #expect(try subject.jobs.storedBytes(of: "ann", besides: second.id) == 100)
+    let lease = try #require(try subject.claim()).lease
+    #expect(lease.job == first.id)
+    #expect(try await subject.uploads.storedBytes(of: "ann") == 120)
+    #expect(try subject.jobs.complete(lease, with: Self.result, at: Self.now) {})
+    #expect(try await subject.uploads.storedBytes(of: "ann") == 20 + 3, "now there are the outputs themselves")
+    struct Full: Error {}
+    var file = upload()
+    file.ownership.owner = "ann"
+    await #expect(throws: Full.self) {
+      try await subject.uploads.insert(file) { stored in
+        #expect(stored == 23)
+        throw Full()
+      }
+    }
+    #expect(try await subject.uploads.upload(file.id) == nil)
+  }
+
   @Test("The load counts queued and running jobs by model, and knows the oldest that waits")
   func load() async throws {
     let subject = try Subject()
-    #expect(try await subject.jobs.load() == JobLoad(active: [], oldestQueued: nil))
+    #expect(try await subject.jobs.load() == JobLoad(active: [], longestDue: nil))
     for index in 0..<3 { try await subject.add(index) }
     try await subject.add(3, model: "gptj")
     _ = try subject.claim()
@@ -540,7 +686,7 @@ struct JobStoreConformance {
         .init(status: .running, model: "gpt2", count: 1), .init(status: .queued, model: "gpt2", count: 2),
         .init(status: .queued, model: "gptj", count: 1),
       ])
-    #expect(load.oldestQueued == Timestamp(milliseconds: 1_000_001))
+    #expect(load.longestDue == Timestamp(milliseconds: 1_000_001))
     try await subject.jobs.probe(at: Self.now)
     try await subject.jobs.probe(at: Self.now)
   }
@@ -580,5 +726,14 @@ struct JobStoreConformance {
     #expect(try await subject.uploads.delete(file.id) == .deleted)
     #expect(try await subject.uploads.delete(file.id) == .missing)
     #expect(try await subject.uploads.upload(file.id) == nil)
+  }
+}
+
+extension Job {
+  /// The job as readers get it.
+  fileprivate var withoutText: Job {
+    var job = self
+    job.config = config.withoutText
+    return job
   }
 }

@@ -1,7 +1,10 @@
 import Foundation
 import HTTPTypes
+import Logging
+import SystemPackage
 import Testing
 
+@testable import Core
 @testable import Server
 
 @Suite("Metrics")
@@ -46,9 +49,58 @@ struct MetricsTests {
       let series = text.split(separator: "\n").filter { $0.hasPrefix("zooport_http_requests_total{") }
       #expect(
         series.sorted() == [
-          #"zooport_http_requests_total{method="GET",route="/v1/jobs/{job}",status="4xx"} 50"#,
-          #"zooport_http_requests_total{method="other",route="none",status="4xx"} 100"#,
+          #"zooport_http_requests_total{method="GET",route="/v1/jobs/{job}",status="404"} 50"#,
+          #"zooport_http_requests_total{method="other",route="none",status="404"} 50"#,
+          #"zooport_http_requests_total{method="other",route="none",status="405"} 50"#,
         ])
+    }
+  }
+
+  @Test("Series exist before the first event, so that the first is an increase")
+  func seeds() async throws {
+    try await ServiceHarness().test { client async throws in
+      let lines = try await client.send(.get, "/metrics").body.split(separator: "\n").map(String.init)
+      for code in ErrorKind.allCases.map(\.rawValue) + ["limit_reached"] {
+        #expect(lines.contains(#"zooport_job_errors_total{code="\#(code)"} 0"#), "\(code)")
+      }
+      for status in ["succeeded", "failed", "cancelled"] {
+        for model in ["quick", "broken", "other"] {
+          #expect(lines.contains(#"zooport_jobs_ended_total{status="\#(status)",model="\#(model)"} 0"#))
+        }
+      }
+    }
+  }
+
+  @Test("A job that was given up at the start is counted, and a full disk is no error of the log")
+  func givenUp() async throws {
+    let folder = try TemporaryFolder()
+    let lines = LogLines()
+    let time = Timestamp.now
+    do {
+      let store = SQLiteJobStore(database: try Database(path: folder.path.appending("zooport.sqlite").string))
+      try await store.insert(
+        Job(
+          id: .generate(at: time), command: .convert, model: "quick", sourceFormat: "hf", targetFormat: "cs-1.8",
+          config: .inline("{}", FileName("config.json")!), checkpoint: [], options: ConversionOptions(), createdAt: time
+        ),
+        bringing: [])
+      for _ in 0..<2 {
+        _ = try store.claim(worker: "w", at: time, leaseUntil: time)
+        _ = try store.requeueAbandoned(before: nil, maximumAttempts: 1, at: time)
+      }
+      _ = try store.claim(worker: "w", at: time, leaseUntil: time)
+    }
+    let harness = try ServiceHarness(log: lines.handler(level: .debug), in: folder) {
+      $0.maximumAttempts = 1
+      $0.diskFloor = .max
+    }
+    try await harness.test { client async throws in
+      let text = try await client.send(.get, "/metrics").body
+      #expect(text.contains(#"zooport_jobs_ended_total{status="failed",model="quick"} 1"#))
+      #expect(text.contains(#"zooport_job_errors_total{code="internal"} 1"#))
+      #expect(try await client.send(.put, "/v1/uploads/x", body: "x").status == .insufficientStorage)
+      let line = lines.all.first { $0["status"] as? String == "507" }
+      #expect(line?["level"] as? String == "warning")
     }
   }
 

@@ -16,6 +16,14 @@ enum Documentation {
     else { return }
     let status = answer.status.code
     #expect(route.statuses.contains(status), "\(method) \(route.path) answers \(status), which is not documented")
+    let refused = route.refusals.contains { $0.status == status } ? route.headers(ofRefusal: status) : []
+    let answered = route.operation.answers.first { $0.status == status }.map(route.headers(of:)) ?? []
+    let described = Set((refused + answered).map { $0.lowercased() })
+    for field in answer.headers where !HeaderDescription.isFraming(field.name.rawName) {
+      #expect(
+        described.contains(field.name.canonicalName),
+        "\(method) \(route.path) answers \(status) with \(field.name), which is not documented")
+    }
     let mediaType = answer.headers[.contentType].map { HeaderParameters($0).value }
     if mediaType == "application/problem+json" {
       let codes = route.refusals.filter { $0.status == status }.flatMap(\.codes).map(\.rawValue)

@@ -1,7 +1,9 @@
+import Foundation
 import GRDB
 import SystemPackage
 import Testing
 
+@testable import Core
 @testable import Server
 
 @Suite("Database and data folder")
@@ -32,6 +34,22 @@ struct DatabaseTests {
     }
   }
 
+  @Test("A program from before an upgrade does not start on the schema that came after it")
+  func newerSchema() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path.appending("zooport.sqlite").string
+    do {
+      let database = try Database(path: path)
+      try database.pool.write {
+        try $0.execute(sql: "INSERT INTO grdb_migrations (identifier) VALUES ('9999 what comes after')")
+      }
+    }
+    let error = try #require(throws: Database.NewerSchema.self) { _ = try Database(path: path) }
+    #expect(error.description.contains("restore the backup"))
+    #expect(throws: Database.OtherSchema.self) { _ = try Database(path: path, migrates: false) }
+    #expect(throws: Database.NewerSchema.self) { _ = try ServiceHarness(in: folder) }
+  }
+
   @Test("A second server is kept away from the folder, until the first is gone")
   func lock() throws {
     let folder = try TemporaryFolder()
@@ -52,6 +70,104 @@ struct DatabaseTests {
     let lost = await DescriptorWatch.lost { _ = try? FolderLock(path: path) }
     #expect(lost == 0)
     withExtendedLifetime((lock, folder)) {}
+  }
+
+  @Test("A job that a former version queued keeps its inline config; that of an ended one goes")
+  func inlineConfigsMove() async throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path.appending("x.sqlite").string
+    let (queued, ended) = (Identifier.generate(), Identifier.generate())
+    do {
+      let pool = try DatabasePool(path: path)
+      try Schema.migrator.migrate(pool, upTo: "8 webhooks")
+      try await pool.write { db in
+        for (id, status) in [(queued, "queued"), (ended, "failed")] {
+          try db.execute(
+            sql: """
+              INSERT INTO jobs (id, status, command, model, source_format, target_format, config, checkpoint, options,
+                created_at, available_at)
+              VALUES (?, ?, 'convert-config', 'gpt2', 'hf', 'cs-1.8', ?, '[]', ?, 1, 1)
+              """,
+            arguments: [
+              id.description, status, #"{"inline":"{\"a\": 1.50}","name":"config.json"}"#,
+              try JSONBody.text(ConversionOptions()),
+            ])
+        }
+      }
+      try pool.close()
+    }
+    let database = try Database(path: path)
+    let store = SQLiteJobStore(database: database)
+    let name = try #require(FileName("config.json"))
+    #expect(try await store.job(ended)?.config == .inline(nil, name))
+    let claim = try #require(
+      try store.claim(worker: "w", at: Timestamp(milliseconds: 9), leaseUntil: Timestamp(milliseconds: 99)))
+    #expect(claim.job.config == .inline(#"{"a": 1.50}"#, name))
+    func texts() throws -> Int {
+      try database.pool.read { try Int.fetchOne($0, sql: "SELECT COUNT(*) FROM inline_configs") ?? -1 }
+    }
+    #expect(try texts() == 1)
+    #expect(try store.fail(claim.lease, with: Problem.notFound("x").document, progress: nil, at: .now))
+    #expect(try texts() == 0)
+  }
+
+  @Test("No listing, claim or limit reads all jobs")
+  func queryPlans() async throws {
+    let folder = try TemporaryFolder()
+    let database = try Database(path: folder.path.appending("x.sqlite").string)
+    var queries = [
+      Statements.queuedJobs, Statements.queuedJobsOfOwner, Statements.expiredJobs, Statements.activeJobs,
+      Statements.longestDue, Statements.claimJob, Statements.failExhausted, Statements.requeueAbandoned,
+      Statements.storedBytesOfOwner,
+    ]
+    for reach in [Reach.everything, .own("ann"), .team(owner: "ann", team: "red")] {
+      queries.append(Statements.equalJob(within: reach))
+      for status in [nil, JobStatus.running] {
+        for model in [nil, "gpt2"] {
+          let filter = JobFilter(status: status, model: model, reach: reach)
+          // Without any condition the newest are the last of the table.
+          guard filter != JobFilter() else { continue }
+          queries += [false, true].map { Statements.jobs(matching: filter, afterCursor: $0) }
+        }
+      }
+    }
+    try await database.pool.read { [queries] db in
+      for query in queries {
+        let statement = try db.makeStatement(sql: "EXPLAIN QUERY PLAN " + query)
+        statement.setUncheckedArguments(StatementArguments())
+        let steps = try Row.fetchAll(statement).map { $0["detail"] as String }
+        #expect(!steps.contains { $0.hasPrefix("SCAN jobs") }, "\(query): \(steps)")
+        if query == Statements.claimJob {
+          #expect(steps.contains { $0.contains("COVERING INDEX jobs_to_claim") }, "\(steps)")
+        }
+      }
+    }
+  }
+
+  @Test("Outputs are shared as the record has them: all of them, with their sizes, and nothing that lies beside them")
+  func sharing() throws {
+    let folder = try TemporaryFolder()
+    let data = try DataFolder(root: folder.path)
+    let lease = Lease(job: .generate(), fence: 1)
+    let attempt = try data.makeAttempt(lease)
+    for name in ["a", "b", "stranger"] {
+      try Data(name.utf8).write(to: URL(filePath: attempt.outputs.appending(name).string))
+    }
+    try data.publish(lease)
+    func output(_ name: String, _ size: Int = 1) throws -> JobOutput {
+      JobOutput(name: try #require(FileName(name)), size: size, sha256: "ab")
+    }
+    func shared(_ files: [JobOutput]) throws -> [String]? {
+      let job = Identifier.generate()
+      let place = folder.path.appending("outputs").appending(job.description).string
+      let isShared = data.share(files, of: lease.job, with: job)
+      #expect(isShared == FileManager.default.fileExists(atPath: place))
+      return isShared ? try FileManager.default.contentsOfDirectory(atPath: place).sorted() : nil
+    }
+    #expect(try shared([output("a"), output("b")]) == ["a", "b"])
+    #expect(try shared([output("a"), output("c")]) == nil, "one is missing")
+    #expect(try shared([output("a", 2), output("b")]) == nil, "one was cut off")
+    #expect(try shared([]) == nil)
   }
 
   @Test("The sweep removes what has no record and nothing else")

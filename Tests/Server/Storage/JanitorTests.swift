@@ -1,6 +1,7 @@
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -93,6 +94,42 @@ struct JanitorTests {
       #expect(seen.bytes == .init(jobs: 0, uploads: 8192, partials: 0))
       #expect(try harness.app.janitor.collect(at: later) == seen)
       #expect(!cache.holds("a") && cache.holds("b"))
+    }
+  }
+
+  @Test("A service that starts removes nothing at once: its clock may be wrong")
+  func start() async throws {
+    let harness = try ServiceHarness { $0.retention = Retention(inputs: .zero, outputs: .zero, partials: .zero) }
+    try await harness.test { client async throws in
+      let upload = try await client.upload("a.bin", "a")
+      let janitor = harness.app.janitor
+      let running = Task { try await janitor.run() }
+      try await Task.sleep(for: .milliseconds(500))
+      running.cancel()
+      try await running.value
+      #expect(try harness.files("uploads") == [upload])
+      #expect(try janitor.collect(at: .now.advanced(by: .seconds(1))).uploads.map(\.description) == [upload])
+    }
+  }
+
+  @Test("Whoever has to answer for a round is told of each record that goes, and of none in a dry run")
+  func audit() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test { client async throws in
+      let job = try await client.start("broken")
+      try await client.wait(job, for: "failed")
+      let unused = try await client.upload("a.bin", "a")
+      let told = Mutex<[String]>([])
+      var janitor = harness.app.janitor
+      janitor.audit = { action, subject in told.withLock { $0.append("\(action.rawValue) \(subject)") } }
+      let later = Timestamp.now.advanced(by: Self.hour * 169)
+      _ = try janitor.collect(at: later, isDryRun: true)
+      #expect(told.withLock { $0 }.isEmpty)
+      _ = try janitor.collect(at: later)
+      let lines = told.withLock { $0 }
+      #expect(lines.first == "job.delete jobs/\(try identifier(job))")
+      #expect(lines.contains("upload.delete uploads/\(unused)"))
+      #expect(lines.count == 3, "and the upload of the job")
     }
   }
 

@@ -18,6 +18,18 @@ struct SecretVaultTests {
     #expect(mode == 0o600)
   }
 
+  @Test("A crash while the key was made leaves no file that stops the service: the key is made anew")
+  func interrupted() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path.appending("token.key")
+    try Data().write(to: URL(filePath: path.string))
+    try Data("ha".utf8).write(to: URL(filePath: path.string + ".new"))
+    let sealed = try SecretVault(keyFile: path).seal("hf_secret")
+    #expect(try SecretVault(keyFile: path).open(sealed) == "hf_secret")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path.string) == ["token.key"])
+    #expect(try FileManager.default.attributesOfItem(atPath: path.string)[.size] as? Int == 32)
+  }
+
   @Test("A file that holds no key is refused by name")
   func unusable() throws {
     let folder = try TemporaryFolder()

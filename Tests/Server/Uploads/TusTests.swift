@@ -64,7 +64,9 @@ struct TusTests {
       #expect(last.headers[.uploadExpires] == nil)
       let whole = try await client.send(.get, url)
       #expect(whole["sha256"] == "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c")
-      #expect(try await head(client, url).headers[.uploadOffset] == "7")
+      let ended = try await head(client, url)
+      #expect(ended.headers[.uploadOffset] == "7")
+      #expect(ended.headers[.uploadMetadata] == metadata)
       // The answer to the last bytes was lost, and the client asks again.
       #expect(try await patch(client, url, at: 7, "").status == .noContent)
       #expect(try await patch(client, url, at: 3, "ghts").status == .conflict)
@@ -212,7 +214,7 @@ struct TusTests {
       let url = try await create(client, [.uploadLength: "10"])
       try await client.talk { wire in
         wire.send(
-          "PATCH \(url) HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: 10\r\n"
+          "PATCH \(url) HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: 10\r\n"
             + "Content-Type: application/offset+octet-stream\r\nExpect: 100-continue\r\n\r\n")
         #expect(wire.read(until: "\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n")
         wire.send("01234")
@@ -232,12 +234,16 @@ struct TusTests {
       let url = try await create(client, [.uploadLength: "10"])
       try await client.talk { first in
         let head =
-          "PATCH \(url) HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: 10\r\n"
+          "PATCH \(url) HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: 10\r\n"
           + "Content-Type: application/offset+octet-stream\r\n\r\n"
-        first.send(head + "01234")
+        first.send(head + "0")
         Thread.sleep(forTimeInterval: 0.3)
         guard let port = client.base.port, let second = try? Wire(port: port) else { return }
         second.send(head + "0123456789")
+        for byte in ["1", "2", "3", "4"] {
+          Thread.sleep(forTimeInterval: 0.2)
+          first.send(byte)
+        }
         let refused = second.read(until: "}\n")
         #expect(refused.hasPrefix("HTTP/1.1 423 Locked\r\n"), "\(refused)")
         #expect(refused.lowercased().contains("retry-after: 1\r\n"))
@@ -248,6 +254,87 @@ struct TusTests {
     }
   }
 
+  @Test("A connection that was lost without a word gives way to the next one, and what it brought counts")
+  func silent() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test(.live) { client in
+      for asksFirst in [true, false] {
+        let url = try await create(client, [.uploadLength: "10"])
+        try await client.talk { lost in
+          lost.send(
+            "PATCH \(url) HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+              + "Content-Length: 10\r\nContent-Type: application/offset+octet-stream\r\n\r\n01234")
+          Thread.sleep(forTimeInterval: 0.5)
+          guard let port = client.base.port, let next = try? Wire(port: port) else { return }
+          let start = ContinuousClock.now
+          if asksFirst {
+            next.send("HEAD \(url) HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\n\r\n")
+            #expect(next.read(until: "\r\n\r\n").lowercased().contains("upload-offset: 5\r\n"))
+          }
+          next.send(
+            "PATCH \(url) HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 5\r\n"
+              + "Content-Length: 5\r\nContent-Type: application/offset+octet-stream\r\n\r\n56789")
+          let answer = next.read(until: "\r\n\r\n")
+          #expect(answer.hasPrefix("HTTP/1.1 204 "), "\(answer)")
+          #expect(ContinuousClock.now - start < .seconds(12))
+          #expect(lost.read().isEmpty)
+        }
+        #expect(
+          try await client.send(.get, url)["sha256"] == SHA256.hash(data: Data("0123456789".utf8)).hexadecimal)
+      }
+    }
+  }
+
+  @Test("A reader of somebody else's upload ends nobody's connection")
+  func silentForReaders() async throws {
+    let harness = try ServiceHarness { $0.visibility = .all }
+    let (ann, eve) = (try harness.token("ann"), try harness.token("eve", [.read]))
+    try await harness.test(.live) { client in
+      let url = try await create(client.with(ann), [.uploadLength: "10"])
+      try await client.talk { wire in
+        wire.send(
+          "PATCH \(url) HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+            + "Authorization: \(ann)\r\nContent-Length: 10\r\nContent-Type: application/offset+octet-stream\r\n\r\n01234"
+        )
+        Thread.sleep(forTimeInterval: 1.2)
+        guard let port = client.base.port, let reader = try? Wire(port: port) else { return }
+        reader.send("HEAD \(url) HTTP/1.1\r\nHost: localhost\r\nAuthorization: \(eve)\r\n\r\n")
+        #expect(reader.read(until: "\r\n\r\n").lowercased().contains("upload-offset: 0\r\n"))
+        wire.send("56789")
+        #expect(wire.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 204 "))
+      }
+    }
+  }
+
+  @Test(
+    "The version is held against every request that names one, and stands on every answer, errors of access included")
+  func versions() async throws {
+    let harness = try ServiceHarness()
+    let ann = try harness.token("ann")
+    try await harness.test { client async throws in
+      let mine = client.with(ann)
+      let urls = [
+        try await create(mine, [.uploadLength: "4"]),
+        try await create(mine, [.uploadLength: "0"]),
+      ]
+      for url in urls {
+        for method in [HTTPRequest.Method.head, .get, .delete] {
+          let answer = try await mine.send(method, url, headers: [.tusResumable: "0.2.2"])
+          #expect(answer.status == .preconditionFailed, "\(method) \(url)")
+          #expect(answer.headers[.tusVersion] == "1.0.0")
+          #expect(answer.headers[.tusResumable] == "1.0.0")
+          let stranger = try await client.send(method, url, headers: Self.version)
+          #expect(stranger.status == .unauthorized)
+          #expect(stranger.headers[.tusResumable] == "1.0.0")
+        }
+        #expect(try await mine.send(.head, url).status == .ok)
+        #expect(try await mine.send(.delete, url).status == .noContent)
+      }
+      #expect(try await client.send(.options, "/v1/uploads", headers: [.tusResumable: "9"]).status == .noContent)
+      #expect(try await client.send(.post, "/v1/jobs").headers[.tusResumable] == nil)
+    }
+  }
+
   @Test("Termination ends an upload, also under a request that sends to it")
   func termination() async throws {
     let harness = try ServiceHarness()
@@ -255,11 +342,11 @@ struct TusTests {
       let url = try await create(client, [.uploadLength: "10"])
       try await client.talk { wire in
         wire.send(
-          "PATCH \(url) HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: 10\r\n"
+          "PATCH \(url) HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Length: 10\r\n"
             + "Content-Type: application/offset+octet-stream\r\n\r\n01234")
         Thread.sleep(forTimeInterval: 0.3)
         guard let port = client.base.port, let other = try? Wire(port: port) else { return }
-        other.send("DELETE \(url) HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\n\r\n")
+        other.send("DELETE \(url) HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\n\r\n")
         #expect(other.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 204 "))
         wire.send("56789")
         let answer = wire.read(until: "}\n")
@@ -273,7 +360,7 @@ struct TusTests {
     }
   }
 
-  @Test("X-HTTP-Method-Override stands for PATCH and DELETE")
+  @Test("X-HTTP-Method-Override stands for the method on every path of uploads")
   func methodOverride() async throws {
     try await ServiceHarness().test { client async throws in
       let url = try await create(client, [.uploadLength: "3"])
@@ -282,7 +369,17 @@ struct TusTests {
       ]
       #expect(try await client.send(.post, url, headers: Self.version + headers, body: "ab").status == .noContent)
       #expect(try await head(client, url).headers[.uploadOffset] == "2")
+      let asked = try await client.send(.post, url, headers: Self.version + [.methodOverride: "HEAD"])
+      #expect(asked.status == .ok)
+      #expect(asked.headers[.uploadOffset] == "2")
+      #expect(asked.headers[.contentLength] == "0")
       #expect(try await client.send(.post, url, headers: Self.version).status == .methodNotAllowed)
+      let creation = try await client.send(
+        .put, "/v1/uploads", headers: Self.version + [.methodOverride: "POST", .uploadLength: "1"])
+      #expect(creation.status == .created)
+      // Elsewhere a method is what it says.
+      #expect(
+        try await client.send(.post, "/v1/models", headers: [.methodOverride: "GET"]).status == .methodNotAllowed)
       let deletion = try await client.send(.post, url, headers: Self.version + [.methodOverride: "DELETE"])
       #expect(deletion.status == .noContent)
       #expect(try await head(client, url).status == .notFound)
@@ -361,10 +458,35 @@ struct TusTests {
       let later = try await create(client.with(ann), [.uploadDeferLength: "1"])
       let bytes = try await patch(client.with(ann), later, at: 0, "abcde", [.contentLength: "5"])
       #expect(bytes.status == .insufficientStorage)
+      // The length counts as soon as it is said.
+      let said = try await patch(client.with(ann), later, at: 0, "a", [.uploadLength: "5"])
+      #expect(said.status == .insufficientStorage)
+      #expect(try await patch(client.with(ann), later, at: 0, "a", [.uploadLength: "4"]).status == .noContent)
       #expect(try await patch(client.with(ann), url, at: 0, "abcdef").status == .noContent)
       #expect(try await client.with(ann).send(.get, url)["sha256"]?.count == 64)
       #expect(try await client.with(bob).send(.get, url).status == .notFound)
       #expect(try await client.with(ann).send(.delete, later).status == .noContent)
+    }
+  }
+
+  @Test("Without a length, what has come counts: the next request is refused when it is too much")
+  func unknownLength() async throws {
+    let harness = try ServiceHarness { $0.limits.storagePerToken = 10 }
+    let ann = try harness.token("ann")
+    try await harness.test(.live) { client in
+      let url = try await create(client.with(ann), [.uploadDeferLength: "1"])
+      try await client.talk { wire in
+        // In chunks, so that nobody knows before how much comes.
+        wire.send(
+          "PATCH \(url) HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+            + "Authorization: \(ann)\r\nTransfer-Encoding: chunked\r\n"
+            + "Content-Type: application/offset+octet-stream\r\n\r\nc\r\n0123456789ab\r\n0\r\n\r\n")
+        #expect(wire.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 204 "))
+      }
+      let more = try await patch(client.with(ann), url, at: 12, "")
+      #expect(more.status == .insufficientStorage)
+      #expect(more["code"] == "limit_reached")
+      #expect(try await head(client.with(ann), url).headers[.uploadOffset] == "12")
     }
   }
 

@@ -17,9 +17,10 @@ struct WebhookStoreConformance {
   }
 
   private func due(
-    _ subject: JobStoreConformance.Subject, at time: Timestamp = Self.now, notOf busy: Set<String> = []
+    _ subject: JobStoreConformance.Subject, at time: Timestamp = Self.now, notOf busy: Set<String> = [],
+    resting: Set<String> = []
   ) throws -> Job? {
-    try subject.webhooks.dueWebhook(at: time, longestPause: Self.pause, notOf: busy)
+    try subject.webhooks.dueWebhook(at: time, longestPause: Self.pause, notOf: busy, resting: resting)
   }
 
   /// Every way that a job comes to its end.
@@ -67,7 +68,13 @@ struct WebhookStoreConformance {
           #expect(try subject.jobs.complete(claim.lease, with: result, at: Self.now) {})
         case .failed: #expect(try subject.jobs.fail(claim.lease, with: problem, progress: nil, at: Self.now))
         case .cancelledRunning: _ = try await subject.jobs.cancel(job.id, at: Self.now)
-        case .givenUp: _ = try subject.jobs.requeueAbandoned(before: nil, maximumAttempts: 1, at: Self.now)
+        case .givenUp:
+          for _ in 0..<2 {
+            _ = try subject.jobs.requeueAbandoned(before: nil, maximumAttempts: 1, at: Self.now)
+            #expect(try due(subject) == nil)
+            #expect(try subject.claim() != nil)
+          }
+          _ = try subject.jobs.requeueAbandoned(before: nil, maximumAttempts: 1, at: Self.now)
         default: Issue.record("not an end of a running job")
         }
       }
@@ -106,6 +113,13 @@ struct WebhookStoreConformance {
       _ = try await subject.jobs.cancel(job.id, at: Timestamp(milliseconds: 2_000_000 - index * 1000))
     }
     #expect(try due(subject)?.id == ids[3])
+    #expect(
+      try due(subject, at: Timestamp(milliseconds: 0))?.id == ids[3], "the first try is due whatever the clock says")
+    for id in ids {
+      var webhook = try #require(try await subject.jobs.job(id)?.webhook)
+      webhook.report.attempts = 1
+      try subject.webhooks.record(webhook, of: id)
+    }
     #expect(try due(subject, notOf: ["https://c.example.org:443"])?.id == ids[2])
     let busy: Set = ["https://c.example.org:443", "http://b.example.org:81"]
     #expect(try due(subject, notOf: busy)?.id == ids[1])
@@ -114,6 +128,21 @@ struct WebhookStoreConformance {
     #expect(try due(subject, at: Timestamp(milliseconds: 1_997_000))?.id == ids[3])
     // 3600 s and more before: no pause is that long.
     #expect(try due(subject, at: Timestamp(milliseconds: -1_602_500))?.id == ids[2])
+  }
+
+  @Test("Owners who have as many messages on the way as they may are passed over; nobody is an owner, too")
+  func resting() async throws {
+    let subject = try JobStoreConformance.Subject()
+    var ids: [Identifier] = []
+    for (index, owner) in ["ann", nil, "ben"].enumerated() {
+      let job = try await subject.add(index, owner: owner, webhook: try webhook("https://\(index).example.org"))
+      ids.append(job.id)
+      _ = try await subject.jobs.cancel(job.id, at: Timestamp(milliseconds: 2_000_000 + index))
+    }
+    #expect(try due(subject)?.id == ids[0])
+    #expect(try due(subject, resting: ["ann"])?.id == ids[1])
+    #expect(try due(subject, resting: ["ann", ""])?.id == ids[2])
+    #expect(try due(subject, resting: ["ann", "", "ben"]) == nil)
   }
 
   @Test("What came of a try is kept, and a deleted job takes its message with it")

@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import HTTPTypes
 import Logging
 import Synchronization
@@ -243,6 +244,57 @@ struct WebhookTests {
       let first = try await Self.webhook(client, urls[0], "failed")
       #expect((first["last_error"] as? String)?.contains("Timeout") == true)
     }
+  }
+
+  @Test("A message that was taken is not sent again while the database takes no note of it")
+  func unrecorded() async throws {
+    let receiver = try Receiver([LoopbackServer.answer("200 OK", "")])
+    defer { receiver.server.stop() }
+    let harness = try Self.harness()
+    let database = try Database(path: harness.folder.path.appending("zooport.sqlite").string, migrates: false)
+    try await database.pool.write {
+      try $0.execute(
+        sql: "CREATE TRIGGER full BEFORE UPDATE OF webhook_report ON jobs BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    }
+    try await harness.test { client async throws in
+      let url = try await Self.submit(client, "quick", to: receiver.url())
+      #expect(await eventually { receiver.requests.count == 1 })
+      // A thread looks for messages each second.
+      try await Task.sleep(for: .seconds(2.5))
+      #expect(receiver.requests.count == 1)
+      try await database.pool.write { try $0.execute(sql: "DROP TRIGGER full") }
+      let webhook = try await Self.webhook(client, url, "delivered")
+      #expect(webhook["attempts"] as? Int == 1)
+      #expect(receiver.requests.count == 1)
+    }
+  }
+
+  @Test("Receivers of one owner that hang take a part of the threads; nobody's may take all")
+  func busy() throws {
+    let receivers = BusyReceivers(perOwner: 2)
+    let secret = try SecretVault().seal("whsec_x")
+    func job(_ index: Int, _ owner: String?) throws -> Job {
+      let url = try SourceURL("https://\(index).example.org")
+      return Job(
+        id: .generate(), command: .convert, model: "m", sourceFormat: "hf", targetFormat: "cs-1.8",
+        config: .inline("{}", FileName("x")!), checkpoint: [], options: ConversionOptions(), createdAt: .now,
+        ownership: Ownership(owner: owner), webhook: Webhook(target: .init(id: .generate(), url: url, secret: secret)))
+    }
+    let jobs = [try job(0, "ann"), try job(1, "ann"), try job(2, nil), try job(3, nil), try job(4, nil)]
+    for (index, next) in jobs.enumerated() {
+      _ = receivers.take { busy, resting in
+        #expect(busy.count == index)
+        #expect(resting == (index < 2 ? [] : ["ann"]))
+        return next
+      }
+    }
+    receivers.giveBack(jobs[0])
+    let none = receivers.take { busy, resting in
+      #expect(resting.isEmpty)
+      #expect(busy == Set((1...4).map { "https://\($0).example.org:443" }))
+      return Job?.none
+    }
+    #expect(none == nil)
   }
 
   @Test("Nothing of this machine or a private network is sent to by default", arguments: EgressTests.hosts)

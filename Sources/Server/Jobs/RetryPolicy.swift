@@ -1,0 +1,20 @@
+/// When something is tried again after a fault that may pass: a job is run, a webhook is sent.
+struct RetryPolicy: Sendable {
+  /// How often at most.
+  var retries = 4
+  /// Before the second attempt; doubled for each further one.
+  var delay: Duration = .seconds(30)
+  /// The longest pause.
+  var longest = Self.longestOfJobs
+
+  /// The longest pause of a job.
+  static let longestOfJobs: Duration = .seconds(900)
+  /// Fifteen tries in 11.7 hours: a receiver may be down for a night.
+  static let webhooks = RetryPolicy(retries: 14, delay: .seconds(5), longest: .seconds(3 * 3600))
+
+  /// The pause after attempt number `attempt` failed; nil when there shall be no other.
+  func pause(after attempt: Int) -> Duration? {
+    guard (1...max(retries, 1)).contains(attempt), retries > 0 else { return nil }
+    return min(delay * (1 << min(attempt - 1, 20)), longest)
+  }
+}
