@@ -362,7 +362,7 @@ struct ConnectionGuardTests {
         #expect(truncate(file, 4_000_000) == 0)
         #expect(wire.read().utf8.count < 7_000_000)
       }
-      #expect(try await eventually { log.all.contains { $0["message"] as? String == "answer broke off" } })
+      #expect(await eventually { log.all.contains { $0["message"] as? String == "answer broke off" } })
       let line = try #require(log.all.first { $0["message"] as? String == "answer broke off" })
       #expect(line["request"] as? String == "broken")
       #expect(line["level"] as? String == "error")
