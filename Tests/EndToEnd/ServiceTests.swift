@@ -121,7 +121,7 @@ struct ServiceTests {
     let inputs = try #require(plan["inputs"] as? [[String: Any]])
     #expect(inputs.compactMap { $0["size"] as? Int }.contains(checkpoint.count))
     // What is refused after the files have come leaves none either.
-    #expect(try await ask("cs-9.9").status == 422)
+    #expect(try await ask("nowhere").status == 422)
     for part in ["uploads", "incoming", "work"] {
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder.appending(path: part).path).isEmpty, "\(part)")
     }

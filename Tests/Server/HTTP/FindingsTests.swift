@@ -36,7 +36,7 @@ struct FindingsTests {
   @Test(
     "A submission with any number of faults gets a short answer",
     arguments: [
-      ("{\"checkpoint\":[" + String(repeating: "0,", count: 9000) + "0]}", "checkpoint", 5),
+      ("{\"checkpoint\":[" + String(repeating: "0,", count: 9000) + "0]}", "checkpoint", 6),
       ("{" + (0..<5000).map { "\"x\($0)\":0," }.joined() + "\"y\":0}", "x0", 100),
       (
         #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","options":{"#

@@ -208,28 +208,31 @@ struct InputStagingTests {
     let (here, there) = (
       try FreeSpace(path: folder.path, floor: 0).available(), try FreeSpace(path: memory, floor: 0).available()
     )
+    func shortage(_ needs: DiskNeeds, floor: Int = 0) throws -> DiskReservation.Shortage? {
+      try needs.reserve(DiskReservation(FreeSpace(path: folder.path, floor: floor)))
+    }
     var needs = DiskNeeds(floor: 0)
-    #expect(try needs.shortage() == nil)
+    #expect(try shortage(needs) == nil)
     // Two folders of one disk are added up, whether they exist or not.
     try needs.add(here / 2, at: folder.path)
-    #expect(try needs.shortage() == nil)
+    #expect(try shortage(needs) == nil)
     var one = needs
     try one.add(here, at: folder.path.appending("a/b/c"))
-    let shortage = try #require(try one.shortage())
-    #expect(shortage.needed == here / 2 + here)
-    #expect(shortage.left <= here + (1 << 30))
+    let missed = try #require(try shortage(one))
+    #expect(missed.wanted == here / 2 + here)
+    #expect(missed.room <= here + (1 << 30))
     // What another disk takes is its own business.
     try needs.add(there / 2, at: memory.appending("none"))
-    #expect(try needs.shortage() == nil)
+    #expect(try shortage(needs) == nil)
     try needs.add(there, at: memory)
-    #expect(try needs.shortage()?.needed == there / 2 + there)
+    #expect(try shortage(needs)?.wanted == there / 2 + there)
     try needs.add(.max, at: folder.path)
     try needs.add(.max, at: folder.path)
-    #expect(try needs.shortage()?.needed != nil)
+    #expect(try shortage(needs)?.wanted != nil)
     var nothing = DiskNeeds(floor: .max)
     try nothing.add(0, at: folder.path)
-    #expect(try nothing.shortage() == nil)
+    #expect(try shortage(nothing, floor: .max) == nil)
     try nothing.add(1, at: "relative")
-    #expect(try nothing.shortage()?.left == 0)
+    #expect(try shortage(nothing, floor: .max)?.room == 0)
   }
 }
