@@ -81,6 +81,7 @@ struct JobSubmission: Sendable {
       return
     }
     let items = if case .array(let items) = value { items } else { [value] }
+    if items.isEmpty { findings.append(.init(field: field, "the list of inputs of a checkpoint is empty")) }
     guard checkpoint.count + items.count <= Self.checkpointLimit else {
       findings.append(.init(field: field, "a checkpoint may have at most \(Self.checkpointLimit) inputs"))
       return
