@@ -170,7 +170,7 @@ public enum Conversion {
     guard request.command == .convert else {
       let (route, findings) = try route(of: request, config, checkpoint: nil, options)
       var plan = try Planner.plan(config: config.root, along: route)
-      plan.warnings.insert(contentsOf: findings, at: 0)
+      plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
       return (plan, nil)
     }
     let input = try CheckpointInput(
@@ -178,7 +178,7 @@ public enum Conversion {
     options.containerIsFlat = input.source.kind == .safetensors
     let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
     var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
-    plan.warnings.insert(contentsOf: findings, at: 0)
+    plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
     return (plan, input)
   }
 

@@ -17,6 +17,8 @@ public struct ConfigDocument: Sendable {
   public let syntax: Syntax
   /// The mapping.
   public var root: ConfigObject
+  /// What a reader should know about the text: keys that occur twice.
+  public private(set) var warnings: [Diagnostic] = []
   /// The text a YAML document was read from and what it said; nil for JSON, which has no comments, and new documents.
   private let source: (bytes: [UInt8], root: ConfigObject, limits: Limits)?
 
@@ -56,19 +58,23 @@ public struct ConfigDocument: Sendable {
     _ bytes: [UInt8], name: String, syntax: Syntax? = nil, limits: Limits = .standard
   ) throws(ConversionError) -> ConfigDocument {
     let syntax = syntax ?? Syntax(content: bytes)
+    var warnings: [Diagnostic] = []
     let value: ConfigValue
     switch syntax {
-    case .json: value = try JSONReader.parse(bytes, name: name, limits: limits)
-    case .yaml: value = try YAMLReader.parse(bytes, name: name, limits: limits)
+    case .json: value = try JSONReader.parse(bytes, name: name, limits: limits, warnings: &warnings)
+    case .yaml: value = try YAMLReader.parse(bytes, name: name, limits: limits, warnings: &warnings)
     }
     guard case .object(let root) = value else {
       throw ConversionError(
         .unreadableInput, "\(name) holds \(value.kindDescription); a config must be a mapping of keys to values")
     }
-    return switch syntax {
-    case .json: ConfigDocument(root: root, syntax: .json)
-    case .yaml: ConfigDocument(root: root, yaml: bytes, limits: limits)
-    }
+    var document =
+      switch syntax {
+      case .json: ConfigDocument(root: root, syntax: .json)
+      case .yaml: ConfigDocument(root: root, yaml: bytes, limits: limits)
+      }
+    document.warnings = warnings
+    return document
   }
 
   /// The text of the document.

@@ -99,6 +99,16 @@ import Testing
         """)
   }
 
+  @Test func tellsKeysThatOccurTwice() throws {
+    var document = try yaml("model:\n  a: 1 # old\n  a: 2 # new\n  b: 3\n")
+    #expect(document.root == ["model": ["a": 2, "b": 3]])
+    #expect(document.warnings.map(\.subject) == [.config("a")])
+    document.root["model"] = ["a": 4, "b": 3]
+    #expect(try yaml(document.render()).root == ["model": ["a": 4, "b": 3]])
+    document.root["model"] = ["c": 2, "b": 3]
+    #expect(try yaml(document.render()).root == ["model": ["c": 2, "b": 3]])
+  }
+
   @Test func writesAfreshWhereTheTextCannotBeEdited() throws {
     var document = try yaml("base: &b {x: 1}\nuse: *b\n# note\n")
     document.root["base"] = nil
