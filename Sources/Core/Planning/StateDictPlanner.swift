@@ -288,12 +288,11 @@ struct StateDictPlanner {
 
   private func drawHeads(_ output: inout OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings) {
     for rule in rules {
-      guard case .draw(from.other, let key, let dimensions, let deviation) = rule.transform, output[key] == nil else {
-        continue
-      }
+      guard case .draw(from.other, let key, let dimensions, let template, let deviation) = rule.transform,
+        output[key] == nil
+      else { continue }
       do throws(RuleFailure) {
-        var shape: [Int] = []
-        for dimension in dimensions { shape.append(try context.length(dimension)) }
+        let shape = try shape(dimensions, like: template, in: output)
         let generator: ElementGenerator =
           deviation == 0
           ? .zeros(shape: shape) : .normal(shape: shape, standardDeviation: deviation, seed: Self.seed(key))
@@ -309,6 +308,20 @@ struct StateDictPlanner {
           Diagnostic(.error, .stateDictMismatch, .tensor(key), "\(key): \(error.message)", origin: rule.origin))
       }
     }
+  }
+
+  /// The shape of a drawn tensor. Throws when the config gives none, or one that does not fit the tensor beside it.
+  private func shape(
+    _ dimensions: [Dimension], like template: DrawTemplate?, in output: OrderedDictionary<String, StateDict.Value>
+  ) throws(RuleFailure) -> [Int] {
+    let model = template.flatMap { output[$0.key]?.tensor?.shape.prefix(dimensions.count) }.map(Array.init)
+    if let model, template?.overridesConfig ?? false, model.count == dimensions.count { return model }
+    var shape: [Int] = []
+    for dimension in dimensions { shape.append(try context.length(dimension)) }
+    if let model, let template, model != shape {
+      throw RuleFailure("the config asks for shape \(shape), but '\(template.key)' has \(model)")
+    }
+    return shape
   }
 
   /// A seed that depends on the key alone (FNV-1a), so that equal jobs draw equal heads and two heads differ.

@@ -107,16 +107,16 @@ struct Drawn: RuleGroup {
   let rules: [Rule]
 
   /// `key` of `side` is drawn from a normal distribution, unless another rule wrote it, and left out the other way. A
-  /// standard deviation of zero stands for zeros, as biases start.
+  /// standard deviation of zero stands for zeros, as biases start. `template` is a tensor whose shape begins alike.
   init(
-    _ side: Side, _ key: String, shape: [Dimension], standardDeviation: Float = 0.02, file: String = #fileID,
-    line: Int = #line
+    _ side: Side, _ key: String, shape: [Dimension], like template: DrawTemplate? = nil,
+    standardDeviation: Float = 0.02, file: String = #fileID, line: Int = #line
   ) {
     let pattern = KeyPattern(key)
     rules = [
       Rule(
         left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
-        transform: .draw(on: side, key: key, shape: shape, standardDeviation: standardDeviation),
+        transform: .draw(on: side, key: key, shape: shape, like: template, standardDeviation: standardDeviation),
         origin: Origin(file, line))
     ]
   }

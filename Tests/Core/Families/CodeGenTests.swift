@@ -125,6 +125,19 @@ import Testing
     #expect(plan.keys == ["transformer_decoder.layers.0.self_attn.proj_output_dense_layer.weight"])
   }
 
+  @Test func doesNotKnowTheSecondNormOfGPTJ() throws {
+    let key = "transformer_decoder.layers.0.norm3.weight"
+    let source = MemoryCheckpoint([("model." + key, [8]), ("model.ln_f.weight", [8])], model: true)
+    let error = conversionError { try planned("codegen", from: "cs-1.8", to: "hf", config: Self.csConfig, source) }
+    #expect(error?.kind == .keysUnmatched)
+    #expect(error?.diagnostics.filter { $0.severity == .error }.map(\.message) == ["Key not matched: model.\(key)"])
+    var options = Planner.Options()
+    options.dropUnmatchedKeys = true
+    let plan = try planned("codegen", from: "cs-1.8", to: "hf", config: Self.csConfig, source, options: options)
+    #expect(plan.keys.isEmpty)
+    #expect(plan.warnings.map(\.subject).contains(.tensor("model.\(key)")))
+  }
+
   @Test func refusesWrongPacking() {
     let source = MemoryCheckpoint([("transformer.h.0.attn.qkv_proj.weight", [22, 8])], model: false)
     let error = conversionError { try planned("codegen", from: "hf", to: "cs-1.8", config: Self.hfConfig, source) }
