@@ -163,7 +163,9 @@ public enum Conversion {
     if let target = Format(request.targetFormat), let problem = request.options.problems(target: target).first {
       throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
     }
-    let config = try ConfigDocument.load(path: request.config, files: request.files)
+    // As the vendor's tool: a format that is named says how its configs are written, whatever the file is called.
+    let syntax = Format(request.sourceFormat).map { $0.isCS ? ConfigDocument.Syntax.yaml : .json }
+    let config = try ConfigDocument.load(path: request.config, syntax: syntax, files: request.files)
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
     options.precision = request.options.dtype

@@ -35,12 +35,13 @@ public struct ConfigDocument: Sendable {
     source = (bytes, root, limits)
   }
 
-  /// Reads a config file. `.json`, `.yaml` and `.yml` say which syntax it is; any other name leaves that to the content.
+  /// Reads a config file. Without a syntax, `.json`, `.yaml` and `.yml` say which it is; any other name leaves that to
+  /// the content.
   ///
   /// Throws `.unreadableInput` when the file cannot be read, is malformed or holds no mapping, `.hostileInput` when it
   /// exceeds a limit or names forbidden tags.
   public static func load(
-    path: String, limits: Limits = .standard, files: InputFiles = .onDisk
+    path: String, syntax: Syntax? = nil, limits: Limits = .standard, files: InputFiles = .onDisk
   ) throws(ConversionError) -> ConfigDocument {
     let file = try files.open(path)
     guard file.size <= limits.configBytes else {
@@ -48,7 +49,7 @@ public struct ConfigDocument: Sendable {
         .hostileInput, "\(path) has \(file.size) bytes; a config of at most \(limits.configBytes) is read")
     }
     let bytes = try file.bytes(at: 0, count: file.size)
-    return try parse(bytes, name: path, syntax: Syntax(path: path), limits: limits)
+    return try parse(bytes, name: path, syntax: syntax ?? Syntax(path: path), limits: limits)
   }
 
   /// Reads a config from memory; without a syntax, a text that starts with `{` is taken for JSON.

@@ -77,13 +77,15 @@ public enum TensorTransform: Sendable {
   /// One tensor of the other side stands on this side once for each number that `hole` takes. Read at number 0; written
   /// wherever a key fits `beside`.
   case repeated(on: Side, over: String, beside: KeyPattern)
-  /// Older spelling of a key of this side: read as the key that fits `spelling`, never written.
-  case alias(on: Side, spelling: KeyPattern)
+  /// Older spelling of a key of this side: read as the key that fits `spelling`, never written. Of two spellings in one
+  /// checkpoint the later counts; one that `yields` matches no rule beside the other.
+  case alias(on: Side, spelling: KeyPattern, yields: Bool)
   /// A key of this side that the other side cannot do without; its absence ends the conversion.
   case need(on: Side, key: String, reason: String)
   /// On this side the value under `key` may be missing or None, because it is the one under `twin`; always, or while a
-  /// config value is true.
-  case tie(on: Side, key: String, twin: String, when: ConfigCondition?)
+  /// config value is true. What is written for Hugging Face does not gain a missing key, which transformers ties by
+  /// itself, unless `isWritten`.
+  case tie(on: Side, key: String, twin: String, when: ConfigCondition?, isWritten: Bool)
   /// The rare exception, with both directions written out.
   case custom(CustomTransform)
 
@@ -99,12 +101,13 @@ public enum TensorTransform: Sendable {
       return .draw(on: side, key: moved(key, side), shape: shape, like: template, standardDeviation: deviation)
     case .repeated(let side, let hole, let beside):
       return .repeated(on: side, over: hole, beside: beside.under(prefix(side)))
-    case .alias(let side, let spelling):
-      return .alias(on: side, spelling: spelling.under(prefix(side)))
+    case .alias(let side, let spelling, let yields):
+      return .alias(on: side, spelling: spelling.under(prefix(side)), yields: yields)
     case .need(let side, let key, let reason):
       return .need(on: side, key: moved(key, side), reason: reason)
-    case .tie(let side, let key, let twin, let condition):
-      return .tie(on: side, key: moved(key, side), twin: moved(twin, side), when: condition)
+    case .tie(let side, let key, let twin, let condition, let isWritten):
+      return .tie(
+        on: side, key: moved(key, side), twin: moved(twin, side), when: condition, isWritten: isWritten)
     default: return self
     }
   }
