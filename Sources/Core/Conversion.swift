@@ -168,14 +168,16 @@ public enum Conversion {
     if let target = Format(request.targetFormat), let problem = request.options.problems(target: target).first {
       throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
     }
-    let config = try ConfigDocument.load(path: request.config, files: request.files)
+    // As the vendor's tool: a format that is named says how its configs are written, whatever the file is called.
+    let syntax = Format(request.sourceFormat).map { $0.isCS ? ConfigDocument.Syntax.yaml : .json }
+    let config = try ConfigDocument.load(path: request.config, syntax: syntax, files: request.files)
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
     options.precision = request.options.dtype
     guard request.command == .convert else {
       let (route, findings) = try route(of: request, config, checkpoint: nil, options)
       var plan = try Planner.plan(config: config.root, along: route)
-      plan.warnings.insert(contentsOf: findings, at: 0)
+      plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
       return (plan, nil)
     }
     let input = try CheckpointInput(
@@ -183,7 +185,7 @@ public enum Conversion {
     options.containerIsFlat = input.source.kind == .safetensors
     let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
     var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
-    plan.warnings.insert(contentsOf: findings, at: 0)
+    plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
     return (plan, input)
   }
 

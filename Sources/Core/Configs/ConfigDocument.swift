@@ -17,6 +17,8 @@ public struct ConfigDocument: Sendable {
   public let syntax: Syntax
   /// The mapping.
   public var root: ConfigObject
+  /// What a reader should know about the text: keys that occur twice.
+  public private(set) var warnings: [Diagnostic] = []
   /// The text a YAML document was read from and what it said; nil for JSON, which has no comments, and new documents.
   private let source: (bytes: [UInt8], root: ConfigObject, limits: Limits)?
 
@@ -33,12 +35,13 @@ public struct ConfigDocument: Sendable {
     source = (bytes, root, limits)
   }
 
-  /// Reads a config file. `.json`, `.yaml` and `.yml` say which syntax it is; any other name leaves that to the content.
+  /// Reads a config file. Without a syntax, `.json`, `.yaml` and `.yml` say which it is; any other name leaves that to
+  /// the content.
   ///
   /// Throws `.unreadableInput` when the file cannot be read, is malformed or holds no mapping, `.hostileInput` when it
   /// exceeds a limit or names forbidden tags.
   public static func load(
-    path: String, limits: Limits = .standard, files: InputFiles = .onDisk
+    path: String, syntax: Syntax? = nil, limits: Limits = .standard, files: InputFiles = .onDisk
   ) throws(ConversionError) -> ConfigDocument {
     let file = try files.open(path)
     guard file.size <= limits.configBytes else {
@@ -46,7 +49,7 @@ public struct ConfigDocument: Sendable {
         .hostileInput, "\(path) has \(file.size) bytes; a config of at most \(limits.configBytes) is read")
     }
     let bytes = try file.bytes(at: 0, count: file.size)
-    return try parse(bytes, name: path, syntax: Syntax(path: path), limits: limits)
+    return try parse(bytes, name: path, syntax: syntax ?? Syntax(path: path), limits: limits)
   }
 
   /// Reads a config from memory; without a syntax, a text that starts with `{` is taken for JSON.
@@ -56,19 +59,23 @@ public struct ConfigDocument: Sendable {
     _ bytes: [UInt8], name: String, syntax: Syntax? = nil, limits: Limits = .standard
   ) throws(ConversionError) -> ConfigDocument {
     let syntax = syntax ?? Syntax(content: bytes)
+    var warnings: [Diagnostic] = []
     let value: ConfigValue
     switch syntax {
-    case .json: value = try JSONReader.parse(bytes, name: name, limits: limits)
-    case .yaml: value = try YAMLReader.parse(bytes, name: name, limits: limits)
+    case .json: value = try JSONReader.parse(bytes, name: name, limits: limits, warnings: &warnings)
+    case .yaml: value = try YAMLReader.parse(bytes, name: name, limits: limits, warnings: &warnings)
     }
     guard case .object(let root) = value else {
       throw ConversionError(
         .unreadableInput, "\(name) holds \(value.kindDescription); a config must be a mapping of keys to values")
     }
-    return switch syntax {
-    case .json: ConfigDocument(root: root, syntax: .json)
-    case .yaml: ConfigDocument(root: root, yaml: bytes, limits: limits)
-    }
+    var document =
+      switch syntax {
+      case .json: ConfigDocument(root: root, syntax: .json)
+      case .yaml: ConfigDocument(root: root, yaml: bytes, limits: limits)
+      }
+    document.warnings = warnings
+    return document
   }
 
   /// The text of the document.

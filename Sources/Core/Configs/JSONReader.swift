@@ -4,7 +4,7 @@ internal import OrderedCollections
 ///
 /// The order of keys and the text of numbers are kept. Where readers differ, this one does the following:
 /// - A byte order mark at the start is skipped.
-/// - A key that occurs twice in one object is refused: somebody meant one of the two values.
+/// - A key that occurs twice in one object is refused, or has its last value, as the caller chooses.
 /// - A surrogate escape without its other half is refused, as no UTF-8 text can hold it.
 /// - An integer of any size up to `Limits.numberDigits` is kept exactly; a float beyond the range of `Double` is
 ///   infinite, as in Python.
@@ -20,12 +20,29 @@ public enum JSONReader {
   public static func parse(
     _ bytes: [UInt8], name: String, limits: Limits = .standard
   ) throws(ConversionError) -> ConfigValue {
+    var parser = try parser(bytes, name, limits)
+    return try parser.document()
+  }
+
+  /// As above, but a key that occurs twice has its last value, in its first place, and is added to the warnings.
+  public static func parse(
+    _ bytes: [UInt8], name: String, limits: Limits = .standard, warnings: inout [Diagnostic]
+  ) throws(ConversionError) -> ConfigValue {
+    var parser = try parser(bytes, name, limits)
+    parser.repeated = RepeatedKeys()
+    let value = try parser.document()
+    warnings += parser.repeated?.findings(in: name) ?? []
+    return value
+  }
+
+  private static func parser(
+    _ bytes: [UInt8], _ name: String, _ limits: Limits
+  ) throws(ConversionError) -> JSONParser {
     guard bytes.count <= limits.configBytes else {
       throw ConversionError(
         .hostileInput, "\(name) has \(bytes.count) bytes; at most \(limits.configBytes) are read")
     }
-    var parser = JSONParser(bytes: bytes, name: name, limits: limits)
-    return try parser.document()
+    return JSONParser(bytes: bytes, name: name, limits: limits)
   }
 }
 
@@ -37,6 +54,8 @@ private struct JSONParser {
   var position = 0
   var depth = 0
   var nodes = 0
+  /// Keys that occurred twice; nil where they are refused.
+  var repeated: RepeatedKeys?
   private var pacer = Interruption.Pacer()
 
   init(bytes: [UInt8], name: String, limits: Limits) {
@@ -159,8 +178,12 @@ private struct JSONParser {
       position += 1
       skipSpace()
       let value = try self.value()
-      guard object.updateValue(value, forKey: key) == nil else {
-        throw failure("the key \(PythonText.repr(key)) occurs twice in one object; keep one of the two", at: start)
+      if object.updateValue(value, forKey: key) != nil {
+        guard repeated != nil else {
+          throw failure("the key \(PythonText.repr(key)) occurs twice in one object; keep one of the two", at: start)
+        }
+        let place = (name: name, bytes: bytes)
+        repeated?.add(key) { Self.place(of: start, in: place.bytes, named: place.name) }
       }
     } while try another(before: UInt8(ascii: "}"))
     return .object(object)
@@ -297,9 +320,13 @@ private struct JSONParser {
   private func failure(
     _ what: String, at offset: Int? = nil, _ kind: ErrorKind = .unreadableInput
   ) -> ConversionError {
-    let before = bytes[..<min(offset ?? position, bytes.count)]
+    ConversionError(kind, "\(Self.place(of: offset ?? position, in: bytes, named: name)): \(what)")
+  }
+
+  private static func place(of offset: Int, in bytes: [UInt8], named name: String) -> String {
+    let before = bytes[..<min(offset, bytes.count)]
     let line = before.reduce(1) { $1 == 0x0A ? $0 + 1 : $0 }
     let column = before.count - (before.lastIndex(of: 0x0A).map { $0 + 1 } ?? 0) + 1
-    return ConversionError(kind, "\(name), line \(line) column \(column): \(what)")
+    return "\(name), line \(line) column \(column)"
   }
 }

@@ -39,6 +39,8 @@ final class YAMLEvents {
   /// Copies the bytes, as libyaml keeps a pointer to them. The encoding is UTF-8; a byte order mark is skipped.
   init(_ bytes: [UInt8], name: String) throws(ConversionError) {
     self.name = name
+    // libyaml would count the mark as a column, and the keys of the first mapping would not line up.
+    let bytes = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(bytes.dropFirst(3)) : bytes
     let count = Self.directiveLines(bytes)
     guard count <= Self.directives else {
       throw ConversionError(

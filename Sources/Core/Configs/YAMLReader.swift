@@ -4,8 +4,8 @@ internal import OrderedCollections
 ///
 /// The order of keys and the text of numbers are kept. Aliases and merge keys (`<<`) are expanded. Where this reader
 /// differs from PyYAML on purpose:
-/// - A key that occurs twice in one mapping is refused; PyYAML takes the last one silently. Keys that a merge brings
-///   in do not count.
+/// - A key that occurs twice in one mapping has its last value, in its first place, with a warning; PyYAML gives none.
+///   Keys that a merge brings in do not count.
 /// - Dates and times stay strings; so do a lone `=` and `<<`, which PyYAML cannot load as values.
 /// - `!!binary`, `!!set`, `!!omap` and `!!pairs` are refused: no config has a use for them.
 /// - A mapping as a key is refused; numbers, booleans and null as keys are kept, see `ConfigKey`.
@@ -21,12 +21,22 @@ public enum YAMLReader {
   public static func parse(
     _ bytes: [UInt8], name: String, limits: Limits = .standard
   ) throws(ConversionError) -> ConfigValue {
+    var warnings: [Diagnostic] = []
+    return try parse(bytes, name: name, limits: limits, warnings: &warnings)
+  }
+
+  /// As above; keys that occur twice are added to the warnings.
+  public static func parse(
+    _ bytes: [UInt8], name: String, limits: Limits = .standard, warnings: inout [Diagnostic]
+  ) throws(ConversionError) -> ConfigValue {
     guard bytes.count <= limits.configBytes else {
       throw ConversionError(
         .hostileInput, "\(name) has \(bytes.count) bytes; at most \(limits.configBytes) are read")
     }
     var composer = YAMLComposer(events: try YAMLEvents(bytes, name: name), name: name, limits: limits)
-    return try composer.document()
+    let value = try composer.document()
+    warnings += composer.repeated.findings(in: name)
+    return value
   }
 }
 
@@ -43,6 +53,7 @@ private struct YAMLComposer {
   var anchors: [String: Composed?] = [:]
   var nodes = 0
   var depth = 0
+  var repeated = RepeatedKeys()
   let events: YAMLEvents
   let name: String
   let limits: Limits
@@ -128,9 +139,9 @@ private struct YAMLComposer {
       let key = try composer.key(event)
       let element = try composer.compose(try composer.events.next())
       height = max(height, element.height)
-      guard own.updateValue(element.value, forKey: key) == nil else {
-        let shown = PythonText.repr(ConfigKey.text(key))
-        throw composer.failure("the key \(shown) occurs twice in one mapping; keep one of the two", at: event)
+      if own.updateValue(element.value, forKey: key) != nil {
+        let name = composer.name
+        composer.repeated.add(key) { event.start.place(in: name) }
       }
     }
     guard !merged.isEmpty else { return (.object(own), height) }

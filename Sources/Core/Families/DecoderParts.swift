@@ -5,10 +5,14 @@ extension Model {
     + "converting to HF leaves it out."
 
   /// The head that only the Model Zoo has. With `bias`, one that is made anew gets a bias too.
-  @RulesBuilder static func addedHead(bias: Bool = false) -> [Rule] {
-    Drawn(.cs, "lm_head.weight", shape: [.cs("vocab_size"), .cs("hidden_size")])
+  ///
+  /// It has a row for each row of the embedding. Where the config says otherwise, the vendor's GPT-J follows the
+  /// embedding; its other models follow the config and get a head that does not fit, so that is refused.
+  @RulesBuilder static func addedHead(bias: Bool = false, followsEmbedding: Bool = false) -> [Rule] {
+    let embedding = DrawTemplate("embedding_layer.word_embeddings.weight", overridesConfig: followsEmbedding)
+    Drawn(.cs, "lm_head.weight", shape: [.cs("vocab_size"), .cs("hidden_size")], like: embedding)
     if bias {
-      Drawn(.cs, "lm_head.bias", shape: [.cs("vocab_size")], standardDeviation: 0)
+      Drawn(.cs, "lm_head.bias", shape: [.cs("vocab_size")], like: embedding, standardDeviation: 0)
     } else {
       Only(.cs, "lm_head.bias", "the HF model has no head")
     }

@@ -17,7 +17,7 @@ extension Family {
         "gptj-headless", csClass: "GPTJModel", caveat: Model.headlessCaveat, oldest: Release(1, 7),
         bridge: Bridge(
           to: Release(1, 7), hfClass: "GPTJModel", modelType: "gptj",
-          tensors: GPTJ.withoutHead { GPTJ.body { GPTJ.separateHeads } }, config: GPTJ.config),
+          tensors: GPTJ.withoutHead(followsEmbedding: true) { GPTJ.body { GPTJ.separateHeads } }, config: GPTJ.config),
         revisions: Model.decoderRevisions),
     ])
 }
@@ -34,9 +34,11 @@ enum GPTJ {
   }
 
   /// A body alone, which gets a head in the Model Zoo.
-  @RulesBuilder static func withoutHead(@RulesBuilder _ body: () -> [Rule]) -> [Rule] {
+  @RulesBuilder static func withoutHead(
+    followsEmbedding: Bool = false, @RulesBuilder _ body: () -> [Rule]
+  ) -> [Rule] {
     body()
-    Model.addedHead(bias: true)
+    Model.addedHead(bias: true, followsEmbedding: followsEmbedding)
   }
 
   /// Everything but the head; `heads` says how a block keeps q, k and v.
@@ -47,16 +49,16 @@ enum GPTJ {
     Scope("h.{layer}", "transformer_decoder.layers.{layer}") {
       heads()
       Rename("ln_1.{leaf}", "norm1.{leaf}")
-      Refuse(
-        .cs, "norm3.{leaf}", "the model has a second norm in each block (use_untied_layer_norm); the HF model has one")
       Rename("attn.out_proj.{leaf}", "self_attn.proj_output_dense_layer.{leaf}")
       Rename("mlp.fc_in.{leaf}", "ffn.ffn.0.linear_layer.{leaf}")
       Rename("mlp.fc_out.{leaf}", "ffn.ffn.1.linear_layer.{leaf}")
     }
   }
 
-  /// q, k and v each in a matrix of its own.
+  /// q, k and v each in a matrix of its own, behind the one norm of a block.
   @RulesBuilder static var separateHeads: [Rule] {
+    Refuse(
+      .cs, "norm3.{leaf}", "the model has a second norm in each block (use_untied_layer_norm); the HF model has one")
     Rename("attn.q_proj.{leaf}", "self_attn.proj_q_dense_layer.{leaf}")
     Rename("attn.k_proj.{leaf}", "self_attn.proj_k_dense_layer.{leaf}")
     Rename("attn.v_proj.{leaf}", "self_attn.proj_v_dense_layer.{leaf}")

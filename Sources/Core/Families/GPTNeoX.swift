@@ -13,7 +13,7 @@ extension Family {
         bridge: GPTNeoX.bridge(hfClass: "GPTNeoXForCausalLM") {
           Rename("embed_out.{leaf}", "lm_head.{leaf}")
           // The spelling of transformers 5.
-          Alias(.hf, "lm_head.{leaf}", for: "embed_out.{leaf}")
+          Alias(.hf, "lm_head.{leaf}", for: "embed_out.{leaf}", yields: true)
           Scope("gpt_neox", "") { GPTNeoX.body }
           Tie(
             .hf, "embed_out.weight", to: "gpt_neox.embed_in.weight", when: ConfigCondition(.hf, "tie_word_embeddings"))

@@ -76,7 +76,9 @@ enum T5 {
       "\(stack).block.0.layer.0.SelfAttention.relative_attention_bias.{leaf}",
       "relative_position_\(stack).relative_attention_bias.{leaf}")
     // One matrix under up to four names, of which a file may hold any.
-    Tie(.hf, "shared.weight", to: "decoder.embed_tokens.weight")
+    // What is written holds a copy as `shared.weight`, of the decoder's if there is one.
+    Tie(.hf, "shared.weight", to: "decoder.embed_tokens.weight", isWritten: true)
+    Tie(.hf, "shared.weight", to: "encoder.embed_tokens.weight", isWritten: true)
     Tie(.hf, "encoder.embed_tokens.weight", to: "shared.weight")
     Tie(.hf, "decoder.embed_tokens.weight", to: "shared.weight")
     Tie(.hf, "lm_head.weight", to: "shared.weight", when: ConfigCondition(.hf, "tie_word_embeddings"))
@@ -163,7 +165,7 @@ enum T5 {
     Assume(.hf, "d_kv", 64)
     Assume(.hf, "d_ff", 2048)
     Assume(.hf, "num_layers", 6)
-    Assume(.hf, "num_decoder_layers", orNull: true) { (config) throws(ConfigFailure) in
+    Assume(.hf, "num_decoder_layers") { (config) throws(ConfigFailure) in
       try config.required("num_layers")
     }
     Assume(.hf, "num_heads", 8)

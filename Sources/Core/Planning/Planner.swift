@@ -59,7 +59,10 @@ public enum Planner {
       let planner = StateDictPlanner(step: step, optionalPrefix: step.hop.keepsPrefix ? nil : prefix)
       content.stateDict = try planner.convert(content.stateDict, findings: &findings)
       if !step.hop.keepsPrefix { prefix = nil }
-      for key in findings.unmatched {
+      for short in findings.unmatched {
+        // The user knows the key as it stands in the file.
+        let long = (route.optionalPrefix ?? "") + short
+        let key = !sourceKeys.contains(short) && sourceKeys.contains(long) ? long : short
         let finding = Diagnostic(
           options.dropUnmatchedKeys ? .warning : .error, .keysUnmatched, .tensor(key), "Key not matched: \(key)")
         if options.dropUnmatchedKeys { warnings.append(finding) } else { failures.append(finding) }

@@ -50,7 +50,7 @@ struct StateDictPlanner {
   func convert(_ input: StateDict, findings: inout Findings) throws(ConversionError) -> StateDict {
     var source = input.values
     if let optionalPrefix { source = try withoutPrefix(optionalPrefix, source, &findings) }
-    for (key, twin, rule) in resolveTies(&source, side: from) {
+    for (key, twin, rule) in resolveTies(&source, side: from, addsMissing: true) {
       findings.deviations.append(
         Diagnostic(
           .warning, .stateDictMismatch, .tensor(key),
@@ -74,7 +74,7 @@ struct StateDictPlanner {
     try writeRepeats(repeats, to: &output)
     try generateBuffers(&output, &findings)
     drawHeads(&output, &findings)
-    _ = resolveTies(&output, side: from.other)
+    _ = resolveTies(&output, side: from.other, addsMissing: from.other == .cs)
     return StateDict(output)
   }
 
@@ -90,15 +90,16 @@ struct StateDictPlanner {
     var instances: [Instance] = []
     instances.reserveCapacity(source.count)
     var open: [OpenInstance: Int] = [:]
+    let hasAliases = rules.contains { if case .alias(from, _, _) = $0.transform { true } else { false } }
     var pacer = Interruption.Pacer()
     for (key, value) in source {
       try pacer.step()
-      guard let (slot, binding) = match(key, index) else {
+      guard let (slot, binding) = match(key, index, in: source) else {
         if passesUnknownKeys { output[key] = value } else { findings.unmatched.append(key) }
         continue
       }
       let arity = rules[slot.rule].claims(from).count
-      if arity == 1 {
+      if arity == 1, !hasAliases {
         instances.append(Instance(rule: slot.rule, binding: binding, values: [(key, value)]))
         continue
       }
@@ -117,10 +118,14 @@ struct StateDictPlanner {
   }
 
   /// The rule that a key belongs to; an older spelling belongs to the rule of the spelling it stands for.
-  private func match(_ key: String, _ index: PatternIndex) -> (slot: PatternIndex.Slot, binding: KeyPattern.Binding)? {
+  private func match(
+    _ key: String, _ index: PatternIndex, in source: OrderedDictionary<String, StateDict.Value>
+  ) -> (slot: PatternIndex.Slot, binding: KeyPattern.Binding)? {
     guard let found = index.matches(key.split(separator: ".")).first else { return nil }
-    guard case .alias(from, let spelling) = rules[found.slot.rule].transform else { return found }
-    return index.matches(spelling.fill(found.binding).split(separator: ".")).first
+    guard case .alias(from, let spelling, let yields) = rules[found.slot.rule].transform else { return found }
+    let spelled = spelling.fill(found.binding)
+    if yields, source[spelled] != nil { return nil }
+    return index.matches(spelled.split(separator: ".")).first
   }
 
   private struct OpenInstance: Hashable {
@@ -210,15 +215,15 @@ struct StateDictPlanner {
     return stripped
   }
 
-  /// Fills keys that are missing or None from the tensors they are shared with; answers which.
+  /// Fills keys that are None, or missing where such are added, from the tensors they are shared with; answers which.
   private func resolveTies(
-    _ values: inout OrderedDictionary<String, StateDict.Value>, side: Side
+    _ values: inout OrderedDictionary<String, StateDict.Value>, side: Side, addsMissing: Bool
   ) -> [(key: String, twin: String, rule: Rule)] {
     var filled: [(key: String, twin: String, rule: Rule)] = []
     for rule in rules {
-      guard case .tie(side, let key, let twin, let condition) = rule.transform,
-        condition.map(context.holds) ?? true, values[key]?.tensor == nil, let shared = values[twin],
-        shared.tensor != nil
+      guard case .tie(side, let key, let twin, let condition, let isWritten) = rule.transform,
+        condition.map(context.holds) ?? true, addsMissing || isWritten || values[key] != nil,
+        values[key]?.tensor == nil, let shared = values[twin], shared.tensor != nil
       else { continue }
       values[key] = shared
       filled.append((key, twin, rule))
@@ -288,12 +293,11 @@ struct StateDictPlanner {
 
   private func drawHeads(_ output: inout OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings) {
     for rule in rules {
-      guard case .draw(from.other, let key, let dimensions, let deviation) = rule.transform, output[key] == nil else {
-        continue
-      }
+      guard case .draw(from.other, let key, let dimensions, let template, let deviation) = rule.transform,
+        output[key] == nil
+      else { continue }
       do throws(RuleFailure) {
-        var shape: [Int] = []
-        for dimension in dimensions { shape.append(try context.length(dimension)) }
+        let shape = try shape(dimensions, like: template, in: output)
         let generator: ElementGenerator =
           deviation == 0
           ? .zeros(shape: shape) : .normal(shape: shape, standardDeviation: deviation, seed: Self.seed(key))
@@ -309,6 +313,20 @@ struct StateDictPlanner {
           Diagnostic(.error, .stateDictMismatch, .tensor(key), "\(key): \(error.message)", origin: rule.origin))
       }
     }
+  }
+
+  /// The shape of a drawn tensor. Throws when the config gives none, or one that does not fit the tensor beside it.
+  private func shape(
+    _ dimensions: [Dimension], like template: DrawTemplate?, in output: OrderedDictionary<String, StateDict.Value>
+  ) throws(RuleFailure) -> [Int] {
+    let model = template.flatMap { output[$0.key]?.tensor?.shape.prefix(dimensions.count) }.map(Array.init)
+    if let model, template?.overridesConfig ?? false, model.count == dimensions.count { return model }
+    var shape: [Int] = []
+    for dimension in dimensions { shape.append(try context.length(dimension)) }
+    if let model, let template, model != shape {
+      throw RuleFailure("the config asks for shape \(shape), but '\(template.key)' has \(model)")
+    }
+    return shape
   }
 
   /// A seed that depends on the key alone (FNV-1a), so that equal jobs draw equal heads and two heads differ.

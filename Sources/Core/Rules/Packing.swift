@@ -68,10 +68,15 @@ public struct Packing: Sendable, Hashable {
     return rotated
   }
 
-  /// The tensor that holds the parts. Throws when their shapes or dtypes differ or their rows cannot be divided so.
+  /// The tensor that holds the parts, in the wider precision where halves and float32 meet, as `torch.cat` has it.
+  ///
+  /// Throws when their shapes or dtypes differ otherwise, or their rows cannot be divided so.
   func pack(_ parts: [SymbolicTensor], _ context: RuleContext) throws(RuleFailure) -> SymbolicTensor {
+    let mixed = Set(parts.map(\.dtype))
+    let promotes = mixed.count > 1 && mixed.isSubset(of: [.float16, .bfloat16, .float32])
     var operands: [SymbolicTensor] = []
     for (index, part) in parts.enumerated() {
+      let part = promotes ? part.cast(to: .float32) : part
       guard part.shape == parts[0].shape, !part.shape.isEmpty else {
         throw RuleFailure("the parts have different shapes: \(parts.map(\.shape))")
       }

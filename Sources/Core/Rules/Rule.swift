@@ -72,18 +72,20 @@ public enum TensorTransform: Sendable {
   /// wherever a key fits `beside`.
   case generate(on: Side, beside: KeyPattern, ElementRecipe)
   /// A tensor of one side that the other cannot give: drawn at random, from a fixed seed, if nothing else wrote it. A
-  /// standard deviation of zero makes it all zeros.
-  case draw(on: Side, key: String, shape: [Dimension], standardDeviation: Float)
+  /// standard deviation of zero makes it all zeros. Its shape begins as that of the template does, if there is one.
+  case draw(on: Side, key: String, shape: [Dimension], like: DrawTemplate?, standardDeviation: Float)
   /// One tensor of the other side stands on this side once for each number that `hole` takes. Read at number 0; written
   /// wherever a key fits `beside`.
   case repeated(on: Side, over: String, beside: KeyPattern)
-  /// Older spelling of a key of this side: read as the key that fits `spelling`, never written.
-  case alias(on: Side, spelling: KeyPattern)
+  /// Older spelling of a key of this side: read as the key that fits `spelling`, never written. Of two spellings in one
+  /// checkpoint the later counts; one that `yields` matches no rule beside the other.
+  case alias(on: Side, spelling: KeyPattern, yields: Bool)
   /// A key of this side that the other side cannot do without; its absence ends the conversion.
   case need(on: Side, key: String, reason: String)
   /// On this side the value under `key` may be missing or None, because it is the one under `twin`; always, or while a
-  /// config value is true.
-  case tie(on: Side, key: String, twin: String, when: ConfigCondition?)
+  /// config value is true. What is written for Hugging Face does not gain a missing key, which transformers ties by
+  /// itself, unless `isWritten`.
+  case tie(on: Side, key: String, twin: String, when: ConfigCondition?, isWritten: Bool)
   /// The rare exception, with both directions written out.
   case custom(CustomTransform)
 
@@ -94,16 +96,18 @@ public enum TensorTransform: Sendable {
     switch self {
     case .generate(let side, let beside, let recipe):
       return .generate(on: side, beside: beside.under(prefix(side)), recipe)
-    case .draw(let side, let key, let shape, let deviation):
-      return .draw(on: side, key: moved(key, side), shape: shape, standardDeviation: deviation)
+    case .draw(let side, let key, let shape, let template, let deviation):
+      let template = template.map { DrawTemplate(moved($0.key, side), overridesConfig: $0.overridesConfig) }
+      return .draw(on: side, key: moved(key, side), shape: shape, like: template, standardDeviation: deviation)
     case .repeated(let side, let hole, let beside):
       return .repeated(on: side, over: hole, beside: beside.under(prefix(side)))
-    case .alias(let side, let spelling):
-      return .alias(on: side, spelling: spelling.under(prefix(side)))
+    case .alias(let side, let spelling, let yields):
+      return .alias(on: side, spelling: spelling.under(prefix(side)), yields: yields)
     case .need(let side, let key, let reason):
       return .need(on: side, key: moved(key, side), reason: reason)
-    case .tie(let side, let key, let twin, let condition):
-      return .tie(on: side, key: moved(key, side), twin: moved(twin, side), when: condition)
+    case .tie(let side, let key, let twin, let condition, let isWritten):
+      return .tie(
+        on: side, key: moved(key, side), twin: moved(twin, side), when: condition, isWritten: isWritten)
     default: return self
     }
   }
@@ -120,6 +124,20 @@ public enum Dimension: Sendable, Hashable {
   public static func cs(_ key: String) -> Dimension { .config(.cs, key) }
   /// An integer of the Hugging Face config.
   public static func hf(_ key: String) -> Dimension { .config(.hf, key) }
+}
+
+/// A tensor beside a drawn one, whose axes the first axes of the drawn one must equal.
+public struct DrawTemplate: Sendable, Hashable {
+  /// Its key, on the side of the drawn tensor.
+  public let key: String
+  /// True where it is believed when the config disagrees; otherwise the conversion ends there.
+  public let overridesConfig: Bool
+
+  /// A template.
+  public init(_ key: String, overridesConfig: Bool) {
+    self.key = key
+    self.overridesConfig = overridesConfig
+  }
 }
 
 /// A boolean of one side's model config that a rule depends on.

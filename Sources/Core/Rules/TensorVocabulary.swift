@@ -107,16 +107,16 @@ struct Drawn: RuleGroup {
   let rules: [Rule]
 
   /// `key` of `side` is drawn from a normal distribution, unless another rule wrote it, and left out the other way. A
-  /// standard deviation of zero stands for zeros, as biases start.
+  /// standard deviation of zero stands for zeros, as biases start. `template` is a tensor whose shape begins alike.
   init(
-    _ side: Side, _ key: String, shape: [Dimension], standardDeviation: Float = 0.02, file: String = #fileID,
-    line: Int = #line
+    _ side: Side, _ key: String, shape: [Dimension], like template: DrawTemplate? = nil,
+    standardDeviation: Float = 0.02, file: String = #fileID, line: Int = #line
   ) {
     let pattern = KeyPattern(key)
     rules = [
       Rule(
         left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
-        transform: .draw(on: side, key: key, shape: shape, standardDeviation: standardDeviation),
+        transform: .draw(on: side, key: key, shape: shape, like: template, standardDeviation: standardDeviation),
         origin: Origin(file, line))
     ]
   }
@@ -126,14 +126,16 @@ struct Drawn: RuleGroup {
 struct Tie: RuleGroup {
   let rules: [Rule]
 
-  /// While `condition` holds, a missing or None `key` of `side` is the tensor under `twin`.
+  /// While `condition` holds, a missing or None `key` of `side` is the tensor under `twin`. A missing key is written for
+  /// Hugging Face only where `isWritten` says so.
   init(
-    _ side: Side, _ key: String, to twin: String, when condition: ConfigCondition? = nil, file: String = #fileID,
-    line: Int = #line
+    _ side: Side, _ key: String, to twin: String, when condition: ConfigCondition? = nil, isWritten: Bool = false,
+    file: String = #fileID, line: Int = #line
   ) {
     rules = [
       Rule(
-        left: [], right: [], transform: .tie(on: side, key: key, twin: twin, when: condition),
+        left: [], right: [],
+        transform: .tie(on: side, key: key, twin: twin, when: condition, isWritten: isWritten),
         origin: Origin(file, line))
     ]
   }
@@ -161,14 +163,15 @@ struct Repeated: RuleGroup {
 struct Alias: RuleGroup {
   let rules: [Rule]
 
-  /// A key of `side` that fits `pattern` is read as if it were `spelling`.
+  /// A key of `side` that fits `pattern` is read as if it were `spelling`; where it `yields`, only in its absence.
   init(
-    _ side: Side, _ pattern: KeyPattern, for spelling: KeyPattern, file: String = #fileID, line: Int = #line
+    _ side: Side, _ pattern: KeyPattern, for spelling: KeyPattern, yields: Bool = false, file: String = #fileID,
+    line: Int = #line
   ) {
     rules = [
       Rule(
         left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
-        transform: .alias(on: side, spelling: spelling), origin: Origin(file, line))
+        transform: .alias(on: side, spelling: spelling, yields: yields), origin: Origin(file, line))
     ]
   }
 }

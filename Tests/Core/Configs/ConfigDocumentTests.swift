@@ -99,6 +99,38 @@ import Testing
         """)
   }
 
+  /// A format that is named says how its configs are written; otherwise the name of the file does.
+  @Test func readsConfigsAsTheirFormatSays() throws {
+    let model = try SmallGPT2()
+    let params = model.folder.file("params.json")
+    try "model:\n  hidden_size: 1_2\n".write(toFile: params, atomically: false, encoding: .utf8)
+    func convert(_ config: String, from source: String, to target: String) throws -> ConfigObject {
+      let request = ConversionRequest(
+        command: .convertConfig, model: "t5", sourceFormat: source, targetFormat: target, config: config,
+        outputDirectory: model.folder.file("out"))
+      return try ConfigDocument.load(path: try Conversion.run(request, monitor: UnattendedMonitor()).config).root
+    }
+    #expect(try convert(params, from: "cs-1.7", to: "cs-1.8") == ["model": ["hidden_size": 12]])
+    #expect(conversionError { try convert(params, from: "auto", to: "cs-1.8") }?.kind == .unreadableInput)
+    let config = model.folder.file("config.yaml")
+    try #"{"layer_norm_epsilon": 1e-5}"#.write(toFile: config, atomically: false, encoding: .utf8)
+    guard case .object(let section)? = try convert(config, from: "hf", to: "cs-1.8")["model"] else {
+      Issue.record("no section")
+      return
+    }
+    #expect(section["layer_norm_epsilon"] == 1e-5)
+  }
+
+  @Test func tellsKeysThatOccurTwice() throws {
+    var document = try yaml("model:\n  a: 1 # old\n  a: 2 # new\n  b: 3\n")
+    #expect(document.root == ["model": ["a": 2, "b": 3]])
+    #expect(document.warnings.map(\.subject) == [.config("a")])
+    document.root["model"] = ["a": 4, "b": 3]
+    #expect(try yaml(document.render()).root == ["model": ["a": 4, "b": 3]])
+    document.root["model"] = ["c": 2, "b": 3]
+    #expect(try yaml(document.render()).root == ["model": ["c": 2, "b": 3]])
+  }
+
   @Test func writesAfreshWhereTheTextCannotBeEdited() throws {
     var document = try yaml("base: &b {x: 1}\nuse: *b\n# note\n")
     document.root["base"] = nil

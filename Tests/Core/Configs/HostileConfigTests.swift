@@ -6,7 +6,8 @@ import Testing
 @Suite struct HostileConfigTests {
   /// The files of the hostile set that are readable configs, strange as they are.
   private static let readable: Set<String> = [
-    "json-bom.json", "json-exponent.json", "json-nan.json", "config-negative-dims.json",
+    "json-bom.json", "json-duplicate-keys.json", "json-exponent.json", "json-nan.json", "config-negative-dims.json",
+    "yaml-duplicate-keys.yaml",
   ]
   private static let hostile: Set<String> = [
     "json-deep.json", "json-deep-objects.json", "json-huge-number.json", "yaml-deep.yaml", "yaml-deep-block.yaml",

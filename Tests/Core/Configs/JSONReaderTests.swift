@@ -71,6 +71,26 @@ import Testing
     }
   }
 
+  @Test func takesTheLastValueOfAKeyWhereTheCallerAllowsIt() throws {
+    var warnings: [Diagnostic] = []
+    let text = #"{"a": 1, "b": {"x": 1, "x": 2},"# + "\n" + #""a": 3}"#
+    let value = try JSONReader.parse(Array(text.utf8), name: "config.json", warnings: &warnings)
+    #expect(value == ["a": 3, "b": ["x": 2]])
+    #expect(
+      warnings.map(\.message) == [
+        "config.json, line 1 column 24: the key 'x' occurs twice in one mapping; the last value is used",
+        "config.json, line 2 column 1: the key 'a' occurs twice in one mapping; the last value is used",
+      ])
+  }
+
+  @Test func namesOneHundredRepeatedKeysOnly() throws {
+    var warnings: [Diagnostic] = []
+    let text = "{" + (0..<60_000).map { "\"k\": \($0)" }.joined(separator: ",") + "}"
+    #expect(try JSONReader.parse(Array(text.utf8), name: "config.json", warnings: &warnings) == ["k": 59_999])
+    #expect(warnings.count == 101)
+    #expect(warnings.last?.message == "config.json: 59899 more keys occur twice; the last value is used")
+  }
+
   @Test func refusesInvalidUTF8() {
     for bytes in [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80]] as [[UInt8]] {
       #expect(throws: ConversionError.self) { try JSONReader.parse([0x22] + bytes + [0x22], name: "x") }

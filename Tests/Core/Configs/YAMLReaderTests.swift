@@ -76,7 +76,6 @@ import Testing
   }
 
   @Test(arguments: [
-    ("a: 1\nb: 2\na: 3\n", "line 3 column 1: the key 'a' occurs twice"),
     ("a: 1\n---\nb: 2\n", "line 2 column 1: a second document"),
     ("a: *b\n", "line 1 column 4: no anchor &b"),
     ("a:\n\tb: 1\n", "line 2"), ("a: [1, 2\n", "line 2 column 1"), ("a: 'x\n", "line"), ("a: \u{1}\n", "byte 3"),
@@ -94,6 +93,24 @@ import Testing
       return error.kind == .unreadableInput && error.message.hasPrefix("params.yaml, ")
         && error.message.contains(message)
     }
+  }
+
+  @Test func skipsAByteOrderMark() throws {
+    #expect(try parse("\u{FEFF}a: 1\nb: 2\n") == ["a": 1, "b": 2])
+    #expect(try parse("\u{FEFF}") == .null)
+  }
+
+  @Test func takesTheLastValueOfAKeyInItsFirstPlace() throws {
+    var warnings: [Diagnostic] = []
+    let text = "a: 1\nb:\n  x: 1\n  x: 2\na: 3\n"
+    let value = try YAMLReader.parse(Array(text.utf8), name: "params.yaml", warnings: &warnings)
+    #expect(value == ["a": 3, "b": ["x": 2]])
+    #expect(
+      warnings.map(\.message) == [
+        "params.yaml, line 4 column 3: the key 'x' occurs twice in one mapping; the last value is used",
+        "params.yaml, line 5 column 1: the key 'a' occurs twice in one mapping; the last value is used",
+      ])
+    #expect(warnings.map(\.subject) == [.config("x"), .config("a")])
   }
 
   @Test(arguments: [

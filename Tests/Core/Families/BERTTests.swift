@@ -244,12 +244,13 @@ import Testing
     #expect(plan.keys.contains("bert_mlm_head.mlm_transform.ln.bias"))
   }
 
-  @Test func refusesANormUnderBothNames() throws {
-    let source = MemoryCheckpoint(
-      ["bert.embeddings.LayerNorm.gamma": [4], "bert.embeddings.LayerNorm.weight": [4]], model: false)
-    let error = try #require(
-      conversionError { try planned("bert", from: "hf", to: "cs-1.8", config: [:], source) })
-    #expect(error.kind == .stateDictMismatch)
+  @Test(arguments: [["gamma", "weight"], ["weight", "gamma"]])
+  func takesTheLaterOfTwoNamesOfANorm(_ names: [String]) throws {
+    let keys = names.map { "bert.embeddings.LayerNorm.\($0)" }
+    let source = MemoryCheckpoint(keys.map { ($0, [4]) }, model: false)
+    let plan = try planned("bert", from: "hf", to: "cs-1.8", config: [:], source)
+    #expect(plan.tensors.map(\.key) == ["bert_encoder.embed_ln_f.weight"])
+    #expect(plan.tensor("bert_encoder.embed_ln_f.weight")?.expression == .source(keys[1]))
   }
 
   @Test func takesTheDecoderBiasFromEitherName() throws {

@@ -110,6 +110,23 @@ import Testing
     #expect(try plan.floats(Self.packed, from: source) == expected)
   }
 
+  @Test func packsPartsOfMixedPrecisionAsTheWiderOne() throws {
+    for (narrow, wide, expected) in [
+      (.float16, .float32, .float32), (.float16, .bfloat16, .float32), (.bfloat16, .bfloat16, .bfloat16),
+    ] as [(DType, DType, DType)] {
+      let dtypes = [Self.part("q"): narrow, Self.part("k"): wide, Self.part("v"): wide]
+      let source = MemoryCheckpoint(["q", "k", "v"].map { (Self.part($0), [8, 8]) }, model: true, dtypes: dtypes)
+      let plan = try planned("codegen-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, source)
+      #expect(plan.tensor(Self.packed)?.dtype == expected)
+    }
+    let double = MemoryCheckpoint(
+      ["q", "k", "v"].map { (Self.part($0), [8, 8]) }, model: true, dtypes: [Self.part("q"): .float64])
+    let error = conversionError {
+      try planned("codegen-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, double)
+    }
+    #expect(error?.kind == .stateDictMismatch)
+  }
+
   @Test func writesOneMaskPerBlock() throws {
     let source = MemoryCheckpoint(
       ["transformer_decoder.layers.0.self_attn.proj_output_dense_layer.weight": [8, 8]], model: true)
@@ -123,6 +140,19 @@ import Testing
     let source = MemoryCheckpoint(names.map { ("transformer.h.0.attn.\($0)", [8, 8]) }, model: false)
     let plan = try planned("codegen", from: "hf", to: "cs-1.7", config: Self.hfConfig, source)
     #expect(plan.keys == ["transformer_decoder.layers.0.self_attn.proj_output_dense_layer.weight"])
+  }
+
+  @Test func doesNotKnowTheSecondNormOfGPTJ() throws {
+    let key = "transformer_decoder.layers.0.norm3.weight"
+    let source = MemoryCheckpoint([("model." + key, [8]), ("model.ln_f.weight", [8])], model: true)
+    let error = conversionError { try planned("codegen", from: "cs-1.8", to: "hf", config: Self.csConfig, source) }
+    #expect(error?.kind == .keysUnmatched)
+    #expect(error?.diagnostics.filter { $0.severity == .error }.map(\.message) == ["Key not matched: model.\(key)"])
+    var options = Planner.Options()
+    options.dropUnmatchedKeys = true
+    let plan = try planned("codegen", from: "cs-1.8", to: "hf", config: Self.csConfig, source, options: options)
+    #expect(plan.keys == ["transformer.ln_f.weight"])
+    #expect(plan.warnings.map(\.subject).contains(.tensor("model.\(key)")))
   }
 
   @Test func refusesWrongPacking() {

@@ -178,6 +178,29 @@ import Testing
     #expect(error?.diagnostics.map(\.subject) == [.tensor(key)])
   }
 
+  /// The vendor's tool gives GPT-J a head after the embedding, other models one after the config.
+  @Test func fitsAHeadToTheEmbedding() throws {
+    let source = MemoryCheckpoint(["wte.weight": [7, 4]], model: false)
+    let plan = try planned("gptj-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
+    #expect(plan.tensor("lm_head.weight")?.shape == [7, 4])
+    #expect(plan.tensor("lm_head.bias")?.shape == [7])
+    for model in ["codegen-headless", "gpt2-headless"] {
+      var config = Self.hfConfig
+      config["rotary"] = nil
+      config["n_head"] = 4
+      for (key, value) in ["embd_pdrop": 0.1, "attn_pdrop": 0.1, "resid_pdrop": 0.1] as ConfigObject {
+        config[key] = value
+      }
+      let error = conversionError { try planned(model, from: "hf", to: "cs-1.8", config: config, source) }
+      #expect(error?.kind == .stateDictMismatch, "\(model)")
+      #expect(error?.message.contains("the config asks for shape [5, 4]") == true)
+      #expect(error?.message.contains("has [7, 4]") == true)
+      config["vocab_size"] = 7
+      let fitting = try planned(model, from: "hf", to: "cs-1.8", config: config, source)
+      #expect(fitting.tensor("lm_head.weight")?.shape == [7, 4])
+    }
+  }
+
   @Test func givesHeadlessModelsAHead() throws {
     let source = MemoryCheckpoint(["wte.weight": [5, 4]], model: false)
     let plan = try planned("gptj-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)

@@ -205,4 +205,19 @@ import Testing
     #expect(toHuggingFace.keys == Set(pairs.map(\.0)))
     for (hf, cs) in pairs where !cs.hasPrefix("ln_f") { #expect(toHuggingFace.tensor(hf)?.expression == .source(cs)) }
   }
+
+  @Test func readsAHeadUnderItsOtherNameOnlyAlone() throws {
+    let alone = MemoryCheckpoint(["lm_head.weight": [5, 12]], model: false)
+    let plan = try planned("gpt-neox", from: "hf", to: "cs-1.8", config: Self.hfConfig, alone)
+    #expect(plan.tensor("lm_head.weight")?.expression == .source("lm_head.weight"))
+
+    for names in [["lm_head", "embed_out"], ["embed_out", "lm_head"]] {
+      let both = MemoryCheckpoint(names.map { ("\($0).weight", [5, 12]) }, model: false)
+      let error = conversionError {
+        try planned("gpt-neox", from: "hf", to: "cs-1.8", config: Self.hfConfig, both)
+      }
+      #expect(error?.kind == .keysUnmatched)
+      #expect(error?.diagnostics.contains { $0.subject == .tensor("lm_head.weight") } == true)
+    }
+  }
 }

@@ -18,20 +18,20 @@ enum SmallConfigs {
       "model": ["hidden_size": 16, "max_position_embeddings": 6, "encoder_nonlinearity": "gelu"]
     ],
     "codegen": [
-      "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 5, "rotary_dim": 2,
+      "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 16, "rotary_dim": 2,
       "tie_word_embeddings": false,
     ],
     "gpt2": [
-      "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 5, "embd_pdrop": 0.1, "attn_pdrop": 0.2,
+      "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 16, "embd_pdrop": 0.1, "attn_pdrop": 0.2,
       "resid_pdrop": 0.3, "activation_function": "gelu_new", "scale_attn_weights": true,
     ],
     "gptj": [
-      "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 5, "rotary_dim": 2, "rotary": true,
+      "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 16, "rotary_dim": 2, "rotary": true,
       "tie_word_embeddings": false,
     ],
     "gpt-neox": [
       "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2, "max_position_embeddings": 6,
-      "vocab_size": 5, "intermediate_size": 32, "rotary_pct": 0.5,
+      "vocab_size": 16, "intermediate_size": 32, "rotary_pct": 0.5,
     ],
     "t5": ["d_model": 16, "d_kv": 4, "d_ff": 32, "num_heads": 4, "num_layers": 2, "vocab_size": 5],
     "transformer": ["model": ["d_model": 16, "use_pre_encoder_decoder_layer_norm": false]],

@@ -25,7 +25,8 @@ import Testing
     AcceptedKey(["num_layers": 2], ["encoder_num_hidden_layers": 2, "decoder_num_hidden_layers": 2]),
     AcceptedKey(
       ["num_layers": 2, "num_decoder_layers": 3], ["encoder_num_hidden_layers": 2, "decoder_num_hidden_layers": 3]),
-    AcceptedKey(["num_layers": 2, "num_decoder_layers": .null], ["decoder_num_hidden_layers": 2]),
+    AcceptedKey(["num_layers": 2, "num_decoder_layers": .null], ["decoder_num_hidden_layers": .some(.null)]),
+    AcceptedKey(["num_layers": 2], ["decoder_num_hidden_layers": 2]),
     AcceptedKey(["feed_forward_proj": "gelu"], ["encoder_nonlinearity": "gelu", "decoder_nonlinearity": "gelu"]),
     AcceptedKey(["tie_word_embeddings": false, "vocab_size": 7], ["share_embedding_weights": false]),
     AcceptedKey(["d_kv": 5, "d_ff": 12, "num_heads": 3], ["d_kv": 5, "d_ff": 12, "num_heads": 3]),
@@ -188,6 +189,20 @@ import Testing
     for name in names { #expect(try plan.floats(name, from: source) == source["shared.weight"]) }
     let untied = try planned("t5", from: "hf", to: "cs-1.8", config: ["tie_word_embeddings": false], source)
     #expect(untied.keys == Set(names.dropLast()))
+  }
+
+  @Test func copiesTheEmbeddingOfTheEncoderWhereThereIsNoOther() throws {
+    let cs = Self.hfNames.values.filter { !$0.hasPrefix("decoder_embeddings") && $0 != "lm_head.weight" }
+    let source = Self.checkpoint(cs, model: true)
+    for shared in [true, false] {
+      var section = Self.csBase
+      section["share_embedding_weights"] = .bool(shared)
+      let plan = try planned("t5", from: "cs-1.8", to: "hf", config: ["model": .object(section)], source)
+      let embedding = source["encoder_embeddings.word_embeddings.weight"]
+      #expect(try plan.floats("shared.weight", from: source) == embedding)
+      #expect(plan.tensor("decoder.embed_tokens.weight") == nil)
+      #expect(plan.tensor("lm_head.weight") == nil, "transformers ties it")
+    }
   }
 
   @Test func fillsEmbeddingsThatAreNone() throws {

@@ -18,7 +18,8 @@ struct MemoryCheckpoint: TensorSource {
     self.init(shapes.map { ($0.key, $0.value) }, model: model)
   }
 
-  init(_ shapes: [(key: String, shape: [Int]?)], model: Bool) {
+  /// `dtypes` are element types of tensors that are planned only.
+  init(_ shapes: [(key: String, shape: [Int]?)], model: Bool, dtypes: [String: DType] = [:]) {
     var entries: [ObjectTree<TensorDescriptor>.Entry] = []
     var storages: [StorageDescriptor] = []
     var values: [String: [Float]] = [:]
@@ -29,8 +30,9 @@ struct MemoryCheckpoint: TensorSource {
         continue
       }
       let count = shape.reduce(1, *)
+      let dtype = dtypes[key] ?? .float32
       entries.append(
-        .init(.string(key), .tensor(TensorDescriptor(dtype: .float32, shape: shape, storage: StorageID(keys.count)))))
+        .init(.string(key), .tensor(TensorDescriptor(dtype: dtype, shape: shape, storage: StorageID(keys.count)))))
       values[key] = (0..<count).map { Float(keys.count * 10_000 + $0) }
       keys.append(key)
       storages.append(StorageDescriptor(byteCount: count * 4, extent: nil))

@@ -49,7 +49,9 @@ struct SyntheticStateDict {
   private func isVector(_ key: String) -> Bool { key.hasSuffix("bias") }
 
   private static func shape(_ key: String, _ width: Int) -> [Int] {
-    key.hasSuffix("bias") ? [width] : [width, width + 2]
+    // A head that is made anew has the shape of the embedding, which is what the config says.
+    let isEmbedding = ["wte", "embed_in", "word_embeddings"].contains { key.hasSuffix("\($0).weight") }
+    return key.hasSuffix("bias") ? [width] : [width, isEmbedding ? width : width + 2]
   }
 
   /// One tensor under all of `keys`.
