@@ -229,7 +229,6 @@ struct FetcherTests {
       while send(String(repeating: "x", count: 1000)) { Thread.sleep(forTimeInterval: 0.05) }
     }
     defer { server.stop() }
-    let start = ContinuousClock.now
     let error = await failure {
       try await fetch("http://127.0.0.1:\(server.port)/x") {
         $0.leastRate = 100_000
@@ -237,7 +236,6 @@ struct FetcherTests {
       }
     }
     #expect(error?.message == "127.0.0.1 sends less than 100000 bytes a second")
-    #expect(ContinuousClock.now - start < .seconds(10))
     // Other tries would be as slow.
     #expect(server.requests.count == 1)
   }
