@@ -37,8 +37,8 @@ enum SchemaName: String, CaseIterable, Sendable {
       .object(
         [
           "command": Self.command, "model": Self.modelName, "src_fmt": Self.sourceFormat, "tgt_fmt": Self.targetFormat,
-          "config": .named(.input).about("The config; a repository of a hub brings its own."),
-          "checkpoint": .anyOf([.named(.input), .array(.named(.input), atLeast: 1)])
+          "config": JSONSchema.named(.input).orNull.about("The config; a repository of a hub brings its own."),
+          "checkpoint": JSONSchema.anyOf([.named(.input), .array(.named(.input), atLeast: 1)]).orNull
             .about("One file, or one for each shard; absent for `convert-config`."),
           "options": .named(.options).orNull, "reuse": Self.reuse,
           "webhook": JSONSchema.named(.webhook).orNull.about("Who is told of the end of the job."),
