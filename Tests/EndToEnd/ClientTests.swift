@@ -329,7 +329,11 @@ struct ClientTests {
     server.standardOutput = FileHandle.nullDevice
     server.standardError = FileHandle.nullDevice
     try server.run()
-    defer { server.terminate() }
+    // It does not heed SIGTERM.
+    defer {
+      kill(server.processIdentifier, SIGKILL)
+      server.waitUntilExit()
+    }
     try await Task.sleep(for: .seconds(1))
     let url = "https://127.0.0.1:\(port)"
     func error(_ arguments: [String] = [], _ environment: [String: String] = [:]) async throws -> String {
