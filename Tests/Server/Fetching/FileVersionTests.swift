@@ -21,6 +21,17 @@ struct FileVersionTests {
     }.result.get()
   }
 
+  /// Reads two ranges of a file that had 100,000 bytes when its server was asked.
+  private func readTwice(_ remote: RemoteFile, _ fetcher: Fetcher) async throws {
+    try await onThread {
+      let bytes = RemoteBytes(remote, size: 100_000, fetcher: fetcher, isCancelled: { false })
+      try withUnsafeTemporaryAllocation(byteCount: 10, alignment: 1) { buffer in
+        try bytes.read(at: 0, into: buffer)
+        try bytes.read(at: 5000, into: buffer)
+      }
+    }.result.get()
+  }
+
   private static let tags = ["ETag: \"1\"", "ETag: \"2\""]
   private static let dates = [1, 2].map {
     "Date: Thu, 01 Jan 2026 12:00:00 GMT\r\nLast-Modified: Thu, 01 Jan 2026 0\($0):00:00 GMT"
@@ -99,15 +110,7 @@ struct FileVersionTests {
     defer { server.stop() }
     let fetcher = try Fetcher.local()
     let remote = try await fetcher.describe(server)
-    let error = await transferError {
-      try await onThread {
-        let bytes = RemoteBytes(remote, size: 100_000, fetcher: fetcher, isCancelled: { false })
-        try withUnsafeTemporaryAllocation(byteCount: 10, alignment: 1) { buffer in
-          try bytes.read(at: 0, into: buffer)
-          try bytes.read(at: 5000, into: buffer)
-        }
-      }.result.get()
-    }
+    let error = await transferError { try await readTwice(remote, fetcher) }
     #expect(error?.message.contains("changed while it was read") == true)
     // Another attempt of a streamed job would meet the same.
     #expect(error.map { JobFailure($0).mayPass } == false)
@@ -122,15 +125,7 @@ struct FileVersionTests {
     defer { server.stop() }
     let fetcher = try Fetcher.local()
     let remote = try await fetcher.describe(server)
-    let error = await transferError {
-      try await onThread {
-        let bytes = RemoteBytes(remote, size: 100_000, fetcher: fetcher, isCancelled: { false })
-        try withUnsafeTemporaryAllocation(byteCount: 10, alignment: 1) { buffer in
-          try bytes.read(at: 0, into: buffer)
-          try bytes.read(at: 5000, into: buffer)
-        }
-      }.result.get()
-    }
+    let error = await transferError { try await readTwice(remote, fetcher) }
     #expect(error?.message.contains("changed while it was read") == true)
   }
 
