@@ -1,9 +1,7 @@
 """A job is cancelled within a second, whatever it is doing, and leaves nothing behind."""
 
-import os
 import time
 from datetime import datetime
-from pathlib import Path
 
 import checkpoints
 import pytest
@@ -62,13 +60,12 @@ def test_very_many_tensors(service, tmp_path, target, container):
     body = checkpoints.job(
         {"upload": service.upload(model.config)}, {"upload": service.upload(model.weights)}, output_format=container)
     body["tgt_fmt"] = target
-    # An undisturbed run says how long this takes here and now. Where others have the processors for most of the time, it
-    # takes longer than its own processor time, and so does stopping.
-    cpu, start = cpu_seconds(service), time.monotonic()
+    # An undisturbed run says how long this takes here and now. What has been built must be freed, which takes its share of
+    # the time that building took: on a slow machine more than a second.
     phases = service.wait(service.submit(body)["id"], "succeeded", limit=300)["progress"]["phases"]
-    limit = LIMIT * max(1, (time.monotonic() - start) / (cpu_seconds(service) - cpu))
     whole = (timestamp(phases["converting"]) - timestamp(phases["planning"])).total_seconds()
     assert whole > 2 * LIMIT, f"planning takes {whole} s, which is too quick to test"
+    limit = max(LIMIT, whole / 3)
     longest, planning = 0, 0
     for part in (0.02, 0.2, 0.4, 0.55, 0.7, 0.85):
         job = service.submit(body)
@@ -105,12 +102,6 @@ def test_shutdown_while_planning(models, tmp_path):
         # It may run again by now, for the first time as far as anybody counts.
         found = service.job(job["id"])
         assert found["attempt"] == (found["status"] == "running"), "the interrupted attempt was counted"
-
-
-def cpu_seconds(service):
-    """What the process has computed so far, without what others have computed meanwhile."""
-    fields = Path(f"/proc/{service.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def timestamp(text):

@@ -101,26 +101,28 @@ private struct JSONPrinter {
   }
 
   mutating func write(string: String) {
-    text += "\""
-    // What stands for itself is taken over in runs: a tree of many tensors is quoted as one string of megabytes.
-    var start = string.startIndex
-    var position = start
-    while position < string.endIndex {
-      let next = string.utf8.index(after: position)
-      if let escape = Self.escape(string.utf8[position]) {
-        text += string[start..<position]
-        text += escape
-        start = next
+    var string = string
+    // A tree of many tensors is quoted as one string of tens of megabytes: byte by byte, and most keys as they are.
+    let escaped: [UInt8]? = string.withUTF8 { utf8 in
+      guard let first = utf8.firstIndex(where: Self.needsEscape) else { return nil }
+      var bytes = Array(utf8[..<first])
+      bytes.reserveCapacity(utf8.count + utf8.count / 8)
+      for byte in utf8[first...] {
+        if Self.needsEscape(byte) { bytes += Self.escape(byte).utf8 } else { bytes.append(byte) }
       }
-      position = next
+      return bytes
     }
-    text += string[start...]
+    text += "\""
+    if let escaped { text += String(decoding: escaped, as: UTF8.self) } else { text += string }
     text += "\""
   }
 
-  /// What is written for a byte of UTF-8; nil when it stands for itself.
-  private static func escape(_ byte: UInt8) -> String? {
-    guard byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") else { return nil }
+  private static func needsEscape(_ byte: UInt8) -> Bool {
+    byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+  }
+
+  /// What is written for a byte that does not stand for itself.
+  private static func escape(_ byte: UInt8) -> String {
     switch Unicode.Scalar(byte) {
     case "\"": return "\\\""
     case "\\": return "\\\\"

@@ -7,8 +7,11 @@ struct HDF5GroupTree {
   /// Where a path leads: its parts without empty ones and dots, as HDF5 reads it. Nil when nothing is left, or when a
   /// part has a NUL, which ends a name in HDF5.
   static func parts(_ path: String) -> [String]? {
-    let parts = path.split(separator: "/").map(String.init).filter { $0 != "." }
-    return parts.isEmpty || path.utf8.contains(0) ? nil : parts
+    guard !path.utf8.contains(0) else { return nil }
+    // Most names have no slash, and splitting costs more than all else that is done with them here.
+    let parts = path.utf8.contains(UInt8(ascii: "/")) ? path.split(separator: "/").map(String.init) : [path]
+    let named = parts.filter { !$0.isEmpty && $0 != "." }
+    return named.isEmpty ? nil : named
   }
 
   /// Adds a dataset. False when the place is taken by another dataset or by a group.

@@ -138,7 +138,7 @@ struct HDF5LeafWriter {
       key, space: HDF5Encoder.dataspace(tensor.shape), type: type,
       layout: HDF5Encoder.contiguousLayout(offset: offsets[tensor.storage], byteCount: count * tensor.dtype.size),
       attributes: [
-        HDF5Encoder.attribute("__TORCH__", type: HDF5Encoder.boolean, space: scalar, data: [1]),
+        Self.isTorch,
         HDF5Encoder.attribute(
           "shapes", type: shapeType, space: HDF5Encoder.dataspace([1, tensor.shape.count]), data: shapeData.bytes),
         HDF5Encoder.attribute(
@@ -147,8 +147,7 @@ struct HDF5LeafWriter {
           "rtfx_dtypes", type: integer, space: HDF5Encoder.dataspace([1]), data: codeData.bytes),
         HDF5Encoder.attribute(
           "__TYPE__", type: HDF5Encoder.string, space: scalar, data: try metadata.string("TorchTensorSerializer")),
-        HDF5Encoder.attribute("compressed", type: HDF5Encoder.boolean, space: scalar, data: [0]),
-        HDF5Encoder.attribute("__NUMPY__", type: HDF5Encoder.boolean, space: scalar, data: [1]),
+        Self.isNotCompressed, Self.isNumpy,
       ])
   }
 
@@ -162,10 +161,20 @@ struct HDF5LeafWriter {
       attributes: [
         HDF5Encoder.attribute(
           "__TYPE__", type: HDF5Encoder.string, space: scalar, data: try metadata.string("ObjectSerializer")),
-        HDF5Encoder.attribute("compressed", type: HDF5Encoder.boolean, space: scalar, data: [0]),
+        Self.isNotCompressed,
         HDF5Encoder.attribute(
           "__BYTES__", type: HDF5Encoder.opaque(size: pickle.count), space: scalar, data: pickle),
       ])
+  }
+
+  // The same for every dataset.
+  private static let isTorch = flag("__TORCH__", true)
+  private static let isNumpy = flag("__NUMPY__", true)
+  private static let isNotCompressed = flag("compressed", false)
+
+  private static func flag(_ name: String, _ value: Bool) -> [UInt8]? {
+    HDF5Encoder.attribute(
+      name, type: HDF5Encoder.boolean, space: HDF5Encoder.dataspace([]), data: [value ? 1 : 0])
   }
 
   private mutating func dataset(
@@ -209,6 +218,7 @@ struct HDF5LeafWriter {
   /// Writes the groups and the root header. The result is the superblock, which goes to the start of the file.
   mutating func finish() throws(ConversionError) -> [UInt8] {
     let addresses = try groups.write(to: metadata)
+    try Interruption.check()
     let messages = HDF5GroupTree.symbolTable(addresses) + rootMessages
     guard messages.count <= Int(UInt32.max) else { throw problem("the checkpoint", "has more than 4 GiB of names") }
     // The count of a version-1 header has 16 bits, and libhdf5 1.14 insists on it; version 2 has no count.
@@ -216,6 +226,7 @@ struct HDF5LeafWriter {
       rootMessageCount < Int(UInt16.max)
         ? HDF5Encoder.objectHeader(messageCount: rootMessageCount + 1, byteCount: messages.count) + messages
         : HDF5Encoder.objectHeader2(messages))
+    try Interruption.check()
     try metadata.close()
 
     var superblock = HDF5Encoder()

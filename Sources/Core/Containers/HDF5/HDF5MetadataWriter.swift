@@ -123,6 +123,7 @@ final class HDF5MetadataWriter {
     var nameOffsets: [Int] = []
     nameOffsets.reserveCapacity(sorted.count)
     for member in sorted {
+      try pacer.step()
       nameOffsets.append(names.bytes.count)
       names.append(member.name)
       names.append(0 as UInt8)
