@@ -132,6 +132,7 @@ extension ConfigValue {
     case .bool: "a boolean"
     case .number: "a number"
     case .string: "a string"
+    case .timestamp: "a date or a time"
     case .array: "a list"
     case .object: "a mapping"
     }

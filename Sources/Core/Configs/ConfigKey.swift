@@ -39,7 +39,7 @@ public enum ConfigKey: Sendable, Hashable {
   static func encode(_ value: ConfigValue) -> String? {
     switch value {
     case .null, .bool, .number: String(decoding: mark, as: UTF8.self) + value.pythonDescription
-    case .string, .array, .object: nil
+    case .string, .timestamp, .array, .object: nil
     }
   }
 

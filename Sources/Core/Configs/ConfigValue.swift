@@ -8,8 +8,10 @@ public indirect enum ConfigValue: Sendable, Hashable {
   case bool(Bool)
   /// An integer or a float.
   case number(ConfigNumber)
-  /// A string. YAML dates and times, which converters only carry along, are strings too.
+  /// A string.
   case string(String)
+  /// A date or a time of a YAML document, as it is written there. JSON has no such thing and gets a string.
+  case timestamp(String)
   /// A sequence.
   case array([ConfigValue])
   /// A mapping.

@@ -49,7 +49,7 @@ private struct JSONPrinter {
     case .null: text += "null"
     case .bool(let flag): text += flag ? "true" : "false"
     case .number(let number): text += JSONNumber.text(number)
-    case .string(let string): write(string: string)
+    case .string(let string), .timestamp(let string): write(string: string)
     case .array(let values):
       guard !values.isEmpty else {
         text += "[]"

@@ -6,7 +6,10 @@ extension ConfigValue {
   ///
   /// `True`, `None`, `1e-05`, `[1, 2.5]`, `{'n_heads': 2}`. Complexity: O(nodes).
   public var pythonDescription: String {
-    if case .string(let text) = self { return text }
+    switch self {
+    case .string(let text), .timestamp(let text): return text
+    default: break
+    }
     var result = ""
     appendRepr(to: &result)
     return result
@@ -18,6 +21,7 @@ extension ConfigValue {
     case .bool(let flag): result += flag ? "True" : "False"
     case .number(let number): result += number.pythonDescription
     case .string(let text): result += PythonText.repr(text)
+    case .timestamp(let text): result += text
     case .array(let values):
       result += "["
       for (index, value) in values.enumerated() {
@@ -44,7 +48,8 @@ extension ConfigValue {
   public func isEqualInPython(_ other: ConfigValue) -> Bool {
     switch (self, other) {
     case (.null, .null): return true
-    case (.string(let left), .string(let right)): return left.utf8.elementsEqual(right.utf8)
+    case (.string(let left), .string(let right)), (.timestamp(let left), .timestamp(let right)):
+      return left.utf8.elementsEqual(right.utf8)
     case (.array(let left), .array(let right)):
       return left.count == right.count && zip(left, right).allSatisfy { $0.isEqualInPython($1) }
     case (.object(let left), .object(let right)):
@@ -64,6 +69,7 @@ extension ConfigValue {
     case .bool(let flag): flag
     case .number(let number): number.value != .int(0) && number.value != .double(0)
     case .string(let text): !text.isEmpty
+    case .timestamp: true
     case .array(let values): !values.isEmpty
     case .object(let object): !object.isEmpty
     }

@@ -106,8 +106,10 @@ struct YAMLOutline {
     guard case .scalar(let text, nil, nil, let plain) = event.content else { return nil }
     let kind = plain ? YAMLScalar(plain: text) : .string
     guard kind != .merge, let value = kind.value(of: text, keepingText: false) else { return nil }
-    if case .string(let key) = value { return key }
-    return ConfigKey.encode(value)
+    switch value {
+    case .string(let key), .timestamp(let key): return key
+    default: return ConfigKey.encode(value)
+    }
   }
 
   /// Block scalars end after their line break and the empty lines that follow; those are no part of the content.

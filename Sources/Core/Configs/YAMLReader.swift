@@ -174,11 +174,13 @@ private struct YAMLComposer {
 
   private mutating func key(_ event: YAMLEvent) throws(ConversionError) -> String {
     let value = try compose(event).value
-    if case .string(let text) = value {
+    switch value {
+    case .string(let text), .timestamp(let text):
       guard !ConfigKey.isMarked(text) else {
         throw failure("a key starts with the reserved code point U+FDD0", at: event)
       }
       return text
+    default: break
     }
     guard let key = ConfigKey.encode(value) else { throw failure("a list or a mapping as a key", at: event) }
     return key
@@ -267,7 +269,8 @@ extension YAMLScalar {
   /// The value of a scalar of this kind, or nil when its text is none; the text of numbers is kept on request.
   func value(of text: String, keepingText: Bool) -> ConfigValue? {
     switch self {
-    case .string, .timestamp, .merge, .value: .string(text)
+    case .string, .merge, .value: .string(text)
+    case .timestamp: YAMLScalar.isMoment(text) ? .timestamp(text) : .string(text)
     case .null: .null
     case .bool: Self.bools[text].map { .bool($0) }
     case .int: YAMLNumber.int(text).map { .number(ConfigNumber($0, text: keepingText ? text : nil)) }

@@ -75,6 +75,25 @@ enum YAMLScalar: Hashable {
     return cursor.isAtEnd
   }
 
+  /// True for a timestamp that the calendar and the clock have. PyYAML cannot load a document with any other, so those are
+  /// strings. Complexity: O(n).
+  static func isMoment(_ text: String) -> Bool {
+    guard YAMLScalar(plain: text) == .timestamp else { return false }
+    func numbers(_ text: Substring) -> [Int] { text.split { !$0.isWholeNumber }.compactMap { Int($0) } }
+    // A sign behind the date, which has eight characters at least, begins the offset of a time zone.
+    let sign = text.dropFirst(8).firstIndex { $0 == "+" || $0 == "-" } ?? text.endIndex
+    let parts = numbers(text[..<sign])
+    let (year, month, day) = (parts[0], parts[1], parts[2])
+    let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+    guard year > 0, (1...12).contains(month),
+      (1...[31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]).contains(day)
+    else { return false }
+    guard parts.count > 3 else { return true }
+    let offset = numbers(text[sign...])
+    return parts[3] < 24 && parts[4] < 60 && parts[5] < 60
+      && (offset.first ?? 0) * 60 + (offset.dropFirst().first ?? 0) < 24 * 60
+  }
+
   // yyyy-mm-dd | yyyy-m?m-d?d([Tt]|[ \t]+)h?h:mm:ss(\.[0-9]*)?([ \t]*(Z|[-+]h?h(:mm)?))?
   private static func isTimestamp(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
     var cursor = YAMLCursor(bytes)

@@ -29,6 +29,7 @@ public enum YAMLWriter {
     case .bool(let flag): flag ? "true" : "false"
     case .number(let number): self.text(number)
     case .string(let text): YAMLText.scalar(text)
+    case .timestamp(let text): text
     case .array(let values): values.isEmpty ? "[]" : nil
     case .object(let object): object.isEmpty ? "{}" : nil
     }
@@ -98,7 +99,7 @@ private struct YAMLPrinter {
         text += YAMLWriter.line(element) == nil ? "-   " : "- "
         write(element, indent: indent + Self.step, context: .start)
       }
-    case .null, .bool, .number, .string: break
+    case .null, .bool, .number, .string, .timestamp: break
     }
   }
 

@@ -31,7 +31,7 @@ enum JSONTree: Encodable, Sendable {
     case .bool(let flag): self = .bool(flag)
     // A number that no double holds, such as 1e999, is infinite; inside an inline config it is the converter's business.
     case .number(let number): self = .number(number.double)
-    case .string(let text): self = .string(text)
+    case .string(let text), .timestamp(let text): self = .string(text)
     case .array(let values): self = .array(values.map { JSONTree($0) })
     case .object(let members):
       self = .object(Dictionary(uniqueKeysWithValues: members.map { ($0.key, JSONTree($0.value)) }))

@@ -42,6 +42,7 @@ enum ConfigFixtures {
         ["i", .string(number.pythonDescription)]
       }
     case .string(let text): ["s", .string(text)]
+    case .timestamp(let text): ["t", .string(text)]
     case .array(let values): ["l", .array(values.map(typedValue))]
     case .object(let object):
       [
@@ -81,7 +82,15 @@ enum ConfigFixtures {
   private static let script = """
     import json, sys, yaml
     class Loader(yaml.SafeLoader): pass
-    for tag in ('timestamp', 'value', 'merge'):
+    class Moment(str): pass
+    def moment(l, n):
+      try:
+        l.construct_yaml_timestamp(n)
+        return Moment(n.value)
+      except (ValueError, AttributeError):
+        return n.value
+    Loader.add_constructor('tag:yaml.org,2002:timestamp', moment)
+    for tag in ('value', 'merge'):
       Loader.add_constructor('tag:yaml.org,2002:' + tag, lambda l, n: n.value)
     def load(syntax, text):
       return json.loads(text) if syntax == 'json' else yaml.load(text, Loader)
@@ -90,9 +99,10 @@ enum ConfigFixtures {
       if isinstance(v, bool): return ['b', str(v)]
       if isinstance(v, int): return ['i', str(v)]
       if isinstance(v, float): return ['f', repr(v)]
+      if isinstance(v, Moment): return ['t', v]
       if isinstance(v, str): return ['s', v]
       if isinstance(v, list): return ['l', [typed(x) for x in v]]
-      if isinstance(v, dict): return ['d', [[typed(k), typed(x)] for k, x in v.items()]]
+      if isinstance(v, dict): return ['d', [[typed(str(k) if isinstance(k, Moment) else k), typed(x)] for k, x in v.items()]]
       return [type(v).__name__]
     def answer(f):
       for d in json.load(open(sys.argv[1], encoding='utf-8')):

@@ -103,6 +103,12 @@ import Testing
     #expect(try YAMLReader.parse(Array(expected.utf8), name: "x") == .string(text))
   }
 
+  @Test func writesMomentsAsTheyWereRead() throws {
+    let value: ConfigValue = ["at": .timestamp("2024-1-31 1:02:03"), "list": [.timestamp("2024-01-31")]]
+    #expect(YAMLWriter.render(value) == "at: 2024-1-31 1:02:03\nlist:\n- 2024-01-31\n")
+    #expect(JSONWriter.renderCompact(value) == #"{"at":"2024-1-31 1:02:03","list":["2024-01-31"]}"#)
+  }
+
   @Test func writesLongKeysSoThatTheyCanBeRead() throws {
     let value: ConfigValue = ["outer": [[String(repeating: "k", count: 2000): ["a": 1], "b: c\n": [2]]]]
     let text = YAMLWriter.render(value)

@@ -62,7 +62,7 @@ struct PytreeJSON {
     for value in values {
       let key: Pytree.Tree.Key
       switch value {
-      case .string(let text): key = .string(text)
+      case .string(let text), .timestamp(let text): key = .string(text)
       case .bool(let flag): key = .bool(flag)
       case .null: key = .none
       case .number(let number):
