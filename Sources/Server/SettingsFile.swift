@@ -20,14 +20,16 @@ struct SettingsFile: Sendable {
 
   /// Reads a file. One that cannot be read has no entries and one problem.
   init(path: String) {
-    guard let file = FileHandle(forReadingAtPath: path), let data = try? file.read(upToCount: Self.limit + 1) else {
+    do {
+      let file = try FileHandle(forReadingFrom: URL(filePath: path))
+      // Nil for an empty file. A folder opens, and fails here.
+      let data = try file.read(upToCount: Self.limit + 1) ?? Data()
+      self.init(text: String(decoding: data.prefix(Self.limit), as: UTF8.self), path: path)
+      if data.count > Self.limit { problems.append("\(path) has more than \(Self.limit) bytes") }
+    } catch {
       self.init(text: "", path: path)
-      // An empty file reads as nothing, too.
-      if !FileManager.default.isReadableFile(atPath: path) { problems = ["\(path) cannot be read"] }
-      return
+      problems = ["\(path) cannot be read"]
     }
-    self.init(text: String(decoding: data.prefix(Self.limit), as: UTF8.self), path: path)
-    if data.count > Self.limit { problems.append("\(path) has more than \(Self.limit) bytes") }
   }
 
   /// Reads the text of a file. An empty value counts as absent, as with variables.

@@ -47,11 +47,14 @@ struct SettingsReader {
     return hours == 0 ? nil : .seconds(hours * 3600)
   }
 
+  /// The largest size that a setting may have: more than any machine has, and small enough to be multiplied.
+  private static let largestSize = 1 << 50
+
   /// Bytes.
   mutating func size(_ name: String, atLeast minimum: Int) -> Int? {
     guard let text = text(name) else { return nil }
-    if let size = ByteCount(argument: text)?.bytes, size >= minimum { return size }
-    refuse(name, text, "a size such as 512MiB, \(minimum) bytes at least")
+    if let size = ByteCount(argument: text)?.bytes, (minimum...Self.largestSize).contains(size) { return size }
+    refuse(name, text, "a size such as 512MiB, from \(minimum) bytes to 1024TiB")
     return nil
   }
 

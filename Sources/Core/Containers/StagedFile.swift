@@ -113,9 +113,14 @@ public final class StagedFile: Sendable {
     guard durably else { return }
     let folder = FilePath(path).removingLastComponent()
     let folderPath = folder.isEmpty ? FilePath(".") : folder
-    if let handle = try? FileDescriptor.open(folderPath, .readOnly, options: [.directory, .closeOnExec]) {
-      fsync(handle.rawValue)
-      try? handle.close()
+    do {
+      let handle = try FileDescriptor.open(folderPath, .readOnly, options: [.directory, .closeOnExec])
+      defer { try? handle.close() }
+      // Some file systems know no sync of folders, and say so with EINVAL.
+      if fsync(handle.rawValue) != 0, errno != EINVAL { throw Errno(rawValue: errno) }
+    } catch {
+      withdraw()
+      throw writeError(error)
     }
   }
 

@@ -8,6 +8,8 @@ public struct Limits: Sendable {
   public var elements = 1 << 44
   /// Tensors in one checkpoint.
   public var tensors = 4_000_000
+  /// Bytes of all tensors that one conversion writes: an exbibyte, so that sums of sizes never overflow.
+  public var outputBytes = 1 << 60
   /// Nesting of containers in a pickle, a JSON or a YAML document.
   public var nesting = 256
   /// Bytes of a safetensors header; the format's own limit.

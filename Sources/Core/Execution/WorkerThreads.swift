@@ -1,13 +1,20 @@
-import Dispatch
+import Foundation
 
 /// Runs blocking work on threads of its own, off Swift's cooperative pool.
 enum WorkerThreads {
   /// Runs `body` on `count` threads and waits for all of them. The calling thread is one of them.
-  static func run(count: Int, _ body: @Sendable () -> Void) {
-    if count <= 1 {
-      body()
-    } else {
-      DispatchQueue.concurrentPerform(iterations: count) { _ in body() }
+  ///
+  /// The threads are not those of a pool, whose width is the number of processors: reading from elsewhere is waiting.
+  static func run(count: Int, _ body: @escaping @Sendable () -> Void) {
+    let others = DispatchGroup()
+    for _ in 1..<max(count, 1) {
+      others.enter()
+      Thread {
+        body()
+        others.leave()
+      }.start()
     }
+    body()
+    others.wait()
   }
 }

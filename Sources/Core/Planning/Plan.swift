@@ -25,6 +25,6 @@ public struct Plan: Sendable {
   /// Where the vendor's tool would have written something unusable or nothing, and what was done instead.
   public var deviations: [Diagnostic] = []
 
-  /// Bytes of tensor data in the output, each tensor counted. Complexity: O(tensors).
+  /// Bytes of tensor data in the output, each tensor counted; at most `Limits.outputBytes`. Complexity: O(tensors).
   public var byteCount: Int { tensors.reduce(0) { $0 + $1.tensor.byteCount } }
 }

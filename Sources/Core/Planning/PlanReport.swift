@@ -126,7 +126,7 @@ public struct PlanReport: Sendable {
     let used = Set(tensors.flatMap(\.sources))
     totals.tensorsIn = used.count
     totals.tensorsOut = tensors.count
-    totals.bytesIn = used.reduce(0) { $0 + (plan.sources[$1]?.byteCount ?? 0) }
+    totals.bytesIn = used.lazy.map { plan.sources[$0]?.byteCount ?? 0 }.saturatingSum()
     totals.bytesOut = plan.byteCount
     totals.bytesToDownload = inputs.lazy.map(\.missing).saturatingSum()
     let budget = Executor.Budget(request.options)

@@ -159,6 +159,13 @@ public enum Planner {
       }
       tree = .dictionary([.init(.string("model"), stateTree)] + others, ordered: false)
     }
+    let limit = Limits.standard.outputBytes
+    guard tensors.lazy.map(\.tensor.byteCount).saturatingSum() <= limit else {
+      throw ConversionError(
+        .hostileInput,
+        "The tensors to be written have more than \(limit) bytes together. Compare the sizes in the config and the shapes in "
+          + "the checkpoint with the model")
+    }
     return Plan(
       route: route, tree: tree, tensors: tensors, sources: content.descriptors, config: outcome.document,
       warnings: warnings)

@@ -17,6 +17,10 @@ struct InspectCommand: ParsableCommand {
   @Option(help: "Show only so many entries.")
   var limit: Int?
 
+  func validate() throws {
+    guard limit ?? 0 >= 0 else { throw ValidationError("--limit takes a number of entries, 0 or more.") }
+  }
+
   func run() throws {
     do throws(ConversionError) {
       let source = try Checkpoint.open(path: checkpoint)

@@ -45,6 +45,7 @@ struct PlanCommand: ParsableCommand {
 
   func validate() throws {
     guard !checkpoint.isEmpty else { throw ValidationError("Name the checkpoint to plan for.") }
+    guard limit ?? 0 >= 0 else { throw ValidationError("--limit takes a number of tensors, 0 or more.") }
   }
 
   func run() throws {

@@ -64,13 +64,15 @@ final class ProgressBar: Sendable {
   }
 
   private static func text(_ what: String, done: Int, total: Int, elapsed: Duration, suffix: String) -> String {
+    // A service may say anything.
+    let done = min(max(done, 0), total)
     let seconds = elapsed / .seconds(1)
     let rate = seconds > 0 ? Double(done) / seconds : 0
     var text = what.isEmpty ? "" : " \(what)"
     text += " \(Int(Double(done) / Double(total) * 100))% \(amount(Double(done)))/\(amount(Double(total)))"
     if rate > 0 {
       text += " \(amount(rate))/s"
-      let left = Int((Double(total - done) / rate).rounded(.up))
+      let left = Int(min(Double(total - done) / rate, 359_999).rounded(.up))
       text += " \(left / 60):\(left % 60 < 10 ? "0" : "")\(left % 60) left"
     }
     return text + suffix
@@ -79,7 +81,7 @@ final class ProgressBar: Sendable {
   private static func bar(done: Int, total: Int, text: String, width: Int) -> String {
     let cells = min(30, width - text.count - 3)
     guard cells >= 5 else { return String(text.dropFirst().prefix(width - 1)) }
-    let filled = Int(Double(done) / Double(total) * Double(cells))
+    let filled = Int(min(max(Double(done) / Double(total), 0), 1) * Double(cells))
     return "[" + String(repeating: "#", count: filled) + String(repeating: ".", count: cells - filled) + "]" + text
   }
 

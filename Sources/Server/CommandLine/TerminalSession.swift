@@ -120,7 +120,8 @@ extension ConversionError {
 enum StandardError {
   static func write(_ text: String) {
     var text = text
-    text.withUTF8 { bytes in _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
+    // Nobody can be told when standard error takes nothing.
+    text.withUTF8 { bytes in _ = try? FileDescriptor.standardError.writeAll(bytes) }
   }
 
   /// Removes what a progress bar may have left on the line. Nothing happens where there is no terminal, such as in a log.

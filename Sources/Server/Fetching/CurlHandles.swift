@@ -24,12 +24,11 @@ final class CurlHandles: Sendable {
     for handle in resting.withLock({ $0 }) { curl_easy_cleanup(handle.pointer) }
   }
 
+  /// A new handle without any option set; nil when libcurl cannot be started.
+  static func make() -> UnsafeMutableRawPointer? { isReady ? curl_easy_init() : nil }
+
   /// A handle without any option set; nil when libcurl cannot be started.
-  func take() -> Handle? {
-    guard Self.isReady else { return nil }
-    if let handle = resting.withLock({ $0.popLast() }) { return handle }
-    return curl_easy_init().map(Handle.init)
-  }
+  func take() -> Handle? { resting.withLock { $0.popLast() } ?? Self.make().map(Handle.init) }
 
   /// Gives a handle back.
   func give(_ handle: Handle) {

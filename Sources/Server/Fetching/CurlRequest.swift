@@ -78,7 +78,7 @@ final class CurlRequest {
   ///
   /// Throws `TransferFailure` when there is no answer or it breaks off, and what the sink throws.
   func perform() throws -> Answer {
-    guard let handle = curl_easy_init() else {
+    guard let handle = CurlHandles.make() else {
       throw TransferFailure(ConversionError(.internal, "libcurl cannot be started"))
     }
     defer { curl_easy_cleanup(handle) }

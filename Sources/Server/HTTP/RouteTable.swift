@@ -69,14 +69,20 @@ struct RouteTable: Sendable {
     }
   }
 
+  /// The parts of a path, decoded; empty ones do not count. Nil when it is not percent-encoded UTF-8.
+  static func segments(of path: String) -> [String]? {
+    var segments: [String] = []
+    for raw in path.split(separator: "/") {
+      guard let segment = PercentEncoding.decode(raw) else { return nil }
+      segments.append(segment)
+    }
+    return segments
+  }
+
   /// The row for a request. Throws `Problem` 400, 404 or 405.
   func match(_ request: Request) throws -> Match {
-    var segments: [String] = []
-    for raw in request.uri.path.split(separator: "/", omittingEmptySubsequences: true) {
-      guard let segment = PercentEncoding.decode(raw) else {
-        throw Problem.malformed("the path is not percent-encoded UTF-8")
-      }
-      segments.append(segment)
+    guard let segments = Self.segments(of: request.uri.path) else {
+      throw Problem.malformed("the path is not percent-encoded UTF-8")
     }
     var allowed: [HTTPRequest.Method] = []
     for route in routes {

@@ -4,7 +4,8 @@ import Synchronization
 
 /// Whether the service can do its work now: what an orchestrator asks before it sends requests.
 ///
-/// A check commits to the database, so its result is kept for a second: asking often costs nothing.
+/// A check commits to the database. So its result is kept for a second, and whoever asks meanwhile waits for the same check:
+/// asking often costs nothing, least of all when the database is slow.
 final class Readiness: Sendable {
   /// One check as clients see it.
   struct Check: Codable, Sendable, Hashable {
@@ -23,7 +24,13 @@ final class Readiness: Sendable {
   private let space: FreeSpace
   private let workers: Int
   private let lease: Duration
-  private let last = Mutex<(at: ContinuousClock.Instant, checks: [Check])?>(nil)
+  /// All checks made once; without an end they are under way still. No caller's child: others wait for the same.
+  private struct Look {
+    let task: Task<[Check], Never>
+    var end: ContinuousClock.Instant?
+  }
+
+  private let newest = Mutex<Look?>(nil)
 
   init(
     store: any JobStore, vitals: WorkerVitals, signal: WorkSignal, space: FreeSpace, workers: Int, lease: Duration
@@ -38,10 +45,17 @@ final class Readiness: Sendable {
 
   /// All checks, at most a second old.
   func checks() async -> [Check] {
-    if let last = last.withLock({ $0 }), ContinuousClock.now - last.at < .seconds(1) { return last.checks }
-    let checks = [await database(), workerThreads(), await disk()]
-    last.withLock { $0 = (.now, checks) }
-    return checks
+    let task = newest.withLock { newest in
+      if let newest, newest.end.map({ ContinuousClock.now - $0 < .seconds(1) }) ?? true { return newest.task }
+      let task = Task {
+        let checks = [await database(), workerThreads(), await disk()]
+        self.newest.withLock { $0?.end = .now }
+        return checks
+      }
+      newest = Look(task: task)
+      return task
+    }
+    return await task.value
   }
 
   private func database() async -> Check {

@@ -57,8 +57,7 @@ protocol JobStore: Sendable {
   /// Takes a queued job, if one is due within the bounds, and counts an attempt. Never the same job twice at a time.
   ///
   /// Owners take turns: the one who was served longest ago comes first, with the oldest of the jobs. A job is due when its
-  /// time has come, when it never had to wait, or when its time is further away than any pause lasts: the wall clock was
-  /// set back.
+  /// time has come, when it never had to wait, or when it was postponed after `now`: the wall clock was set back.
   ///
   /// A job with `Job.interruptionsInCompany` interruptions runs alone. As soon as one is due, no other begins until it has
   /// run: whatever takes the service down takes nobody else's job with it.
@@ -93,7 +92,7 @@ protocol JobStore: Sendable {
   /// Puts a job back into the queue after a fault that may pass: no worker takes it before `time`. It keeps the error
   /// until then. `isCounted` makes it one of the job's retries.
   func postpone(
-    _ lease: Lease, until time: Timestamp, because error: Problem.Document, isCounted: Bool
+    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Problem.Document, isCounted: Bool
   ) throws -> Bool
 
   /// Puts running jobs back whose lease ended before `now`, or all of them when `now` is nil (at start, when no worker
@@ -156,8 +155,10 @@ extension JobStore {
   }
 
   /// Puts a job back after a fault, as one of its retries.
-  func postpone(_ lease: Lease, until time: Timestamp, because error: Problem.Document) throws -> Bool {
-    try postpone(lease, until: time, because: error, isCounted: true)
+  func postpone(
+    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Problem.Document
+  ) throws -> Bool {
+    try postpone(lease, at: now, until: time, because: error, isCounted: true)
   }
 
   /// Takes any queued job.

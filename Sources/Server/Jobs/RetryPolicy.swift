@@ -5,10 +5,8 @@ struct RetryPolicy: Sendable {
   /// Before the second attempt; doubled for each further one.
   var delay: Duration = .seconds(30)
   /// The longest pause.
-  var longest = Self.longestOfJobs
+  var longest: Duration = .seconds(900)
 
-  /// The longest pause of a job.
-  static let longestOfJobs: Duration = .seconds(900)
   /// Fifteen tries in 11.7 hours: a receiver may be down for a night.
   static let webhooks = RetryPolicy(retries: 14, delay: .seconds(5), longest: .seconds(3 * 3600))
 

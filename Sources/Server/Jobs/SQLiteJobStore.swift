@@ -189,7 +189,6 @@ struct SQLiteJobStore: JobStore {
           "worker": worker, "now": now.milliseconds, "lease_until": leaseUntil.milliseconds,
           "largest": bounds.largestInput ?? Int.max, "any": bounds.largestInput == nil,
           "running": bounds.runningPerOwner ?? Int.max,
-          "horizon": now.advanced(by: RetryPolicy.longestOfJobs).milliseconds,
         ])
       guard let row, let id = Identifier(row["id"]) else { return nil }
       let lease = Lease(job: id, fence: row["fence"])
@@ -289,11 +288,12 @@ struct SQLiteJobStore: JobStore {
   }
 
   func postpone(
-    _ lease: Lease, until time: Timestamp, because error: Problem.Document, isCounted: Bool
+    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Problem.Document, isCounted: Bool
   ) throws -> Bool {
     try database.pool.write { db in
       let changes: StatementArguments = [
-        "until": time.milliseconds, "error": try JSONBody.text(error), "counted": isCounted ? 1 : 0,
+        "now": now.milliseconds, "until": time.milliseconds, "error": try JSONBody.text(error),
+        "counted": isCounted ? 1 : 0,
       ]
       return try Self.update(db, Statements.postponeJob, lease, changes)
     }

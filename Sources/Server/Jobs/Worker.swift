@@ -124,8 +124,9 @@ struct Worker<Runner: ConversionRunner>: Sendable {
         let isOurs: Bool
         if let pause {
           metadata["seconds"] = "\(pause.seconds)"
+          let now = Timestamp.now
           isOurs = try store.postpone(
-            attempt.lease, until: Timestamp.now.advanced(by: pause), because: problem.document,
+            attempt.lease, at: now, until: now.advanced(by: pause), because: problem.document,
             isCounted: failure.remedy == .retry)
         } else {
           var progress = attempt.progress

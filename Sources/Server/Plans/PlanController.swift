@@ -82,11 +82,11 @@ struct PlanController: Sendable {
       return JSONWriter.renderCompact(.object(outcome.document))
     } catch {
       guard error.kind == .cancelled else { throw Problem(error) }
-      // Who has left hears nothing of it.
+      // A client that left gets no answer.
       throw Problem(
-        ConversionError(
-          .fetchFailed,
-          "the inputs could not be read within \(longest.components.seconds) s; try again, or submit the job"))
+        .serviceUnavailable, .unavailable,
+        "the plan was not ready within \(longest.components.seconds) s; try again, or submit the job, which has more time",
+        headers: [.retryAfter: "60"])
     }
   }
 

@@ -51,10 +51,11 @@ struct Planning: Sendable {
         throw TransferFailure(error)
       }
       // Carried files are downloaded and copied; the conversion itself does not know of them.
-      let (missing, size) = inputs.carried.reduce((0, 0)) { ($0.0 + staging.missingBytes($1), $0.1 + ($1.size ?? 0)) }
+      let missing = inputs.carried.map(staging.missingBytes).saturatingSum()
+      let size = inputs.carried.map { $0.size ?? 0 }.saturatingSum()
       if report.error == nil {
-        report.totals.bytesToDownload += missing
-        report.totals.diskNeeded += missing + size
+        report.totals.bytesToDownload = [report.totals.bytesToDownload, missing].saturatingSum()
+        report.totals.diskNeeded = [report.totals.diskNeeded, missing, size].saturatingSum()
       }
       let pinned = [inputs.pinned.config] + inputs.pinned.checkpoint
       let commits = pinned.compactMap { input in if case .hub(let hub, _) = input { hub.commit } else { nil } }

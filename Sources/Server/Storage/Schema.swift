@@ -16,6 +16,7 @@ enum Schema {
     migrator.registerMigration("9 inline configs, indexes") { try $0.execute(sql: version9) }
     migrator.registerMigration("10 interruptions") { try $0.execute(sql: version10) }
     migrator.registerMigration("11 metadata of uploads") { try $0.execute(sql: version11) }
+    migrator.registerMigration("12 moment of postponing") { try $0.execute(sql: version12) }
     return migrator
   }
 
@@ -215,5 +216,14 @@ enum Schema {
   /// `Upload-Metadata` outlives the end of an upload.
   private static let version11 = """
     ALTER TABLE uploads ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
+    """
+
+  /// `postponed_at` tells a pause that is not over from a wall clock that was set back.
+  private static let version12 = """
+    ALTER TABLE jobs ADD COLUMN postponed_at INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX jobs_to_claim;
+    CREATE INDEX jobs_to_claim
+      ON jobs (status, id, owner, input_bytes, available_at, created_at, interruptions, postponed_at)
+      WHERE status = 'queued';
     """
 }

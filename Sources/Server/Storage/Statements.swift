@@ -101,12 +101,12 @@ enum Statements {
       + (SELECT IFNULL(SUM(input_bytes), 0) FROM jobs
         WHERE status IN ('queued', 'running') AND owner IS :owner AND id IS NOT :besides)
     """
-  private static let isDue = "(available_at <= :now OR available_at = created_at OR available_at > :horizon)"
+  private static let isDue = "(available_at <= :now OR available_at = created_at OR postponed_at > :now)"
   private static let isSuspected = "interruptions >= \(Job.interruptionsInCompany)"
   /// A job that is due, of the owner whose turn it is. One statement, so that two workers cannot choose the same.
   ///
-  /// A job that was never postponed is always due, and no pause reaches beyond `:horizon`: when the wall clock was set
-  /// back, no job waits until it has caught up.
+  /// A job that was never postponed is always due, and so is one that was postponed in the future: when the wall clock was
+  /// set back, no job waits until it has caught up.
   ///
   /// A job under suspicion runs alone: it begins when nothing runs, nothing begins beside it, and nothing begins while one
   /// is due, or it might never be alone.
@@ -163,7 +163,7 @@ enum Statements {
     """
   static let postponeJob = """
     UPDATE jobs SET status = 'queued', started_at = NULL, fence = fence + 1, worker = NULL, lease_until = NULL,
-      available_at = :until, error = :error, retries = retries + :counted
+      available_at = :until, postponed_at = :now, error = :error, retries = retries + :counted
     WHERE id = :id AND fence = :fence AND status = 'running'
     """
   static let failExhausted = """
@@ -256,6 +256,9 @@ enum Statements {
   static let partial = "SELECT * FROM partial_uploads WHERE id = :id"
   static let advancePartial = """
     UPDATE partial_uploads SET received = :received, length = :length, updated_at = :now WHERE id = :id
+    """
+  static let announcePartial = """
+    UPDATE partial_uploads SET length = :length, updated_at = :now WHERE id = :id AND length IS NULL
     """
   static let deletePartial = "DELETE FROM partial_uploads WHERE id = :id"
   static let stalePartials = "SELECT id FROM partial_uploads WHERE updated_at < :before"

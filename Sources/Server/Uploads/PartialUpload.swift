@@ -29,6 +29,10 @@ protocol PartialUploadStore: Sendable {
   /// Notes that `offset` bytes are on the disk, and the length if it is known now. False when the record is gone.
   func advance(_ id: Identifier, to offset: Int, length: Int?, at now: Timestamp) async throws -> Bool
 
+  /// Notes the length of an upload that had none. `admit` is as for `insert`; what the upload has by now is among what its
+  /// owner stores. False when the record is gone or has a length.
+  func announce(_ id: Identifier, length: Int, at now: Timestamp, admit: StorageCheck?) async throws -> Bool
+
   /// Makes an upload of an unfinished one. `place` moves the file; it runs inside the transaction, and when it throws
   /// nothing has changed. `undo` takes back what `place` did, all or a part, when the transaction fails after it. False
   /// when the record is gone.

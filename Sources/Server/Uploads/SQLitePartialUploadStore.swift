@@ -31,6 +31,21 @@ struct SQLitePartialUploadStore: PartialUploadStore {
     }
   }
 
+  func announce(_ id: Identifier, length: Int, at now: Timestamp, admit: StorageCheck?) async throws -> Bool {
+    try await database.pool.write { db in
+      if let admit {
+        guard let row = try Row.fetchOne(db, sql: Statements.partial, arguments: ["id": id.description]) else {
+          return false
+        }
+        try admit(SQLiteUploadStore.storedBytes(of: row["owner"], in: db))
+      }
+      try db.execute(
+        sql: Statements.announcePartial,
+        arguments: ["id": id.description, "length": length, "now": now.milliseconds])
+      return db.changesCount > 0
+    }
+  }
+
   func advance(_ id: Identifier, to offset: Int, length: Int?, at now: Timestamp) async throws -> Bool {
     try await database.pool.write { db in
       try db.execute(

@@ -47,8 +47,8 @@ struct TusController: Sendable {
       createdAt: now, updatedAt: now, ownership: context.principal.ownership)
     let hasBody = try self.hasBody(request)
     guard let turn = sessions.begin(upload.id, ending: context.hangUp) else { throw Self.locked }
-    try await UploadReceiver.blocking { [folder] in try folder.makePartial(upload.id, upload.name) }
     do {
+      try await UploadReceiver.blocking { [folder] in try folder.makePartial(upload.id, upload.name) }
       try await partials.insert(upload, admit: admission.storageCheck(length ?? 0, of: upload.ownership.owner))
       let offset = try await hasBody || length == 0 ? take(request, for: upload, turn, context) : 0
       context.audit(.uploadCreate, "uploads/\(upload.id)")
@@ -60,6 +60,10 @@ struct TusController: Sendable {
       // The client never learns the address, so what it sent is of no use.
       _ = try? await partials.delete(upload.id)
       await remove(upload.id)
+      // All of it had arrived when the request broke off.
+      if case .deleted? = try? await uploads.delete(upload.id) {
+        _ = try? await FileThreads.run { [folder] in folder.removeUpload(upload.id) }
+      }
       throw error
     }
   }
@@ -88,8 +92,14 @@ struct TusController: Sendable {
       }
       guard length >= offset else { throw Problem.malformed("Upload-Length is \(length); \(offset) bytes are here") }
       guard length <= limit else { throw Problem.tooLarge("an upload", limit: limit) }
-      // What an owner announces counts from then on, as it does at a creation.
-      if upload.length == nil { try await admit(length - offset, context) }
+      if upload.length == nil {
+        // What an owner announces counts from then on, as it does at a creation.
+        try await admission.space.check(length - offset, for: "the upload")
+        let check = admission.storageCheck(length - offset, of: upload.ownership.owner)
+        guard try await partials.announce(id, length: length, at: .now, admit: check) else {
+          throw PartialUploadReceiver.gone
+        }
+      }
       upload.length = length
     }
     let taken = try await take(request, for: upload, turn, context)

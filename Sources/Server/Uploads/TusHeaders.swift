@@ -13,7 +13,9 @@ enum TusHeaders {
   static let contentType = "application/offset+octet-stream"
 
   /// Whether a path is one under which tus is spoken.
-  static func concern(_ path: String) -> Bool { path == "/v1/uploads" || path.hasPrefix("/v1/uploads/") }
+  static func concern(_ path: String) -> Bool {
+    RouteTable.segments(of: path)?.starts(with: ["v1", "uploads"]) ?? false
+  }
 
   /// The request that is meant: clients behind filters send POST and name the method in a header field.
   static func meant(by request: Request) -> Request {

@@ -228,7 +228,8 @@ final class BusyReceivers: Sendable {
   func giveBack(_ job: Job) {
     state.withLock { state in
       if let webhook = job.webhook { state.origins.remove(webhook.target.url.origin) }
-      if let owner = job.ownership.owner { state.owners[owner, default: 1] -= 1 }
+      guard let owner = job.ownership.owner, let sending = state.owners[owner] else { return }
+      state.owners[owner] = sending > 1 ? sending - 1 : nil
     }
   }
 }

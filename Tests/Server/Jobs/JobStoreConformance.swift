@@ -58,6 +58,8 @@ struct JobStoreConformance {
     outputs: [JobOutput(name: FileName("a.mdl")!, size: 3, sha256: "ab")], warnings: ["Key not matched: x"],
     progress: JobProgress(bytesDone: 3, bytesTotal: 3, tensorsDone: 1, tensorsTotal: 1))
   static let now = Timestamp(milliseconds: 3_000_000)
+  /// Before every moment at which a test claims.
+  static let early = Timestamp(milliseconds: 1)
 
   func upload(_ name: String = "x.bin") -> Upload {
     Upload(id: .generate(), name: FileName(name)!, size: 7, sha256: "cd", createdAt: Timestamp(milliseconds: 5))

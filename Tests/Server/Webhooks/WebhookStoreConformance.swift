@@ -93,7 +93,7 @@ struct WebhookStoreConformance {
     let job = try await subject.add(webhook: try webhook())
     let claim = try #require(try subject.claim())
     let problem = Problem(.badGateway, ProblemCode(.fetchFailed), "no luck").document
-    #expect(try subject.jobs.postpone(claim.lease, until: Self.now, because: problem))
+    #expect(try subject.jobs.postpone(claim.lease, at: Self.now, until: Self.now, because: problem))
     #expect(try due(subject) == nil)
     #expect(try await subject.jobs.job(job.id)?.webhook?.state == .waiting)
   }
