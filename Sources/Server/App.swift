@@ -91,7 +91,8 @@ struct App<Runner: ConversionRunner> {
     let tus = TusController(
       uploads: uploads, partials: partials, folder: data, sessions: UploadSessions(), limit: settings.maximumUpload,
       admission: admission, lifetime: settings.retention.partials, metrics: metrics)
-    let reader = SubmissionReader(data: data, fileLimit: settings.maximumUpload, space: space)
+    let reader = SubmissionReader(
+      data: data, fileLimit: settings.maximumUpload, admission: admission, uploads: uploads)
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,

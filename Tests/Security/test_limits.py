@@ -8,7 +8,7 @@ from pathlib import Path
 
 import checkpoints
 import pytest
-from service import Service, eventually
+from service import BINARY, Service, eventually
 from wire import Wire, drip, is_dropped
 
 MIB = 1 << 20
@@ -62,6 +62,64 @@ def test_curl_keeps_a_body_that_is_refused(service, tmp_path, path, size, status
         capture_output=True, text=True, check=False)
     assert result.stdout == f"{status} {size if status == 201 else 0}", (result, (tmp_path / "answer").read_text())
     assert time.monotonic() - start < 10, "nobody told curl to go on"
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory):
+    """A service where a token may store 10 MiB, and such a token."""
+    with Service(
+            tmp_path_factory.mktemp("limited") / "data", workers=1, disk_floor=0, shutdown=1,
+            token_storage_limit="10MiB") as service:
+        service.token = subprocess.run(
+            [BINARY, "token", "create", "ann", "--scope", "submit,read", f"--data-dir={service.folder}"],
+            capture_output=True, text=True, check=True).stdout.split()[-1]
+        yield service
+
+
+def test_form_over_the_limit_of_a_token(limited, tmp_path):
+    """curl hears it before it sends anything."""
+    (tmp_path / "model.bin").write_bytes(bytes(20 * MIB))
+    result = subprocess.run(
+        ["curl", "-s", "-F", "model=gpt2", "-F", f"checkpoint=@{tmp_path}/model.bin", "-H", "Expect: 100-continue",
+         "-H", f"Authorization: Bearer {limited.token}", "-w", "%{http_code} %{size_upload}", "-o", tmp_path / "answer",
+         limited.base + "/v1/jobs"], capture_output=True, text=True, check=False)
+    assert result.stdout == "507 0", (tmp_path / "answer").read_text()
+    problem = json.loads((tmp_path / "answer").read_text())
+    assert problem["limit"] == {"name": "token-storage-limit", "value": 10 * MIB}
+
+
+def test_growing_upload_over_the_limit_of_a_token(limited):
+    """Without a length it is stopped at the next checkpoint."""
+    sent = 0
+
+    def pieces():
+        nonlocal sent
+        for _ in range(400):
+            sent += 1
+            yield bytes(MIB)
+
+    try:
+        answer = limited.send("PUT", "/v1/uploads/x", pieces(), {"Transfer-Encoding": "chunked"}, token=limited.token)
+        assert (answer.status, answer.json["code"]) == (507, "limit_reached")
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    assert sent < 200
+    eventually(lambda: not list((limited.folder / "incoming").iterdir()), 5)
+    assert not list((limited.folder / "uploads").iterdir())
+
+
+def test_stop_during_an_upload(limited):
+    """Nothing is left of it, and nobody has to look for a fault."""
+    with Wire(limited.port) as wire:
+        wire.send(
+            f"PUT /v1/uploads/x HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {limited.token}\r\n"
+            f"Content-Length: {5 * MIB}\r\n\r\n" + "x" * MIB)
+        eventually(lambda: list((limited.folder / "incoming").iterdir()), 5)
+        assert limited.stop() == 0
+    assert not list((limited.folder / "incoming").iterdir())
+    answers = [line for line in limited.lines() if line["message"] == "request answered" and line.get("status") == "503"]
+    assert [(line["code"], line["level"]) for line in answers] == [("unavailable", "warning")]
+    assert not [line for line in limited.lines() if line.get("level") == "error"]
 
 
 def test_submission_over_the_limit(service):

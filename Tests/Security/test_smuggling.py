@@ -27,6 +27,8 @@ AMBIGUOUS = {
     "length that is empty": put("Content-Length: "),
     "length beyond 64 bits": put("Content-Length: 99999999999999999999"),
     "coding that ends in chunked": put("Transfer-Encoding: xchunked", body="0\r\n\r\n"),
+    "coding beside chunked": put("Transfer-Encoding: gzip, chunked", body="0\r\n\r\n"),
+    "chunked in two fields": put(CHUNKED, CHUNKED, body="0\r\n\r\n"),
     "coding that is unknown": put("Transfer-Encoding: gzip", body="0\r\n\r\n"),
     "chunked not last": put("Transfer-Encoding: chunked, identity", body="0\r\n\r\n"),
     "chunked twice": put("Transfer-Encoding: chunked", "Transfer-Encoding: identity", body="0\r\n\r\n"),

@@ -37,7 +37,7 @@ struct Admission: Sendable {
     guard let limit = limits.storagePerToken, isTooMuch || sum > limit else { return }
     var problem = Problem(
       .insufficientStorage, .limitReached,
-      "\(owner) stores \(stored) bytes and needs \(bytes) more; a token may store \(limit); delete jobs or uploads",
+      "\(owner) would store \(isTooMuch ? .max : sum) bytes with this; a token may store \(limit); delete jobs or uploads",
       headers: [.retryAfter: Self.pause])
     problem.limit = LimitDocument(name: "token-storage-limit", value: limit)
     throw problem

@@ -4,8 +4,8 @@ import NIOHTTP1
 /// What the HTTP library leaves open about where messages begin and end.
 ///
 /// - Refused, because two servers in a row may read it differently: a request without `Host` or with two (RFC 9112,
-///   section 3.2), a transfer coding in HTTP/1.0 (section 6.1), and `CONNECT`, after which another protocol would begin. The
-///   error that is raised is answered as a parse error is: after the answers to earlier requests, with 400 and the end of
+///   section 3.2), a transfer coding in HTTP/1.0 (section 6.1) or another one than `chunked`, which nobody would undo, and
+///   `CONNECT`, after which another protocol would begin. The error that is raised is answered as a parse error is: after the answers to earlier requests, with 400 and the end of
 ///   the connection. What follows is not read.
 /// - A wish for another protocol is ignored, and the connection goes on.
 /// - `Connection: close` in any spelling, and HTTP/1.0, end the connection after the answer. What follows is not read.
@@ -72,8 +72,9 @@ final class FramingGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
   private static func isAmbiguous(_ head: HTTPRequestHead) -> Bool {
     let hosts = head.headers["host"].count
-    if head.version == .http1_0 { return hosts > 1 || head.headers.contains(name: "transfer-encoding") }
-    return hosts != 1
+    let codings = head.headers["transfer-encoding"]
+    if head.version == .http1_0 { return hosts > 1 || !codings.isEmpty }
+    return hosts != 1 || !codings.isEmpty && codings.map { $0.lowercased() } != ["chunked"]
   }
 
   /// True for every request after which the parser stops, and perhaps for some that only look like it.

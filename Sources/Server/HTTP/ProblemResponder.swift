@@ -64,8 +64,8 @@ struct ProblemResponder: HTTPResponder {
     metrics.observe(.requestSeconds, [route], time)
     let level: Logger.Level =
       switch response.status.code {
-      // Nothing is broken: the disk is full, or a limit is reached.
-      case 507: .warning
+      // Nothing is broken: the disk is full, a limit is reached, the service is busy or stops.
+      case 503, 507: .warning
       case 500...: .error
       // Somebody knocks: worth a line, though every client may cause it.
       case 401, 403: .notice
@@ -82,6 +82,8 @@ struct ProblemResponder: HTTPResponder {
       Problem(error.status, error.status.kind == .serverError ? .internal : .malformedRequest, error.body ?? "")
     case is NIOTooManyBytesError:
       Problem(.contentTooLarge, .tooLarge, "the body is too large")
+    case is CancellationError:
+      Problem(.serviceUnavailable, .unavailable, "the service stops; try again", headers: [.retryAfter: "5"])
     default:
       DatabaseFault(error).map { .database($0, cause: "\(error)") }
         ?? Problem(

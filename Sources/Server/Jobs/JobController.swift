@@ -51,7 +51,7 @@ struct JobController: Sendable {
       await reader.discard(received.uploads)
       switch error {
       case JobStoreError.unknownUpload(let id):
-        throw Problem.invalid(field: "checkpoint", "no upload has the id \(id)")
+        throw Problem.invalid(field: "checkpoint", "no finished upload has the id \(id)")
       case JobStoreError.keyTaken:
         throw Self.keyTaken
       default:

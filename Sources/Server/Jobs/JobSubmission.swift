@@ -230,7 +230,7 @@ struct JobSubmission: Sendable {
     case ("upload", .string(let text)):
       guard let id = Identifier(text), let upload = try await uploads.upload(id), principal.sees(upload.ownership)
       else {
-        return refuse("no upload has the id \(text)")
+        return refuse("no finished upload has the id \(text)")
       }
       return use(upload)
     case ("url", .string(let text)):

@@ -12,8 +12,8 @@ struct MultipartSubmission: Sendable {
   let fileLimit: Int
   /// Bytes of all fields that are no files.
   let fieldLimit: Int
-  /// The disk that the files go to.
-  let space: FreeSpace
+  /// Asked while files arrive, with the bytes of all of them so far.
+  let admit: UploadReceiver.Admit
   /// False when only the digest of the content is asked for: then files are hashed and not stored.
   var keepsFiles = true
 
@@ -27,7 +27,7 @@ struct MultipartSubmission: Sendable {
     } catch {
       await receiver?.discard()
       let ids = uploads.map(\.id)
-      _ = try? await FileThreads.run { [folder] in for id in ids { folder.removeUpload(id) } }
+      await FileThreads.clear { [folder] in for id in ids { folder.removeUpload(id) } }
       if let malformed = error as? MultipartParser.Malformed {
         throw Problem.malformed("the body is not valid multipart/form-data: \(malformed.reason)")
       }
@@ -55,7 +55,10 @@ struct MultipartSubmission: Sendable {
           if let filename {
             let file = try fileName(filename, field: name)
             if keepsFiles {
-              receiver = try await UploadReceiver(name: file, folder: folder, limit: fileLimit, space: space)
+              let before = uploads.reduce(0) { $0 + $1.size }
+              receiver = try await UploadReceiver(name: file, folder: folder, limit: fileLimit) { [admit] bytes in
+                try await admit(before + bytes)
+              }
             } else {
               hashed = HashedFile(name: file)
             }

@@ -8,7 +8,8 @@ struct SubmissionReader: Sendable {
   let data: DataFolder
   /// Bytes of one file of a multipart submission.
   let fileLimit: Int
-  let space: FreeSpace
+  let admission: Admission
+  let uploads: any UploadStore
 
   /// A submission that is not checked yet.
   struct Received {
@@ -23,15 +24,22 @@ struct SubmissionReader: Sendable {
 
   /// Reads the whole body. With `keepsFiles` false, files are only digested.
   ///
-  /// Throws `Problem` 400, 413, 415, 422, or 507 when the disk has no room for the files; then no file is left.
+  /// Throws `Problem` 400, 413, 415, 422, or 507 when the caller or the disk has no room for the files; then no file is left.
   func read(_ request: Request, _ context: ServiceContext, keepsFiles: Bool) async throws -> Received {
     let contentType = request.headers[.contentType] ?? ""
     if let boundary = MultipartParser.boundary(inContentType: contentType) {
+      let admit: @Sendable (Int, Int) async throws -> Void = { [admission, uploads] bytes, more in
+        try await admission.requireStorage(bytes, of: context.principal, in: uploads)
+        try await admission.space.check(more, for: "the submission")
+      }
       if keepsFiles {
-        try await space.check(request.headers[.contentLength].flatMap { Int($0) } ?? 0, for: "the submission")
+        let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
+        // How much of it is files is not known yet.
+        try await admit(max(0, announced - Self.fieldLimit), announced)
       }
       let form = MultipartSubmission(
-        folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit, space: space, keepsFiles: keepsFiles)
+        folder: data, fileLimit: fileLimit, fieldLimit: Self.fieldLimit, admit: { try await admit($0, 0) },
+        keepsFiles: keepsFiles)
       var received = try await form.read(BodyReader(request, context), boundary: boundary)
       for index in received.uploads.indices { received.uploads[index].ownership = context.principal.ownership }
       return received
@@ -54,6 +62,6 @@ struct SubmissionReader: Sendable {
   func discard(_ uploads: [Upload]) async {
     let ids = uploads.map(\.id)
     guard !ids.isEmpty else { return }
-    _ = try? await FileThreads.run { [data] in for id in ids { data.removeUpload(id) } }
+    await FileThreads.clear { [data] in for id in ids { data.removeUpload(id) } }
   }
 }

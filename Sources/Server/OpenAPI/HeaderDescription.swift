@@ -15,6 +15,7 @@ enum HeaderDescription {
     "Repr-Digest": "The sha256 after RFC 9530.",
     "Retry-After": "Seconds after which to try again.",
     "Accept": "Media types that are read.",
+    "Accept-Encoding": "`identity`, when the body was coded.",
     "Tus-Checksum-Algorithm": "Algorithms for `Upload-Checksum`.",
     "Tus-Extension": "Extensions.",
     "Tus-Max-Size": "Bytes of the largest upload.",
@@ -65,7 +66,7 @@ extension RouteTable.Route {
     switch status {
     case 401, 403: names.insert("WWW-Authenticate")
     case 412: names.insert(TusHeaders.concern(path) ? "Tus-Version" : "ETag")
-    case 415: names.insert("Accept")
+    case 415: names.formUnion(["Accept", "Accept-Encoding"])
     case 416: names.insert("Content-Range")
     case 423, 429, 503, 507: names.insert("Retry-After")
     default: break

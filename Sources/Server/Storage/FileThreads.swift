@@ -15,6 +15,11 @@ enum FileThreads {
     return pool
   }()
 
+  /// Removes files. Also for a task that was cancelled, in which `run` does nothing.
+  static func clear(_ work: @escaping @Sendable () -> Void) async {
+    await Task { try? await pool.runIfActive(work) }.value
+  }
+
   /// Runs work that blocks. Throws what it throws.
   static func run<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await pool.runIfActive(work)

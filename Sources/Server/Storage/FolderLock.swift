@@ -15,7 +15,11 @@ final class FolderLock: Sendable {
     }
   }
 
-  deinit { try? descriptor.close() }
+  deinit {
+    // A child process between fork and exec shares the open file, and would keep the lock for a moment.
+    flock(descriptor.rawValue, LOCK_UN)
+    try? descriptor.close()
+  }
 
   /// Another server works in the folder.
   struct Taken: Error, CustomStringConvertible {

@@ -94,9 +94,7 @@ final class PartialUploadReceiver {
   func end() async throws -> Upload? {
     try await flush()
     if let checksum, !checksum.matches {
-      throw Problem(
-        .checksumMismatch, .checksumMismatch,
-        "the bytes do not have the announced checksum; send them again from \(start.size) on")
+      throw Self.mismatch(from: start.size)
     }
     checksum = nil
     guard upload.length == file.size else {
@@ -150,6 +148,13 @@ final class PartialUploadReceiver {
   private func rollBack() async throws {
     pending = ByteBuffer()
     try await UploadReceiver.blocking { [file, start] in try file.roll(backTo: start.size, digest: start.digest) }
+  }
+
+  /// What a client is told when bytes differ from what it announced.
+  static func mismatch(from offset: Int) -> Problem {
+    Problem(
+      .checksumMismatch, .checksumMismatch,
+      "the bytes do not have the announced checksum; send them again from \(offset) on")
   }
 
   /// What a client is told when the upload was deleted or expired.

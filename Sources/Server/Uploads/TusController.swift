@@ -62,7 +62,7 @@ struct TusController: Sendable {
       await remove(upload.id)
       // All of it had arrived when the request broke off.
       if case .deleted? = try? await uploads.delete(upload.id) {
-        _ = try? await FileThreads.run { [folder] in folder.removeUpload(upload.id) }
+        await FileThreads.clear { [folder] in folder.removeUpload(upload.id) }
       }
       throw error
     }
@@ -79,11 +79,12 @@ struct TusController: Sendable {
       throw Problem.malformed("Upload-Offset is missing")
     }
     let id = try identifier(context)
-    if let finished = try await finished(id, context) { return try Self.answer(offset, to: finished) }
+    try UploadController.requirePlain(request.headers)
+    if let upload = try await finished(id, context) { return try await answer(request, at: offset, upload, context) }
     try await requireChange(of: find(context), context)
     guard let turn = try await sessions.take(id, ending: context.hangUp) else { throw Self.locked }
     // As it is now that nobody else sends to it; who did may have finished it.
-    if let finished = try await finished(id, context) { return try Self.answer(offset, to: finished) }
+    if let upload = try await finished(id, context) { return try await answer(request, at: offset, upload, context) }
     var upload = try await find(context)
     guard offset == upload.offset else { throw Self.conflict(at: upload.offset) }
     if let length = try TusHeaders.bytes(.uploadLength, in: request.headers) {
@@ -233,9 +234,19 @@ struct TusController: Sendable {
     try await admission.space.check(bytes, for: "the upload")
   }
 
-  /// The answer to bytes for a finished upload: that to the last ones may have been lost.
-  private static func answer(_ offset: Int, to finished: Upload) throws -> Response {
-    guard offset == finished.size else { throw conflict(at: finished.size) }
+  /// The answer to no bytes for a finished upload: that to the last ones may have been lost. Throws `Problem` for any other
+  /// request that does not fit it.
+  private func answer(
+    _ request: Request, at offset: Int, _ finished: Upload, _ context: ServiceContext
+  ) async throws -> Response {
+    guard offset == finished.size else { throw Self.conflict(at: finished.size) }
+    if let length = try TusHeaders.bytes(.uploadLength, in: request.headers), length != finished.size {
+      throw Problem.malformed("Upload-Length is \(length), but the upload is finished with \(finished.size) bytes")
+    }
+    let checksum = try request.headers[.uploadChecksum].map { try UploadChecksum($0) }
+    var body = BodyReader(request, context)
+    _ = try await body.collect(limit: 0)
+    guard checksum?.matches ?? true else { throw PartialUploadReceiver.mismatch(from: offset) }
     return Self.offset(finished.size)
   }
 
@@ -281,7 +292,7 @@ struct TusController: Sendable {
   }
 
   private func remove(_ id: Identifier) async {
-    _ = try? await FileThreads.run { [folder] in folder.removePartial(id) }
+    await FileThreads.clear { [folder] in folder.removePartial(id) }
   }
 
   private static func notFound(_ id: String) -> Problem { .notFound("no upload has the id \(id)") }

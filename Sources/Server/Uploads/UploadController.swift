@@ -18,6 +18,11 @@ struct UploadController: Sendable {
     guard let name = FileName(try context.parameters.require("upload")) else {
       throw Problem.invalid(field: "filename", FileName.rule)
     }
+    try Self.requirePlain(request.headers)
+    // RFC 9110, section 14.5: a server that knows no partial PUT must not take a part for the whole.
+    guard request.headers[.contentRange] == nil else {
+      throw Problem.malformed("PUT takes whole files; send parts by tus, see OPTIONS /v1/uploads")
+    }
     if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
       throw Problem.tooLarge("an upload", limit: limit)
     }
@@ -25,7 +30,10 @@ struct UploadController: Sendable {
     let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
     try await admission.requireStorage(announced, of: context.principal, in: store)
     try await admission.space.check(announced, for: "the upload")
-    let receiver = try await UploadReceiver(name: name, folder: folder, limit: limit, space: admission.space)
+    let receiver = try await UploadReceiver(name: name, folder: folder, limit: limit) { bytes in
+      try await admission.requireStorage(bytes, of: context.principal, in: store)
+      try await admission.space.check(0, for: "the upload")
+    }
     var upload: Upload
     do {
       var body = BodyReader(request, context)
@@ -50,6 +58,14 @@ struct UploadController: Sendable {
     var response = try JSONBody.response(document, status: .created)
     response.headers[.location] = document.url
     return response
+  }
+
+  /// Throws `Problem` 415 for a body that is coded: what would be stored is not what the client means.
+  static func requirePlain(_ headers: HTTPFields) throws {
+    guard let coding = headers[.contentEncoding], coding.lowercased() != "identity" else { return }
+    throw Problem(
+      .unsupportedMediaType, .unsupportedMediaType, "a body is taken without Content-Encoding, not as \(coding)",
+      headers: [.acceptEncoding: "identity"])
   }
 
   /// `GET /v1/uploads/{upload}`, finished or not.
@@ -85,7 +101,7 @@ struct UploadController: Sendable {
   }
 
   private func remove(_ id: Identifier) async {
-    _ = try? await FileThreads.run { [folder] in folder.removeUpload(id) }
+    await FileThreads.clear { [folder] in folder.removeUpload(id) }
   }
 
   private static func notFound(_ id: String) -> Problem { .notFound("no upload has the id \(id)") }

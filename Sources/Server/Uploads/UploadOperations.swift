@@ -16,7 +16,8 @@ extension Operation {
         status: 201, summary: "The file is stored.", content: [.json(.upload)], headers: ["Location"])
     ],
     refusals: [
-      Refusal(.contentTooLarge, .tooLarge), Refusal(.unprocessableContent, .invalidRequest),
+      Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
+      Refusal(.unprocessableContent, .invalidRequest),
       Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
     ])
 

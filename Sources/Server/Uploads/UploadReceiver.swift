@@ -5,14 +5,14 @@ import SystemPackage
 /// Writes one upload to disk as it arrives, hashing it on the way.
 ///
 /// Bytes are gathered to 1 MiB and then written on the threads for files, so memory is constant and the cooperative pool
-/// is never blocked. At each checkpoint they are synced, so that the last sync is short, and the disk is asked whether it
-/// can take more. Use: `receive` for each piece, then `finish`; or `discard`. Not for concurrent use.
+/// is never blocked. At each checkpoint they are synced, so that the last sync is short, and `admit` is asked whether more
+/// may come. Use: `receive` for each piece, then `finish`; or `discard`. Not for concurrent use.
 final class UploadReceiver {
   private let folder: DataFolder
   private let id: Identifier
   private let name: FileName
   private let limit: Int
-  private let space: FreeSpace
+  private let admit: Admit
   private let file: UploadFile
   private var checkpoint = UploadCheckpoint()
   private var pending = ByteBuffer()
@@ -20,18 +20,21 @@ final class UploadReceiver {
 
   private static let batch = 1 << 20
 
+  /// Throws `Problem` when a file of `bytes` so far may not grow.
+  typealias Admit = @Sendable (_ bytes: Int) async throws -> Void
+
   /// Creates the hidden file. `limit` is the largest number of bytes taken.
-  init(name: FileName, folder: DataFolder, limit: Int, space: FreeSpace) async throws {
+  init(name: FileName, folder: DataFolder, limit: Int, admit: @escaping Admit) async throws {
     let id = Identifier.generate()
     self.folder = folder
     self.id = id
     self.name = name
     self.limit = limit
-    self.space = space
+    self.admit = admit
     file = try await Self.blocking { try UploadFile(creating: folder.makeIncoming(id, name)) }
   }
 
-  /// Takes the next bytes. Throws `Problem` 413 over the limit and 507 when the disk is full.
+  /// Takes the next bytes. Throws `Problem` 413 over the limit, 507 when the disk is full, and what `admit` throws.
   func receive(_ buffer: ByteBuffer) async throws {
     size += buffer.readableBytes
     guard size <= limit else { throw Problem.tooLarge("a file", limit: limit) }
@@ -41,7 +44,7 @@ final class UploadReceiver {
     guard checkpoint.isDue(at: file.size) else { return }
     try await Self.blocking { [file] in try file.synchronize() }
     checkpoint.reached(file.size)
-    try await space.check(0, for: "the upload")
+    try await admit(file.size)
   }
 
   /// Syncs the file and moves it to its place. The caller adds the record, or removes the file.
@@ -57,7 +60,7 @@ final class UploadReceiver {
 
   /// Removes what has been written.
   func discard() async {
-    _ = try? await Self.blocking { [folder, id] in folder.discardIncoming(id) }
+    await FileThreads.clear { [folder, id] in folder.discardIncoming(id) }
   }
 
   private func flush() async throws {

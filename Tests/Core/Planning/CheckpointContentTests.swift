@@ -57,4 +57,26 @@ import Testing
       #expect(dropped.warnings.map(\.message).contains { $0.contains("optimizer state") })
     }
   }
+
+  /// One element that stands for 2^44, many times: a small file whose tensors have more bytes than 64 bits count.
+  @Test(arguments: [8_192, 8_193, 1 << 17])
+  func refusesMoreBytesThanCanBeCounted(tensors: Int) throws {
+    let wide = TensorDescriptor(dtype: .float64, shape: [1 << 44], strides: [0], storage: StorageID(0), offset: 0)
+    let tree = ObjectTree<TensorDescriptor>.dictionary(
+      [
+        .init(.string("model"), .dictionary([.init(.string("lm_head.weight"), .tensor(wide))], ordered: true)),
+        .init(.string("optimizer"), .list(Array(repeating: .tensor(wide), count: tensors - 1))),
+      ], ordered: false)
+    let result = Result {
+      try Planner.plan(
+        config: ["model": [:]], checkpoint: tree, along: Catalogue.route(model: "t5", from: "cs-1.8", to: "cs-1.7"))
+    }
+    guard tensors > 8_192 else {
+      #expect(try result.get().byteCount == 1 << 60)
+      return
+    }
+    let error = try #require(conversionError { try result.get() })
+    #expect(error.kind == .hostileInput)
+    #expect(error.message.contains("more than \(1 << 60) bytes"))
+  }
 }

@@ -469,6 +469,50 @@ struct TusTests {
     }
   }
 
+  @Test("Lengths that are announced at the same time count each other")
+  func announcedAtOnce() async throws {
+    let harness = try ServiceHarness { $0.limits.storagePerToken = 20 }
+    let ann = try harness.token("ann")
+    try await harness.test { client async throws in
+      let client = client.with(ann)
+      var urls: [String] = []
+      for _ in 0..<6 { urls.append(try await create(client, [.uploadDeferLength: "1"])) }
+      let answers = try await withThrowingTaskGroup(of: Client.Answer.self) { group in
+        for url in urls { group.addTask { try await self.patch(client, url, at: 0, "a", [.uploadLength: "8"]) } }
+        return try await group.reduce(into: [Client.Answer]()) { $0.append($1) }
+      }
+      #expect(answers.filter { $0.status == .noContent }.count == 2)
+      #expect(answers.filter { $0.status == .insufficientStorage && $0["code"] == "limit_reached" }.count == 4)
+    }
+  }
+
+  @Test("A finished upload takes no more bytes, no other length and no wrong checksum, but the last request again")
+  func finished() async throws {
+    try await ServiceHarness().test(.live) { client in
+      let url = try await create(client, [.uploadLength: "4"])
+      #expect(try await patch(client, url, at: 0, "abcd").status == .noContent)
+      #expect(try await patch(client, url, at: 4, "").headers[.uploadOffset] == "4")
+      let empty = "sha256 " + Data(SHA256.hash(data: Data())).base64EncodedString()
+      #expect(
+        try await patch(client, url, at: 4, "", [.uploadChecksum: empty, .uploadLength: "4"]).status == .noContent)
+      #expect(try await patch(client, url, at: 4, "more").status == .contentTooLarge)
+      #expect(try await patch(client, url, at: 4, "", [.uploadLength: "999"]).status == .badRequest)
+      #expect(try await patch(client, url, at: 4, "", [.uploadChecksum: "sha1 AAAA"]).status == .badRequest)
+      let other = "sha256 " + Data(SHA256.hash(data: Data("x".utf8))).base64EncodedString()
+      #expect(try await patch(client, url, at: 4, "", [.uploadChecksum: other])["code"] == "checksum_mismatch")
+      #expect(try await head(client, url).headers[.uploadLength] == "4")
+    }
+  }
+
+  @Test("The rules of tus hold however the path is spelled", arguments: ["//v1//uploads", "/v1/upload%73"])
+  func spellings(_ path: String) async throws {
+    try await ServiceHarness().test { client async throws in
+      let answer = try await client.send(.post, path, headers: [.tusResumable: "0.2.2", .uploadLength: "4"])
+      #expect(answer.status == .preconditionFailed)
+      #expect(answer.headers[.tusResumable] == "1.0.0")
+    }
+  }
+
   @Test("Without a length, what has come counts: the next request is refused when it is too much")
   func unknownLength() async throws {
     let harness = try ServiceHarness { $0.limits.storagePerToken = 10 }

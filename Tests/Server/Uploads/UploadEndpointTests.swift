@@ -66,6 +66,21 @@ struct UploadEndpointTests {
     #expect(try harness.files("incoming").isEmpty)
   }
 
+  @Test("What is not the file itself is refused: a coded body, a part of one")
+  func notTheFile() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test { client async throws in
+      let coded = try await client.send(.put, "/v1/uploads/x", headers: [.contentEncoding: "gzip"], body: "abc")
+      #expect(coded.status == .unsupportedMediaType)
+      #expect(coded.headers[.acceptEncoding] == "identity")
+      let part = try await client.send(.put, "/v1/uploads/x", headers: [.contentRange: "bytes 0-2/10"], body: "abc")
+      #expect(part.status == .badRequest)
+      let plain = try await client.send(.put, "/v1/uploads/x", headers: [.contentEncoding: "identity"], body: "abc")
+      #expect(plain.status == .created)
+    }
+    #expect(try harness.files("uploads").count == 1)
+  }
+
   @Test("An upload that a waiting job needs stays")
   func inUse() async throws {
     try await ServiceHarness().test { client async throws in
