@@ -4,7 +4,7 @@
 ///
 /// The command line and the job service both go through `Conversion.run`: there is one code path.
 public struct ConversionRequest: Sendable {
-  /// What to convert.
+  /// How much of a model is converted.
   public enum Command: String, Sendable, CaseIterable {
     /// Checkpoint and config.
     case convert
@@ -12,7 +12,7 @@ public struct ConversionRequest: Sendable {
     case convertConfig = "convert-config"
   }
 
-  /// What to convert.
+  /// Whether a checkpoint goes with the config.
   public var command: Command
   /// A model name or alias of the catalogue, or `auto` to find it out.
   public var model: String
@@ -63,7 +63,7 @@ public struct ConversionResult: Sendable {
 
 /// How far a conversion is.
 public struct ConversionProgress: Sendable, Hashable {
-  /// What is going on.
+  /// The parts of a conversion, in their order. Not every conversion has all.
   public enum Phase: String, Sendable, Hashable {
     /// Inputs are being downloaded.
     case fetching
@@ -77,7 +77,7 @@ public struct ConversionProgress: Sendable, Hashable {
     case publishing
   }
 
-  /// What is going on.
+  /// The part that has begun last.
   public var phase: Phase
   /// Bytes of tensor data written so far.
   public var bytesDone = 0
@@ -105,7 +105,7 @@ public protocol ConversionMonitor: Sendable {
 
 /// A monitor that watches nothing and never cancels.
 public struct UnattendedMonitor: ConversionMonitor {
-  /// A monitor.
+  /// For conversions that nobody follows.
   public init() {}
   /// Does nothing.
   public func report(_ progress: ConversionProgress) {}

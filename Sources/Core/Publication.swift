@@ -11,8 +11,9 @@ struct Publication {
 
   /// Gives every file its name, in the order in which they were added.
   ///
-  /// `durably`, all content is on the disk before the first name appears, and the names are when this returns. Throws `.outputFailed` or `.diskFull`; names that were
-  /// given by then are taken away again, and files that they had replaced come back.
+  /// When `durably`, all content is on the disk before the first name appears, and all names are when this returns. Throws
+  /// `.outputFailed` or `.diskFull`; names that were given by then are taken away again, and files that they had replaced
+  /// come back.
   func publish(durably: Bool) throws(ConversionError) {
     if durably { for file in files { try file.synchronize() } }
     for (position, file) in files.enumerated() {

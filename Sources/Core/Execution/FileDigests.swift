@@ -45,10 +45,7 @@ struct FileDigests {
       hash.update(bufferPointer: UnsafeRawBufferPointer(piece))
       done += piece.count
     }
-    return hash.finalize().reduce(into: "") { text, byte in
-      let digits = String(byte, radix: 16)
-      text += digits.count == 1 ? "0" + digits : digits
-    }
+    return hash.finalize().hexadecimal
   }
 }
 

@@ -1,3 +1,4 @@
+import Core
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -98,17 +99,4 @@ struct FileDownload: Sendable {
     }
     return rest.isEmpty ? data.base64EncodedString() : nil
   }
-}
-
-extension HTTPField.Name {
-  /// RFC 9530. The literals are valid field names.
-  static let reprDigest = HTTPField.Name("Repr-Digest")!
-  /// Echoed to the client and found in every log line of the request.
-  static let xRequestID = HTTPField.Name("X-Request-Id")!
-  /// RFC 7240.
-  static let prefer = HTTPField.Name("Prefer")!
-  static let preferenceApplied = HTTPField.Name("Preference-Applied")!
-  /// Of the HTML standard: where an event stream goes on.
-  static let lastEventID = HTTPField.Name("Last-Event-ID")!
-  static let xAccelBuffering = HTTPField.Name("X-Accel-Buffering")!
 }

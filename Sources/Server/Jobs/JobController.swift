@@ -40,6 +40,8 @@ struct JobController: Sendable {
       let job = try await submission.job(
         models: models, uploads: uploads, hub: hub, for: context.principal)
       let bytes = Self.expectedOutput(of: job)
+      // What nobody needs makes way before the transaction, in which nobody else can write.
+      _ = try? await FileThreads.run { [admission] in try admission.space.room(for: bytes) }
       insertion = try await store.insert(
         job, bringing: received.uploads, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },
         reuse: submission.reuses

@@ -60,11 +60,16 @@ final class DiskReservation: Sendable {
   /// What nobody needs makes way, but not what the cache holds under `keys`. Throws `Errno` when the disk does not say what
   /// it has. Complexity: O(n) in the running jobs, and in the files of the cache when these have to make way.
   func reserve(_ bytes: Int, keeping keys: Set<String> = []) throws(Errno) -> Shortage? {
-    let answer: Result<Shortage?, Errno> = space.ledger.promises.withLock { promises in
+    // Removing files takes time, in which the others go on.
+    let promised = space.ledger.promises.withLock { promises in
       promises[ObjectIdentifier(self)] = nil
+      return promises.values.map(\.rest).saturatingSum()
+    }
+    _ = try space.room(for: [bytes, promised].saturatingSum(), keeping: keys)
+    let answer: Result<Shortage?, Errno> = space.ledger.promises.withLock { promises in
       do throws(Errno) {
         let others = promises.values.map(\.rest).saturatingSum()
-        let room = try space.room(for: [bytes, others].saturatingSum(), keeping: keys)
+        let room = max(try space.available() - space.floor, 0)
         guard bytes <= room - others else {
           return .success(Shortage(wanted: bytes, room: max(0, room - others), isHeldByOthers: bytes <= room))
         }

@@ -1,3 +1,4 @@
+import Core
 import Crypto
 import Foundation
 import NIOCore
@@ -111,14 +112,5 @@ final class UploadFile: @unchecked Sendable {
       digest.update(UnsafeRawBufferPointer(rebasing: space[..<count]))
       rest -= count
     }
-  }
-}
-
-extension Sequence<UInt8> {
-  /// Two lower-case digits for each byte.
-  var hexadecimal: String {
-    var text = ""
-    for byte in self { text += (byte < 16 ? "0" : "") + String(byte, radix: 16) }
-    return text
   }
 }
