@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Settings")
 struct SettingsTests {
-  @Test("The flag wins over the variable, the variable over the default; an empty variable is absent")
+  @Test("The flag wins over the variable, the variable over the default; an empty flag or variable is absent")
   func precedence() throws {
     let settings = try Settings(
       flags: ["port": "1", "max-upload": "2MiB"],
@@ -18,6 +18,7 @@ struct SettingsTests {
     #expect(settings.maximumUpload == 2 << 20)
     #expect(settings.workers == ProcessInfo.processInfo.activeProcessorCount)
     #expect(settings.dataFolder == "zooport-data")
+    #expect(try Settings(flags: ["workers": ""], environment: ["ZOOPORT_WORKERS": "3"]).workers == 3)
   }
 
   @Test("All faults are reported together, under the name that was used")

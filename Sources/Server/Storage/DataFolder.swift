@@ -17,10 +17,26 @@ import SystemPackage
 struct DataFolder: Sendable {
   let root: FilePath
 
-  /// Creates the folders that are missing. Throws `Errno` or a Foundation error.
+  /// Creates the folders that are missing. Throws `Unusable`.
   init(root: FilePath) throws {
     self.root = root
-    for folder in [uploads, outputs, incoming, partial, work] { try Self.create(folder) }
+    do {
+      for folder in [uploads, outputs, incoming, partial, work] { try Self.create(folder) }
+    } catch {
+      throw Unusable(root: root, reason: error)
+    }
+  }
+
+  /// The folders cannot be made.
+  struct Unusable: Error, CustomStringConvertible {
+    let root: FilePath
+    let reason: any Error
+
+    var description: String {
+      let cause = (reason as? CocoaError)?.underlying as? POSIXError
+      let text = cause.map { Errno(rawValue: $0.code.rawValue).description } ?? "\(reason)"
+      return "\(root) cannot be the data folder: \(text)"
+    }
   }
 
   var database: FilePath { root.appending("zooport.sqlite") }

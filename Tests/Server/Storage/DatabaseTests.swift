@@ -39,6 +39,17 @@ struct DatabaseTests {
     withExtendedLifetime((database, second)) {}
   }
 
+  @Test("A data folder that cannot be made is named, with the reason")
+  func unusable() throws {
+    let folder = try TemporaryFolder()
+    let file = folder.path.appending("file")
+    try Data().write(to: URL(filePath: file.string))
+    for path in [file, file.appending("below")] {
+      let error = try #require(throws: DataFolder.Unusable.self) { _ = try DataFolder(root: path) }
+      #expect(error.description == "\(path) cannot be the data folder: Not a directory")
+    }
+  }
+
   @Test("The schema refuses a value of another type and an unknown status")
   func strictness() throws {
     let folder = try TemporaryFolder()
