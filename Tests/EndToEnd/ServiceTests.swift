@@ -253,6 +253,11 @@ struct ServiceTests {
       (["token", "list", "--data-dir", folder.appending(path: "none").path], 2, "Usage: zooport token list"),
       (["token", "create", "ann", "--data-dir", file], 1, "Error: \(file) cannot be the data folder: Not a"),
       (["serve", "--port", "0", "--data-dir", file], 1, "\(file) cannot be the data folder: Not a directory\""),
+      (["inspect", file, "--limit=-1"], 2, "--limit takes a number of entries, 0 or more."),
+      (
+        ["plan", file, "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--limit=-1"], 2,
+        "--limit takes a number of tensors, 0 or more."
+      ),
     ] {
       let process = Process()
       process.executableURL = URL(filePath: try #require(ServiceProcess.binary))

@@ -41,6 +41,18 @@ struct SettingsTests {
     }
   }
 
+  @Test("A size has 1024TiB at most, so that it can be multiplied")
+  func sizes() throws {
+    #expect(try Settings(flags: ["memory-budget": "1024TiB"], environment: [:]).memoryBudget == 1 << 50)
+    let error = try #require(throws: Settings.Invalid.self) {
+      _ = try Settings(flags: ["memory-budget": "500000TiB"], environment: [:])
+    }
+    #expect(
+      error.problems == [
+        "--memory-budget is 500000TiB, but must be a size such as 512MiB, from 1048576 bytes to 1024TiB"
+      ])
+  }
+
   @Test("A file counts after flags and variables; comments, blank lines and empty values are nothing")
   func file() throws {
     let file = SettingsFile(
@@ -82,6 +94,11 @@ struct SettingsTests {
     } catch {
       #expect(error.problems == ["\(path)x cannot be read"])
     }
+    let folderPath = folder.path.string
+    let error = try #require(throws: Settings.Invalid.self) {
+      _ = try Settings(flags: ["config": folderPath], environment: [:])
+    }
+    #expect(error.problems == ["\(folderPath) cannot be read"])
     try "".write(toFile: path, atomically: true, encoding: .utf8)
     #expect(try Settings(flags: ["config": path], environment: [:]).port == 8080)
     try String(repeating: "#\n", count: SettingsFile.limit).write(toFile: path, atomically: true, encoding: .utf8)
