@@ -18,8 +18,9 @@ struct Zooport: AsyncParsableCommand {
 
   /// Runs a subcommand. The exit status of a usage error is 2, as users of the Model Zoo tool expect, not EX_USAGE.
   static func main() async {
+    var command: any ParsableCommand = Zooport()
     do {
-      var command = try parseAsRoot()
+      command = try parseAsRoot()
       if var asynchronous = command as? any AsyncParsableCommand {
         try await asynchronous.run()
       } else {
@@ -28,7 +29,11 @@ struct Zooport: AsyncParsableCommand {
     } catch {
       let status = exitCode(for: error)
       guard status == .validationFailure else { exit(withError: error) }
-      FileHandle.standardError.write(Data((fullMessage(for: error) + "\n").utf8))
+      // The parser does not know which command refused something after it was parsed.
+      let text =
+        (error as? ValidationError).map { "Error: \($0.message)\nUsage: \(usageString(for: type(of: command)))" }
+        ?? fullMessage(for: error)
+      FileHandle.standardError.write(Data((text + "\n").utf8))
       Foundation.exit(2)
     }
   }

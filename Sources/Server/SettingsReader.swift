@@ -14,7 +14,7 @@ struct SettingsReader {
 
   /// A value and what to call the place it comes from.
   private func find(_ name: String) -> (text: String, source: String)? {
-    if let flag = flags[name] { return (flag, "--\(name)") }
+    if let flag = flags[name], !flag.isEmpty { return (flag, "--\(name)") }
     guard let definition = Settings.table.first(where: { $0.name == name }) else { return nil }
     if let text = environment[definition.variable], !text.isEmpty { return (text, definition.variable) }
     if let file, let entry = file.entries[name], !entry.value.isEmpty {

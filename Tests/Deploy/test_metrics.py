@@ -68,6 +68,12 @@ def test_queries_name_what_there_is(queries, documented):
             assert used <= documented[base] | {"instance", "job", "le"}, f"{place}: {name} has no {used - documented[base]}"
 
 
+def test_every_metric_is_in_an_alert_or_the_dashboard(queries, documented):
+    """As docs/metrics.md says; that it names all that are exported is another test."""
+    used = {name for query in queries.values() for name in re.findall(r"zooport_\w+", query)}
+    assert {name for name in documented if not used & {name, *(name + end for end in SUFFIXES)}} == set()
+
+
 def test_queries_parse(queries, tmp_path):
     rules = [{"record": f"q:{index}", "expr": query} for index, query in enumerate(queries.values())]
     file = tmp_path / "rules.yaml"

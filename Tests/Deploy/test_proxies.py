@@ -118,8 +118,14 @@ def test_plain_http_is_redirected(nginx):
 
 
 def test_metrics_are_not_for_the_world(proxy, service):
-    assert service.get("/metrics").status == 200
-    assert proxy.send("GET", "/metrics").status == 404
+    """However the path is spelled that the service understands as the same; and the proxy, not the service, says so."""
+    spellings = ["/metrics", "/metrics/", "//metrics", "//metrics//", "/metric%73", "/%6Detrics/", "/metrics?x=1"]
+    for path in spellings:
+        assert service.get(path).status == 200, path
+    for path in [*spellings, "/metrics%2F", "/./metrics", "/v1/../metrics", "/v1//..//metrics/"]:
+        answer = proxy.send("GET", path)
+        assert answer.status == 404, path
+        assert b"zooport_" not in answer.body and "application/problem+json" not in answer.headers.get("Content-Type", ""), path
     assert proxy.send("GET", "/healthz").status == 200
 
 

@@ -56,3 +56,26 @@ def test_the_search_for_a_job_finds_all_of_its_lines(runbook, journal):
     result = subprocess.run(["bash", "-c", command.replace("ID", job)], input=text, capture_output=True, text=True)
     messages = [json.loads(line)["message"] for line in result.stdout.splitlines()]
     assert messages == ["job queued", "job started", "job succeeded"]
+
+
+def test_every_request_is_answered_where_tokens_are_needed(runbook, tmp_path, tiny):
+    """With the header file that the first lines make."""
+    requests = re.findall(r"`(curl [^`]*)`", runbook)
+    assert len(requests) == runbook.count("curl ") >= 6
+    (setup,) = re.findall(r"^    (read .*)$", runbook, re.MULTILINE)
+    (tmp_path / "data").mkdir()
+    token = subprocess.run(
+        [BINARY, "token", "create", "duty", "--scope", "admin", "--data-dir", tmp_path / "data"], capture_output=True,
+        text=True, check=True, env=environment()).stdout.strip()
+    header = tmp_path / "header"
+    with Service(tmp_path / "data", disk_floor=0) as service:
+        service.token = token
+        variables = environment(Z=service.base, A=header, NO_PROXY="127.0.0.1")
+        subprocess.run(["bash", "-c", setup], input=token + "\n", text=True, check=True, env=variables)
+        assert header.stat().st_mode & 0o777 == 0o600
+        ids = [{"upload": service.upload(file)} for file in (tiny.config, tiny.weights)]
+        for request in requests:
+            job = service.wait(service.submit(checkpoints.job(*ids))["id"])
+            command = request.replace("curl ", "curl --fail-with-body ").replace("jobs/ID", f"jobs/{job['id']}")
+            result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, env=variables)
+            assert result.returncode == 0, f"{command}: {result.stdout}"

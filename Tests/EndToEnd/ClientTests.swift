@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import Synchronization
 import TestSupport
@@ -130,7 +131,7 @@ struct ClientTests {
       #expect(try Data(contentsOf: target.appending(path: name)) == content, "\(name)")
       #expect(result.lines.contains("Saved \(target.appending(path: name).path)"))
     }
-    #expect(!FileManager.default.fileExists(atPath: target.appending(path: "pytorch_model_to_cs-1.8.mdl.part").path))
+    #expect(try !FileManager.default.contentsOfDirectory(atPath: target.path).contains { $0.hasSuffix(".part") })
 
     let status = try await run(["status", id], service)
     #expect(status.lines == ["\(id)  succeeded  gpt2 hf -> cs-1.8"])
@@ -407,7 +408,8 @@ struct ClientTests {
     try FileManager.default.createDirectory(at: target, withIntermediateDirectories: true)
     let expected = try await converted()
     let model = try #require(expected["pytorch_model_to_cs-1.8.mdl"])
-    let part = target.appending(path: "pytorch_model_to_cs-1.8.mdl.part")
+    let digest = SHA256.hash(data: model).prefix(4).map { String(0x100 + Int($0), radix: 16).dropFirst() }.joined()
+    let part = target.appending(path: "pytorch_model_to_cs-1.8.mdl.\(digest).part")
     try model.prefix(5000).write(to: part)
     let before = relay.passedBack
     let download = try await Command(["download", id, "--output-dir", target.path], url: url, cache: cache).result()

@@ -243,20 +243,34 @@ struct ServiceTests {
   func refusals() async throws {
     defer { try? FileManager.default.removeItem(at: folder) }
     let service = try ServiceProcess(folder: folder)
-    for (arguments, status) in [
-      (["serve", "--port", "0", "--data-dir", folder.path], 1), (["serve", "--port", "x"], 2),
-      (["serve", "--zork"], 2),
-      (["zork"], 2), (["gc", "--dry-run", "--data-dir", folder.path], 0), (["gc", "--keep-inputs", "x"], 2),
-      (["gc", "--data-dir", folder.appending(path: "none").path], 2),
+    let file = folder.appending(path: "zooport.sqlite").path
+    for (arguments, status, message) in [
+      (["serve", "--port", "0", "--data-dir", folder.path], 1, "another zooport serves"),
+      (["serve", "--port", "x"], 2, "Usage: zooport serve"), (["serve", "--zork"], 2, "Usage: zooport serve"),
+      (["zork"], 2, "zork"), (["gc", "--dry-run", "--data-dir", folder.path], 0, ""),
+      (["gc", "--keep-inputs", "x"], 2, "Usage: zooport gc"),
+      (["gc", "--data-dir", folder.appending(path: "none").path], 2, "Usage: zooport gc"),
+      (["token", "list", "--data-dir", folder.appending(path: "none").path], 2, "Usage: zooport token list"),
+      (["token", "create", "ann", "--data-dir", file], 1, "Error: \(file) cannot be the data folder: Not a"),
+      (["serve", "--port", "0", "--data-dir", file], 1, "\(file) cannot be the data folder: Not a directory\""),
+      (["inspect", file, "--limit=-1"], 2, "--limit takes a number of entries, 0 or more."),
+      (
+        ["plan", file, "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--limit=-1"], 2,
+        "--limit takes a number of tensors, 0 or more."
+      ),
     ] {
       let process = Process()
       process.executableURL = URL(filePath: try #require(ServiceProcess.binary))
       process.arguments = arguments
       process.standardOutput = FileHandle.nullDevice
-      process.standardError = FileHandle.nullDevice
+      let errors = Pipe()
+      process.standardError = errors
       try process.run()
+      let text = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
       process.waitUntilExit()
       #expect(process.terminationStatus == Int32(status), "\(arguments)")
+      // JSON escapes slashes.
+      #expect(message.isEmpty || text.replacing("\\/", with: "/").contains(message), "\(arguments): \(text)")
     }
     #expect(service.end(SIGTERM) == 0)
   }

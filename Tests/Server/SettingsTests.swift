@@ -8,7 +8,7 @@ import Testing
 
 @Suite("Settings")
 struct SettingsTests {
-  @Test("The flag wins over the variable, the variable over the default; an empty variable is absent")
+  @Test("The flag wins over the variable, the variable over the default; an empty flag or variable is absent")
   func precedence() throws {
     let settings = try Settings(
       flags: ["port": "1", "max-upload": "2MiB"],
@@ -18,6 +18,7 @@ struct SettingsTests {
     #expect(settings.maximumUpload == 2 << 20)
     #expect(settings.workers == ProcessInfo.processInfo.activeProcessorCount)
     #expect(settings.dataFolder == "zooport-data")
+    #expect(try Settings(flags: ["workers": ""], environment: ["ZOOPORT_WORKERS": "3"]).workers == 3)
   }
 
   @Test("All faults are reported together, under the name that was used")
@@ -38,6 +39,18 @@ struct SettingsTests {
         #expect(error.description.contains(part), "\(part)")
       }
     }
+  }
+
+  @Test("A size has 1024TiB at most, so that it can be multiplied")
+  func sizes() throws {
+    #expect(try Settings(flags: ["memory-budget": "1024TiB"], environment: [:]).memoryBudget == 1 << 50)
+    let error = try #require(throws: Settings.Invalid.self) {
+      _ = try Settings(flags: ["memory-budget": "500000TiB"], environment: [:])
+    }
+    #expect(
+      error.problems == [
+        "--memory-budget is 500000TiB, but must be a size such as 512MiB, from 1048576 bytes to 1024TiB"
+      ])
   }
 
   @Test("A file counts after flags and variables; comments, blank lines and empty values are nothing")
@@ -81,6 +94,11 @@ struct SettingsTests {
     } catch {
       #expect(error.problems == ["\(path)x cannot be read"])
     }
+    let folderPath = folder.path.string
+    let error = try #require(throws: Settings.Invalid.self) {
+      _ = try Settings(flags: ["config": folderPath], environment: [:])
+    }
+    #expect(error.problems == ["\(folderPath) cannot be read"])
     try "".write(toFile: path, atomically: true, encoding: .utf8)
     #expect(try Settings(flags: ["config": path], environment: [:]).port == 8080)
     try String(repeating: "#\n", count: SettingsFile.limit).write(toFile: path, atomically: true, encoding: .utf8)

@@ -6,8 +6,9 @@ import SystemPackage
 
 /// Downloads one output into a folder, going on after lost connections and after an earlier run that was interrupted.
 ///
-/// Bytes go to `<name>.part`. Its digest is checked before it gets its name, by one rename after a sync: a file under the
-/// final name is complete and right.
+/// Bytes go to `<name>.<digest>.part`, with the first digits of the digest: what is left of an output of the same name,
+/// but of another job, is not gone on with. The digest is checked before the file gets its name, by one rename after a
+/// sync: a file under the final name is complete and right.
 final class OutputDownload {
   private let client: ServiceClient
   private let output: RemoteJob.Output
@@ -25,7 +26,9 @@ final class OutputDownload {
     self.output = output
     self.report = report
     target = folder.appending(output.name.description)
-    part = folder.appending(output.name.description + ".part")
+    // A server may say anything, and this becomes a path.
+    let digest = output.sha256.filter(\.isHexDigit).prefix(8)
+    part = folder.appending("\(output.name).\(digest).part")
   }
 
   /// Downloads what is missing and answers the path. A file that is there already, with the right digest, is left alone.

@@ -85,7 +85,7 @@ struct DownloadCommand: ClientCommand {
     commandName: "download",
     abstract: "Download the outputs of a job, waiting for its end.",
     discussion: """
-      Each output goes to <name>.part, its digest is checked, and then it gets its name. An interrupted download goes on when \
+      Each output goes to <name>.<digest>.part, its digest is checked, and then it gets its name. An interrupted download goes on when \
       the command is run again, and a file that is there already is left alone.
       """)
 

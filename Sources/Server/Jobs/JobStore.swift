@@ -47,6 +47,9 @@ protocol JobStore: Sendable {
   /// Jobs that ended before a moment and are not pinned.
   func expired(endedBefore moment: Timestamp) throws -> [Identifier]
 
+  /// The uploads that came with a job and would go with it.
+  func brought(by id: Identifier) throws -> [Identifier]
+
   /// Removes a job as `delete` does, if it is still one that `expired` answers.
   func delete(_ id: Identifier, endedBefore moment: Timestamp) throws -> [Identifier]?
 

@@ -161,6 +161,14 @@ struct SQLiteJobStore: JobStore {
     }
   }
 
+  func brought(by id: Identifier) throws -> [Identifier] {
+    try database.pool.read { try Self.brought(by: id, in: $0) }
+  }
+
+  private static func brought(by id: Identifier, in db: GRDB.Database) throws -> [Identifier] {
+    try Identifier.fetchAll(db, sql: Statements.uploadsOfJob, arguments: ["job": id.description])
+  }
+
   func delete(_ id: Identifier, endedBefore moment: Timestamp) throws -> [Identifier]? {
     try database.pool.write { db in
       let arguments: StatementArguments = ["id": id.description, "before": moment.milliseconds]
@@ -173,10 +181,10 @@ struct SQLiteJobStore: JobStore {
   private static func delete(_ id: Identifier, in db: GRDB.Database) throws -> [Identifier] {
     let job: StatementArguments = ["job": id.description]
     try db.execute(sql: Statements.adoptSharedUploads, arguments: job)
-    let uploads = try String.fetchAll(db, sql: Statements.uploadsOfJob, arguments: job)
+    let uploads = try brought(by: id, in: db)
     try db.execute(sql: Statements.deleteUploadsOfJob, arguments: job)
     try db.execute(sql: Statements.deleteJob, arguments: ["id": id.description])
-    return uploads.compactMap(Identifier.init)
+    return uploads
   }
 
   func claim(

@@ -17,10 +17,26 @@ import SystemPackage
 struct DataFolder: Sendable {
   let root: FilePath
 
-  /// Creates the folders that are missing. Throws `Errno` or a Foundation error.
+  /// Creates the folders that are missing. Throws `Unusable`.
   init(root: FilePath) throws {
     self.root = root
-    for folder in [uploads, outputs, incoming, partial, work] { try Self.create(folder) }
+    do {
+      for folder in [uploads, outputs, incoming, partial, work] { try Self.create(folder) }
+    } catch {
+      throw Unusable(root: root, reason: error)
+    }
+  }
+
+  /// The folders cannot be made.
+  struct Unusable: Error, CustomStringConvertible {
+    let root: FilePath
+    let reason: any Error
+
+    var description: String {
+      let cause = (reason as? CocoaError)?.underlying as? POSIXError
+      let text = cause.map { Errno(rawValue: $0.code.rawValue).description } ?? "\(reason)"
+      return "\(root) cannot be the data folder: \(text)"
+    }
   }
 
   var database: FilePath { root.appending("zooport.sqlite") }
@@ -139,14 +155,20 @@ struct DataFolder: Sendable {
   /// Removes the outputs of a job that has no record any more.
   func removeOutputs(of job: Identifier) { Self.remove(outputs.appending(job.description)) }
 
-  /// Bytes of disk that the outputs of a job take; what other jobs share counts in part.
-  func outputBytes(of job: Identifier) -> Int { Self.bytes(of: outputs.appending(job.description)) }
+  /// Bytes of disk that are free once the outputs of a job are gone, after everything that `links` has met.
+  func outputBytes(of job: Identifier, after links: inout FileLinks) -> Int {
+    links.bytes(of: outputs.appending(job.description))
+  }
 
-  /// Bytes of disk that an upload takes.
-  func uploadBytes(_ id: Identifier) -> Int { Self.bytes(of: uploads.appending(id.description)) }
+  /// The same for an upload.
+  func uploadBytes(_ id: Identifier, after links: inout FileLinks) -> Int {
+    links.bytes(of: uploads.appending(id.description))
+  }
 
-  /// Bytes of disk that an unfinished upload takes.
-  func partialBytes(_ id: Identifier) -> Int { Self.bytes(of: partial.appending(id.description)) }
+  /// The same for an unfinished upload.
+  func partialBytes(_ id: Identifier, after links: inout FileLinks) -> Int {
+    links.bytes(of: partial.appending(id.description))
+  }
 
   /// Removes leftovers of a process that was killed: everything half done, and folders without a record.
   /// Answers how many folders went. Only before workers and listener start.
@@ -175,15 +197,6 @@ struct DataFolder: Sendable {
       atPath: folder.string, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o750])
   }
 
-  private static func bytes(of folder: FilePath) -> Int {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
-    return names.reduce(0) { sum, name in
-      var status = stat()
-      guard stat(folder.appending(name).string, &status) == 0 else { return sum }
-      return sum + Int(status.st_blocks) * 512 / max(Int(status.st_nlink), 1)
-    }
-  }
-
   private static func remove(_ folder: FilePath) { try? FileManager.default.removeItem(atPath: folder.string) }
 
   /// Renames a folder, having synced it and syncing both parents after, so that a power cut leaves it in one place.
@@ -205,6 +218,30 @@ struct DataFolder: Sendable {
     let descriptor = try FileDescriptor.open(folder, .readOnly, options: [.directory, .closeOnExec])
     defer { try? descriptor.close() }
     guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
+  }
+}
+
+/// How many links to each file were met among those that go. A file takes room until its last one is gone.
+struct FileLinks {
+  private struct File: Hashable {
+    let device: dev_t
+    let inode: ino_t
+  }
+
+  private var met: [File: Int] = [:]
+
+  /// Bytes of disk of the files in a folder whose last link is in it. Nothing when there is no such folder.
+  mutating func bytes(of folder: FilePath) -> Int {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
+    var sum = 0
+    for name in names {
+      var status = stat()
+      guard lstat(folder.appending(name).string, &status) == 0 else { continue }
+      let file = File(device: status.st_dev, inode: status.st_ino)
+      met[file, default: 0] += 1
+      if met[file, default: 0] == Int(status.st_nlink) { sum += Int(status.st_blocks) * 512 }
+    }
+    return sum
   }
 }
 

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 
 /// The SQLite database of one server: opened, configured and migrated.
@@ -28,6 +29,7 @@ struct Database: Sendable {
     configuration.foreignKeysEnabled = true
     configuration.busyMode = .timeout(10)
     configuration.label = "zooport"
+    Self.hide(path)
     pool = try DatabasePool(path: path, configuration: configuration)
     // DatabasePool lowers its writer to NORMAL after it opened it, under which a power cut may undo commits.
     try pool.writeWithoutTransaction { try $0.execute(sql: Statements.synchronousFull) }
@@ -39,6 +41,21 @@ struct Database: Sendable {
         try Schema.migrator.hasCompletedMigrations(db) && !Schema.migrator.hasBeenSuperseded(db)
       }
       guard isCurrent else { throw OtherSchema() }
+    }
+  }
+
+  /// Keeps the file away from other users: jobs may have signed URLs, and the umask need not be strict. SQLite gives
+  /// `-wal` and `-shm` the mode of the file that it finds.
+  ///
+  /// What cannot be done is left to SQLite to complain about, or belongs to the service, which has done it.
+  private static func hide(_ path: String) {
+    // Never opened when it is there: to close it would drop the locks of other connections of this process.
+    let new = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    if new >= 0 { close(new) }
+    for file in [path, path + "-wal", path + "-shm"] {
+      var status = stat()
+      guard stat(file, &status) == 0, status.st_mode & 0o007 != 0 else { continue }
+      chmod(file, status.st_mode & 0o770)
     }
   }
 }

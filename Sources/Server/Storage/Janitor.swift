@@ -39,7 +39,7 @@ struct Janitor: Service {
     var partials: [Identifier] = []
     /// Files of the cache, complete or not.
     var downloads: [DownloadCache.Removed] = []
-    /// Bytes of disk that the first three took.
+    /// Bytes of disk that are free once the first three are gone; those of a job with the uploads that came with it.
     var bytes = Bytes()
 
     struct Bytes: Sendable, Hashable {
@@ -79,47 +79,58 @@ struct Janitor: Service {
   /// One round. Blocks. With `isDryRun` it only looks. Throws a database error.
   func collect(at now: Timestamp, isDryRun: Bool = false) throws -> Round {
     var round = Round()
+    // A look has to remember what would be gone by then; otherwise it is gone.
+    var links = FileLinks()
+    var goneWithJobs: Set<Identifier> = []
     if let time = retention.outputs {
       let moment = now.advanced(by: .zero - time)
       for id in try jobs.expired(endedBefore: moment) {
-        let bytes = data.outputBytes(of: id)
-        if !isDryRun {
-          guard let brought = try jobs.delete(id, endedBefore: moment) else { continue }
-          data.removeOutputs(of: id)
-          for upload in brought { data.removeUpload(upload) }
-          logger.info("job expired", metadata: ["job": "\(id)"])
-          audit?(.jobDelete, "jobs/\(id)")
+        let brought: [Identifier]
+        if isDryRun {
+          brought = try jobs.brought(by: id)
+          goneWithJobs.formUnion(brought)
+        } else {
+          guard let gone = try jobs.delete(id, endedBefore: moment) else { continue }
+          (brought, links) = (gone, FileLinks())
         }
+        round.bytes.jobs += data.outputBytes(of: id, after: &links)
+        for upload in brought { round.bytes.jobs += data.uploadBytes(upload, after: &links) }
         round.jobs.append(id)
-        round.bytes.jobs += bytes
+        guard !isDryRun else { continue }
+        data.removeOutputs(of: id)
+        for upload in brought { data.removeUpload(upload) }
+        logger.info("job expired", metadata: ["job": "\(id)"])
+        audit?(.jobDelete, "jobs/\(id)")
       }
     }
     if let time = retention.inputs {
       let moment = now.advanced(by: .zero - time)
-      for id in try uploads.expired(unusedSince: moment) {
-        let bytes = data.uploadBytes(id)
+      for id in try uploads.expired(unusedSince: moment) where !goneWithJobs.contains(id) {
         if !isDryRun {
           guard try uploads.delete(id, unusedSince: moment) else { continue }
-          data.removeUpload(id)
-          logger.info("upload expired", metadata: ["upload": "\(id)"])
-          audit?(.uploadDelete, "uploads/\(id)")
+          links = FileLinks()
         }
+        round.bytes.uploads += data.uploadBytes(id, after: &links)
         round.uploads.append(id)
-        round.bytes.uploads += bytes
+        guard !isDryRun else { continue }
+        data.removeUpload(id)
+        logger.info("upload expired", metadata: ["upload": "\(id)"])
+        audit?(.uploadDelete, "uploads/\(id)")
       }
     }
     if let time = retention.partials {
       let moment = now.advanced(by: .zero - time)
       for id in try partials.stale(since: moment) {
-        let bytes = data.partialBytes(id)
         if !isDryRun {
           guard try partials.delete(id, staleSince: moment) else { continue }
-          data.removePartial(id)
-          logger.info("unfinished upload expired", metadata: ["upload": "\(id)"])
-          audit?(.uploadDelete, "uploads/\(id)")
+          links = FileLinks()
         }
+        round.bytes.partials += data.partialBytes(id, after: &links)
         round.partials.append(id)
-        round.bytes.partials += bytes
+        guard !isDryRun else { continue }
+        data.removePartial(id)
+        logger.info("unfinished upload expired", metadata: ["upload": "\(id)"])
+        audit?(.uploadDelete, "uploads/\(id)")
       }
     }
     round.downloads = cache.shrink(

@@ -78,12 +78,10 @@ enum Statements {
     SELECT finished_at < :before AND pinned = 0 AND status IN ('succeeded', 'failed', 'cancelled')
     FROM jobs WHERE id = :id
     """
-  static let uploadsOfJob = "SELECT id FROM uploads WHERE job = :job"
   /// Uploads that another job uses as well outlive the job they came with.
-  static let adoptSharedUploads = """
-    UPDATE uploads SET job = NULL
-    WHERE job = :job AND EXISTS (SELECT 1 FROM job_uploads WHERE upload = uploads.id AND job <> :job)
-    """
+  private static let isShared = "EXISTS (SELECT 1 FROM job_uploads WHERE upload = uploads.id AND job <> :job)"
+  static let uploadsOfJob = "SELECT id FROM uploads WHERE job = :job AND NOT \(isShared)"
+  static let adoptSharedUploads = "UPDATE uploads SET job = NULL WHERE job = :job AND \(isShared)"
   static let deleteUploadsOfJob = "DELETE FROM uploads WHERE job = :job"
   static let deleteJob = "DELETE FROM jobs WHERE id = :id"
 

@@ -1,3 +1,4 @@
+import GRDB
 import HTTPTypes
 import HummingbirdTesting
 import NIOCore
@@ -63,6 +64,29 @@ struct ReadinessTests {
     #expect(throws: Problem.self) {
       try FreeSpace(path: folder.path, floor: available / 2).require(available, for: "x")
     }
+  }
+
+  @Test("Many who ask at once wait for one look at the database")
+  func singleFlight() async throws {
+    let folder = try TemporaryFolder()
+    let database = try Server.Database(path: folder.path.appending("x.sqlite").string)
+    try await database.pool.write { db in
+      try db.execute(
+        sql: """
+          CREATE TABLE looks (at INTEGER);
+          CREATE TRIGGER first AFTER INSERT ON probe BEGIN INSERT INTO looks VALUES (NEW.written_at); END;
+          CREATE TRIGGER further AFTER UPDATE ON probe BEGIN INSERT INTO looks VALUES (NEW.written_at); END;
+          """)
+    }
+    let readiness = Readiness(
+      store: SQLiteJobStore(database: database), vitals: WorkerVitals(), signal: WorkSignal(),
+      space: FreeSpace(path: folder.path, floor: 0), workers: 0, lease: .seconds(30))
+    let answers = await withTaskGroup(of: Bool?.self) { group in
+      for _ in 0..<20 { group.addTask { await readiness.checks().first { $0.name == "database" }?.ok } }
+      return await group.reduce(into: [Bool?]()) { $0.append($1) }
+    }
+    #expect(answers == Array(repeating: true, count: 20))
+    #expect(try await database.pool.read { try Int.fetchOne($0, sql: "SELECT COUNT(*) FROM looks") } == 1)
   }
 
   @Test("Not ready without its workers, and none once the service stops")

@@ -128,6 +128,7 @@ struct JobStoreConformance {
     let other = try await subject.add(1, checkpoint: [.upload(shared.id, shared.name)])
     #expect(try await subject.jobs.delete(job.id) == nil)
     _ = try await subject.jobs.cancel(job.id, at: Self.now)
+    #expect(try subject.jobs.brought(by: job.id) == [own.id])
     #expect(try await subject.jobs.delete(job.id) == [own.id])
     #expect(try await subject.jobs.job(job.id) == nil)
     #expect(try await subject.jobs.delete(job.id) == nil)

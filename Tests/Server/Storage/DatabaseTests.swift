@@ -19,6 +19,37 @@ struct DatabaseTests {
     }
   }
 
+  @Test("No other user reads the database, whatever the umask and the folder allow and an earlier version left")
+  func modes() throws {
+    let folder = try TemporaryFolder()
+    chmod(folder.path.string, 0o755)
+    let path = folder.path.appending("x.sqlite").string
+    let files = [path, path + "-wal", path + "-shm"]
+    func modes() -> [mode_t] {
+      files.map { file in
+        var status = stat()
+        return stat(file, &status) == 0 ? status.st_mode & 0o777 : 0
+      }
+    }
+    let database = try Database(path: path)
+    #expect(modes() == [0o600, 0o600, 0o600])
+    for file in files { chmod(file, 0o644) }
+    let second = try Database(path: path)
+    #expect(modes() == [0o640, 0o640, 0o640])
+    withExtendedLifetime((database, second)) {}
+  }
+
+  @Test("A data folder that cannot be made is named, with the reason")
+  func unusable() throws {
+    let folder = try TemporaryFolder()
+    let file = folder.path.appending("file")
+    try Data().write(to: URL(filePath: file.string))
+    for path in [file, file.appending("below")] {
+      let error = try #require(throws: DataFolder.Unusable.self) { _ = try DataFolder(root: path) }
+      #expect(error.description == "\(path) cannot be the data folder: Not a directory")
+    }
+  }
+
   @Test("The schema refuses a value of another type and an unknown status")
   func strictness() throws {
     let folder = try TemporaryFolder()

@@ -97,6 +97,82 @@ struct JanitorTests {
     }
   }
 
+  /// Bytes of disk below a part of the data folder, each file counted once.
+  private func disk(_ harness: ServiceHarness, _ part: String) throws -> Int {
+    let root = harness.folder.path.appending(part).string
+    var files: [ino_t: Int] = [:]
+    for name in try FileManager.default.subpathsOfDirectory(atPath: root) {
+      var status = stat()
+      guard lstat("\(root)/\(name)", &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { continue }
+      files[status.st_ino] = Int(status.st_blocks) * 512
+    }
+    return files.values.reduce(0, +)
+  }
+
+  @Test("The bytes of a job are those of its outputs and of the uploads that came with its form")
+  func broughtBytes() async throws {
+    let harness = try ServiceHarness()
+    try await harness.test { client async throws in
+      let weights = String(repeating: "w", count: 20_000)
+      let parts = [
+        "name=model\r\n\r\nquick", "name=src_fmt\r\n\r\nhf", "name=tgt_fmt\r\n\r\ncs-1.8",
+        "name=config; filename=config.json\r\n\r\n{}", "name=checkpoint; filename=m.bin\r\n\r\n\(weights)",
+      ]
+      let body = parts.map { "--b\r\nContent-Disposition: form-data; \($0)\r\n" }.joined() + "--b--\r\n"
+      let job = try await client.send(
+        .post, "/v1/jobs", headers: [.contentType: "multipart/form-data; boundary=b"], body: body)
+      try await client.wait(try #require(job["url"]), for: "succeeded")
+      // The attempt has links to its inputs until its folder goes.
+      #expect(try await eventually { try harness.files("work").isEmpty })
+      let later = Timestamp.now.advanced(by: Self.hour * 169)
+      let (inputs, outputs) = (try disk(harness, "uploads"), try disk(harness, "outputs"))
+      #expect(inputs >= 20_000 && outputs >= 20_000)
+      let seen = try harness.app.janitor.collect(at: later, isDryRun: true)
+      #expect(seen.jobs.map(\.description) == [job["id"]])
+      #expect(seen.uploads.isEmpty)
+      #expect(seen.bytes == .init(jobs: inputs + outputs))
+      #expect(try harness.app.janitor.collect(at: later) == seen)
+      #expect(try harness.files("uploads").isEmpty)
+    }
+  }
+
+  @Test("Outputs that jobs share count once, with the last job that has them")
+  func sharedBytes() async throws {
+    let harness = try ServiceHarness { $0.retention.inputs = nil }
+    try await harness.test { client async throws in
+      let upload = try await client.upload("pytorch_model.bin", String(repeating: "w", count: 20_000))
+      func submit() async throws -> String {
+        let answer = try await client.submit(
+          #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{"a":1}},"#
+            + #""checkpoint":{"upload":"\#(upload)"}}"#)
+        return try #require(answer["url"])
+      }
+      let pinned = try await submit()
+      try await client.wait(pinned, for: "succeeded")
+      #expect(try await eventually { try harness.files("work").isEmpty })
+      try await client.send(.put, "\(pinned)/pin")
+      let second = try await submit()
+      #expect(try await client.send(.get, second).json["reused"] as? Bool == true)
+      let later = Timestamp.now.advanced(by: Self.hour * 169)
+      let bytes = try disk(harness, "outputs")
+      #expect(bytes >= 20_000)
+      // The other job keeps the files.
+      for isDryRun in [true, false] {
+        let round = try harness.app.janitor.collect(at: later, isDryRun: isDryRun)
+        #expect(round.jobs == [try identifier(second)])
+        #expect(round.bytes == .init(jobs: 0), "\(isDryRun)")
+      }
+      let third = try await submit()
+      try await client.send(.delete, "\(pinned)/pin")
+      for isDryRun in [true, false] {
+        let round = try harness.app.janitor.collect(at: later, isDryRun: isDryRun)
+        #expect(Set(round.jobs) == [try identifier(pinned), try identifier(third)])
+        #expect(round.bytes == .init(jobs: bytes), "\(isDryRun)")
+      }
+      #expect(try disk(harness, "outputs") == 0)
+    }
+  }
+
   @Test("A service that starts removes nothing at once: its clock may be wrong")
   func start() async throws {
     let harness = try ServiceHarness { $0.retention = Retention(inputs: .zero, outputs: .zero, partials: .zero) }

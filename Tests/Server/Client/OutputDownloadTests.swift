@@ -1,0 +1,74 @@
+import Crypto
+import Foundation
+import Synchronization
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import Server
+
+@Suite("Download of an output")
+struct OutputDownloadTests {
+  /// An output of a job at `url`.
+  private func output(_ content: String, _ url: String) throws -> RemoteJob.Output {
+    RemoteJob.Output(
+      name: try #require(FileName("model.mdl")), size: content.utf8.count,
+      sha256: SHA256.hash(data: Data(content.utf8)).hexadecimal, url: url)
+  }
+
+  @Test("Of outputs of two jobs with one name each goes on with its own bytes")
+  func equalNames() async throws {
+    let contents = [
+      "/a": String(repeating: "a", count: 10_000), "/b": String(repeating: "b", count: 10_000),
+    ]
+    let ranges = Mutex<[String?]>([])
+    let server = try LoopbackServer.answering { request, send in
+      let range = request.header("Range")
+      let isFirst = ranges.withLock { ranges in
+        ranges.append(range)
+        return ranges.count == 1
+      }
+      let content = contents[request.target] ?? ""
+      let start = range.flatMap { Int($0.dropFirst("bytes=".count).dropLast()) } ?? 0
+      let head = range == nil ? "HTTP/1.1 200 OK" : "HTTP/1.1 206 Partial Content"
+      send("\(head)\r\nContent-Length: \(content.utf8.count - start)\r\nConnection: close\r\n\r\n")
+      // The first answer breaks off.
+      send(String(isFirst ? content.prefix(4000) : content.dropFirst(start)))
+    }
+    defer { server.stop() }
+    let folder = try TemporaryFolder()
+    let client = ServiceClient(base: "http://127.0.0.1:\(server.port)", token: nil, patience: .zero)
+    func download(_ url: String) async throws -> Result<FilePath, any Error> {
+      let output = try output(contents[url] ?? "", url)
+      return await onThread {
+        try OutputDownload(output, into: folder.path, client: client, report: { _, _ in }).run()
+      }.result
+    }
+    await #expect(throws: ClientFailure.self) { _ = try await download("/a").get() }
+    let path = try await download("/b").get()
+    #expect(path == folder.path.appending("model.mdl"))
+    #expect(try String(contentsOfFile: path.string, encoding: .utf8) == contents["/b"])
+    _ = try await download("/a").get()
+    #expect(try String(contentsOfFile: path.string, encoding: .utf8) == contents["/a"])
+    #expect(ranges.withLock { $0 } == [nil, nil, "bytes=4000-"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path.string) == ["model.mdl"])
+  }
+
+  @Test("A digest that is none is no path")
+  func hostileDigest() async throws {
+    let server = try LoopbackServer { _, send in send(LoopbackServer.answer("200 OK", "x")) }
+    defer { server.stop() }
+    let folder = try TemporaryFolder()
+    let below = folder.path.appending("below")
+    try FileManager.default.createDirectory(atPath: below.string, withIntermediateDirectories: true)
+    let client = ServiceClient(base: "http://127.0.0.1:\(server.port)", token: nil, patience: .zero)
+    let output = RemoteJob.Output(
+      name: try #require(FileName("model.mdl")), size: 2, sha256: "/../../x", url: "/x")
+    let result = await onThread {
+      try OutputDownload(output, into: below, client: client, report: { _, _ in }).run()
+    }.result
+    #expect(throws: ClientFailure.self) { _ = try result.get() }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path.string) == ["below"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: below.string) == ["model.mdl..part"])
+  }
+}
