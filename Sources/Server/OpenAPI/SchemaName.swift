@@ -123,7 +123,7 @@ enum SchemaName: String, CaseIterable, Sendable {
       "phases": JSONSchema.object(
         ["fetching": time, "planning": time, "converting": time, "verifying": time, "publishing": time],
         optional: ["fetching", "planning", "converting", "verifying", "publishing"]
-      ).about("When each phase of the latest attempt began."),
+      ).about("When each phase of the latest attempt began; of a reused job, of the one that made the outputs."),
     ]),
     "warnings": .array(.string()), "error": JSONSchema.named(.problem).orNull,
     "outputs": .array(
