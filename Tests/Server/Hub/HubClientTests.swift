@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -205,6 +206,26 @@ struct HubClientTests {
     #expect(pinned.names == ["config.json", "model.bin"])
     #expect(try await listing(fixture, reference).commit == Self.commit)
     #expect(try await fixture.file("model.bin").size == 10)
+  }
+
+  @Test("A mirror that redirects without saying how large a file is has its store asked, without the token")
+  func silentMirror() async throws {
+    let weights = someBytes(3000)
+    let tokens = Mutex<[String?]>([])
+    let store = try LoopbackServer.answering { request, send in
+      tokens.withLock { $0.append(request.header("Authorization")) }
+      FileAnswer(bytes: weights, headers: ["ETag: \"1\""]).send(to: request, send)
+    }
+    defer { store.stop() }
+    let fixture = try HubFixture(["model.safetensors": .large(weights)], token: "secret")
+    let port = store.port
+    fixture.hub.script { $0.path.isEmpty ? nil : .redirect("http://127.0.0.1:\(port)/x?signature=1") }
+    let remote = try await fixture.file("model.safetensors")
+    #expect(remote.size == 3000)
+    #expect(remote.tag == "\"1\"")
+    #expect(remote.contentKey?.hasPrefix("tag-") == true)
+    #expect(try await fixture.download(remote) == weights)
+    #expect(tokens.withLock { $0 } == [nil, nil])
   }
 
   @Test("The token goes to the hub, and no further")
