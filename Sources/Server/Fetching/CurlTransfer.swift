@@ -131,8 +131,11 @@ final class CurlTransfer {
       // An interim answer came before.
       headers = [:]
     } else if let colon = line.firstIndex(of: ":") {
-      headers[line[..<colon].lowercased()] = line[line.index(after: colon)...].trimmingCharacters(
-        in: .whitespacesAndNewlines)
+      let name = line[..<colon].lowercased()
+      var value = line[line.index(after: colon)...].trimmingCharacters(in: .whitespacesAndNewlines)
+      // Servers echo what they do not like, and messages quote this header.
+      if name == "x-error-message", let token = request.token { value = token.redact(value) }
+      headers[name] = value
     }
     return bytes.count
   }

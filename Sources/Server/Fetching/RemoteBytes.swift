@@ -58,7 +58,8 @@ final class RemoteBytes: RandomAccessBytes {
     _ offset: Int, _ buffer: UnsafeMutableRawBufferPointer, _ done: inout Int
   ) throws(TransferFailure) {
     let known = state.withLock { $0 }
-    var request = TransferRequest(.get, known.target ?? remote.url, token: known.target == nil ? remote.token : nil)
+    var request = TransferRequest(.get, known.target ?? remote.url, token: remote.token)
+    request.showsToken = known.target == nil
     let start = offset + done
     request.first = start
     request.last = offset + buffer.count - 1
