@@ -16,7 +16,8 @@ struct ConvertCommand: ParsableCommand {
 
       Inputs may also be elsewhere: a repository of the model hub, as hub://OWNER/NAME@REVISION or as the URL of its page, \
       which brings its own config; or the http(s) URL of a file. HF_TOKEN opens private repositories, HF_ENDPOINT names \
-      another hub. What is downloaded stays in a cache. Outputs go into --output-dir, or where the command was started.
+      another hub; ZOOPORT_ALLOW_PRIVATE_FETCH names hosts and addresses that may be used though they are not public. What \
+      is downloaded stays in a cache. Outputs go into --output-dir, or where the command was started.
 
       Examples:
         zooport convert --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 pytorch_model.bin --config config.json
