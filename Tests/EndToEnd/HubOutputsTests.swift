@@ -110,6 +110,51 @@ struct HubOutputsTests {
     #expect(service.end(SIGTERM) == 0)
   }
 
+  // MARK: Interruptions
+
+  @Test("An interrupted conversion leaves no output, no temporary folder, and a status that says so")
+  func interrupted() async throws {
+    defer { desk.leave() }
+    let hub = try desk.hub()
+    defer { hub.stop() }
+    // The headers come, and the tensors do not; or not even the config.
+    let stalls: [(isLate: Bool, fault: @Sendable (TestHub.Request) -> TestHub.Fault?)] = [
+      (true, { $0.isStore && $0.index >= 3 ? .stall(after: 10, seconds: 20) : nil }),
+      (false, { $0.path == "config.json" && $0.method == "GET" ? .stall(after: 1, seconds: 20) : nil }),
+    ]
+    for (index, (number, status)) in [(SIGINT, Int32(130)), (SIGTERM, 143)].enumerated() {
+      hub.reset()
+      hub.script(stalls[index].fault)
+      let (target, temporary) = (desk.folder.appending(path: "out"), desk.folder.appending(path: "tmp"))
+      try FileManager.default.createDirectory(at: temporary, withIntermediateDirectories: true)
+      let process = try desk.start(
+        ["convert", "hub://owner/gpt2", "--stream"] + HubDesk.formats + ["--output-dir", target.path], hub: hub,
+        environment: [
+          "TMPDIR": temporary.path, "XDG_CACHE_HOME": desk.folder.appending(path: "cache-\(status)").path,
+        ])
+      let deadline = ContinuousClock.now + .seconds(30)
+      func isReached() -> Bool {
+        stalls[index].isLate
+          ? hub.requests.count(where: \.isStore) >= 5 && !names(target).isEmpty
+          : hub.requests.contains { $0.path == "config.json" && $0.method == "GET" }
+      }
+      while !isReached(), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(10)) }
+      #expect(isReached())
+      kill(process.processIdentifier, number)
+      let end = ContinuousClock.now + .seconds(5)
+      while process.isRunning, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(10)) }
+      #expect(!process.isRunning)
+      kill(process.processIdentifier, SIGKILL)
+      process.waitUntilExit()
+      #expect(process.terminationReason == .exit)
+      #expect(process.terminationStatus == status)
+      #expect(names(target).isEmpty)
+      #expect(names(temporary).isEmpty)
+      let errors = try String(contentsOf: desk.folder.appending(path: "stderr"), encoding: .utf8)
+      #expect(errors.hasSuffix("ERROR: interrupted; no output is left\n"), "\(errors)")
+    }
+  }
+
   // MARK: Disks
 
   @Test("Each disk is asked for what goes to it: downloads to the cache, outputs to their folder")

@@ -24,7 +24,7 @@ struct ConvertCommand: ParsableCommand {
         zooport convert hub://EleutherAI/gpt-j-6b --model auto --src-fmt hf --tgt-fmt cs-1.8
 
       Exit status: 0 converted; 2 wrong usage; 3 the config cannot be converted; 4 keys of the checkpoint match no rule; \
-      5 an input is unreadable or hostile; 1 anything else.
+      5 an input is unreadable or hostile; 130 or 143 interrupted by SIGINT or SIGTERM; 1 anything else.
       """)
 
   @Argument(
