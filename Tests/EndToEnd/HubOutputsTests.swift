@@ -155,6 +155,35 @@ struct HubOutputsTests {
     }
   }
 
+  // MARK: Caches
+
+  @Test("A plan counts what it fetched, and nothing that was there; a cache that cannot be used is named")
+  func caches() throws {
+    defer { desk.leave() }
+    let hub = try TestHub(["owner/shards": .init(desk.shards())])
+    defer { hub.stop() }
+    let arguments = ["plan", "hub://owner/shards", "--json"] + HubDesk.formats
+    func fetched() throws -> Int? {
+      hub.reset()
+      let result = try desk.run(arguments, hub: hub)
+      #expect(result.status == 0, "\(result.errors)")
+      let plan = try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any]
+      return (plan?["planning"] as? [String: Any])?["bytes_fetched"] as? Int
+    }
+    for isFirst in [true, false] {
+      #expect(try fetched() == hub.bytesSent - hub.bytesSent(""))
+      #expect((hub.bytesSent("config.json") > 0) == isFirst)
+    }
+    let blocked = desk.folder.appending(path: "blocked")
+    try Data().write(to: blocked)
+    let result = try desk.run(arguments, hub: hub, environment: ["XDG_CACHE_HOME": blocked.path])
+    #expect(result.status == 1)
+    #expect(
+      result.errors
+        == "ERROR: the cache \(blocked.path)/zooport cannot be used: Not a directory; XDG_CACHE_HOME names another place "
+        + "for it\n")
+  }
+
   // MARK: Disks
 
   @Test("Each disk is asked for what goes to it: downloads to the cache, outputs to their folder")

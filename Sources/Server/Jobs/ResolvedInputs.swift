@@ -57,6 +57,8 @@ struct InputResolver: Sendable {
   let cache: DownloadCache
   let vault: SecretVault
   let isCancelled: @Sendable () -> Bool
+  /// Told of bytes of small files as they come.
+  var received: @Sendable (Int) -> Void = { _ in }
 
   /// Asks the servers of all inputs; every repository is asked once and pinned to one commit.
   ///
@@ -129,11 +131,14 @@ struct InputResolver: Sendable {
       let request = TransferRequest(.get, file.url, token: file.token)
       let (answer, body) = try fetcher(for: file).document(request, limit: limit, isCancelled: isCancelled)
       guard answer.head.status == 200 else { throw TransferFailure(answer.head, from: answer.url) }
+      received(body.count)
       return body
     }
     let use = try cache.file(key, isCancelled: isCancelled) { (path) throws(TransferFailure) in
+      let kept = cache.partialSize(key)
       try ResumableDownload(file, to: path, fetcher: fetcher(for: file), isCancelled: isCancelled, progress: { _ in })
         .run()
+      received(max((file.size ?? 0) - kept, 0))
     }
     do throws(ConversionError) {
       let opened = try InputFile(path: use.path.string, name: file.name.description)
