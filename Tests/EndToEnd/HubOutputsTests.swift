@@ -110,6 +110,25 @@ struct HubOutputsTests {
     #expect(service.end(SIGTERM) == 0)
   }
 
+  @Test("Where there is nothing to carry, command line and jobs say so")
+  func nothingToCarry() async throws {
+    defer { desk.leave() }
+    let hub = try desk.hub()
+    defer { hub.stop() }
+    hub.change("owner/gpt2") { $0.files["tokenizer.json"] = nil }
+    let warning = "nothing to carry: hub://owner/gpt2@main has no tokenizer or generation file"
+    let result = try desk.run(
+      ["convert", "hub://owner/gpt2", "--carry", "--output-dir", desk.folder.appending(path: "out").path]
+        + HubDesk.formats, hub: hub)
+    #expect(result.status == 0)
+    #expect(result.errors.contains("WARNING: \(warning)\n"), "\(result.errors)")
+    let service = try desk.serve(hub)
+    let job = try await service.wait(
+      desk.url(service.json("POST", "/v1/jobs", desk.request(["hub": "owner/gpt2", "carry": true]))), for: "succeeded")
+    #expect((job["warnings"] as? [String])?.first == warning, "\(job)")
+    #expect(service.end(SIGTERM) == 0)
+  }
+
   // MARK: Interruptions
 
   @Test("An interrupted conversion leaves no output, no temporary folder, and a status that says so")

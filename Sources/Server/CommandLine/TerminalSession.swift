@@ -50,6 +50,7 @@ struct TerminalSession {
       request.companions = staged.carried
       let result = try Conversion.run(request, monitor: watch)
       bar?.clear()
+      for warning in staged.warnings { say("WARNING: \(warning)") }
       say(result)
       withExtendedLifetime(staged) {}
     } catch {

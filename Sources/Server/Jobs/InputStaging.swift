@@ -20,6 +20,8 @@ struct InputStaging: Sendable {
     var files = InputFiles()
     /// Files that go to the outputs, on the disk.
     var carried: [String] = []
+    /// What whoever asked for the job should know.
+    var warnings: [String] = []
     /// Bytes that were downloaded before the conversion.
     var fetched = 0
     /// Keeps the cache from removing what is in use.
@@ -69,6 +71,7 @@ struct InputStaging: Sendable {
     let carried = inputs.carried.map { places.carried.appending($0.name.description) }
     var staged = Staged(
       config: config.string, checkpoint: checkpoint.map(\.string), carried: carried.map(\.string))
+    staged.warnings = inputs.warnings
     let isStreamed = try decide(inputs, places, streams: streams)
 
     var downloads: [(file: RemoteFile, path: FilePath)] = zip(inputs.carried, carried).map { ($0, $1) }
