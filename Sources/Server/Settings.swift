@@ -250,14 +250,16 @@ struct Settings: Sendable {
       if let url = try? SourceURL(text), url.text == url.withoutQuery {
         hubEndpoint = url
       } else {
-        reader.refuse("hub-endpoint", text, "a URL such as https://huggingface.co")
+        // Not shown: it may hold a password.
+        let source = reader.source("hub-endpoint") ?? "HF_ENDPOINT"
+        reader.refuse("\(source) must be a URL such as https://huggingface.co, without user, password and query")
       }
     }
     if let path = reader.text("hub-token-file") {
       let text = try? String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)
       hubToken = text.flatMap(HubToken.init)
       if hubToken == nil { reader.refuse("hub-token-file", path, "a readable file with a token of ASCII characters") }
-    } else if let text = environment["HF_TOKEN"], !text.isEmpty {
+    } else if let text = environment["HF_TOKEN"]?.trimmingCharacters(in: .whitespacesAndNewlines), !text.isEmpty {
       hubToken = HubToken(text)
       // Not refused with the others: that would show it.
       if hubToken == nil { reader.refuse("HF_TOKEN is no token: it must be printable ASCII without spaces") }

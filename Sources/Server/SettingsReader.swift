@@ -25,6 +25,9 @@ struct SettingsReader {
 
   func text(_ name: String) -> String? { find(name)?.text }
 
+  /// What to call the place that a setting comes from.
+  func source(_ name: String) -> String? { find(name)?.source }
+
   /// Notes what is wrong with something that is no setting of the table, or must not be shown.
   mutating func refuse(_ problem: String) { problems.append(problem) }
 

@@ -110,6 +110,99 @@ struct HubOutputsTests {
     #expect(service.end(SIGTERM) == 0)
   }
 
+  @Test("Where there is nothing to carry, command line and jobs say so")
+  func nothingToCarry() async throws {
+    defer { desk.leave() }
+    let hub = try desk.hub()
+    defer { hub.stop() }
+    hub.change("owner/gpt2") { $0.files["tokenizer.json"] = nil }
+    let warning = "nothing to carry: hub://owner/gpt2@main has no tokenizer or generation file"
+    let result = try desk.run(
+      ["convert", "hub://owner/gpt2", "--carry", "--output-dir", desk.folder.appending(path: "out").path]
+        + HubDesk.formats, hub: hub)
+    #expect(result.status == 0)
+    #expect(result.errors.contains("WARNING: \(warning)\n"), "\(result.errors)")
+    let service = try desk.serve(hub)
+    let job = try await service.wait(
+      desk.url(service.json("POST", "/v1/jobs", desk.request(["hub": "owner/gpt2", "carry": true]))), for: "succeeded")
+    #expect((job["warnings"] as? [String])?.first == warning, "\(job)")
+    #expect(service.end(SIGTERM) == 0)
+  }
+
+  // MARK: Interruptions
+
+  @Test("An interrupted conversion leaves no output, no temporary folder, and a status that says so")
+  func interrupted() async throws {
+    defer { desk.leave() }
+    let hub = try desk.hub()
+    defer { hub.stop() }
+    // The headers come, and the tensors do not; or not even the config.
+    let stalls: [(isLate: Bool, fault: @Sendable (TestHub.Request) -> TestHub.Fault?)] = [
+      (true, { $0.isStore && $0.index >= 3 ? .stall(after: 10, seconds: 20) : nil }),
+      (false, { $0.path == "config.json" && $0.method == "GET" ? .stall(after: 1, seconds: 20) : nil }),
+    ]
+    for (index, (number, status)) in [(SIGINT, Int32(130)), (SIGTERM, 143)].enumerated() {
+      hub.reset()
+      hub.script(stalls[index].fault)
+      let (target, temporary) = (desk.folder.appending(path: "out"), desk.folder.appending(path: "tmp"))
+      try FileManager.default.createDirectory(at: temporary, withIntermediateDirectories: true)
+      let process = try desk.start(
+        ["convert", "hub://owner/gpt2", "--stream"] + HubDesk.formats + ["--output-dir", target.path], hub: hub,
+        environment: [
+          "TMPDIR": temporary.path, "XDG_CACHE_HOME": desk.folder.appending(path: "cache-\(status)").path,
+        ])
+      let deadline = ContinuousClock.now + .seconds(30)
+      func isReached() -> Bool {
+        stalls[index].isLate
+          ? hub.requests.count(where: \.isStore) >= 5 && !names(target).isEmpty
+          : hub.requests.contains { $0.path == "config.json" && $0.method == "GET" }
+      }
+      while !isReached(), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(10)) }
+      #expect(isReached())
+      kill(process.processIdentifier, number)
+      let end = ContinuousClock.now + .seconds(5)
+      while process.isRunning, ContinuousClock.now < end { try await Task.sleep(for: .milliseconds(10)) }
+      #expect(!process.isRunning)
+      kill(process.processIdentifier, SIGKILL)
+      process.waitUntilExit()
+      #expect(process.terminationReason == .exit)
+      #expect(process.terminationStatus == status)
+      #expect(names(target).isEmpty)
+      #expect(names(temporary).isEmpty)
+      let errors = try String(contentsOf: desk.folder.appending(path: "stderr"), encoding: .utf8)
+      #expect(errors.hasSuffix("ERROR: interrupted; no output is left\n"), "\(errors)")
+    }
+  }
+
+  // MARK: Caches
+
+  @Test("A plan counts what it fetched, and nothing that was there; a cache that cannot be used is named")
+  func caches() throws {
+    defer { desk.leave() }
+    let hub = try TestHub(["owner/shards": .init(desk.shards())])
+    defer { hub.stop() }
+    let arguments = ["plan", "hub://owner/shards", "--json"] + HubDesk.formats
+    func fetched() throws -> Int? {
+      hub.reset()
+      let result = try desk.run(arguments, hub: hub)
+      #expect(result.status == 0, "\(result.errors)")
+      let plan = try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any]
+      return (plan?["planning"] as? [String: Any])?["bytes_fetched"] as? Int
+    }
+    for isFirst in [true, false] {
+      #expect(try fetched() == hub.bytesSent - hub.bytesSent(""))
+      #expect((hub.bytesSent("config.json") > 0) == isFirst)
+    }
+    let blocked = desk.folder.appending(path: "blocked")
+    try Data().write(to: blocked)
+    let result = try desk.run(arguments, hub: hub, environment: ["XDG_CACHE_HOME": blocked.path])
+    #expect(result.status == 1)
+    #expect(
+      result.errors
+        == "ERROR: the cache \(blocked.path)/zooport cannot be used: Not a directory; XDG_CACHE_HOME names another place "
+        + "for it\n")
+  }
+
   // MARK: Disks
 
   @Test("Each disk is asked for what goes to it: downloads to the cache, outputs to their folder")
@@ -230,8 +323,12 @@ struct HubOutputsTests {
       return nil
     }
     let target = desk.folder.appending(path: "out")
+    // A file of a commit cannot change; that of a URL can.
+    let url = "\(hub.storeEndpoint)/owner/gpt2/\(HubDesk.commit)/pytorch_model.bin"
+    let config = Sample.folder.appending(path: "config.json").path
     let result = try desk.run(
-      ["convert", "hub://owner/gpt2", "--stream"] + HubDesk.formats + ["--output-dir", target.path], hub: hub)
+      ["convert", url, "--config", config, "--stream"] + HubDesk.formats + ["--output-dir", target.path],
+      environment: ["ZOOPORT_ALLOW_PRIVATE_FETCH": "127.0.0.1"])
     #expect(result.status == 1, "\(result.errors)")
     #expect(result.errors.contains("changed while it was read"), "\(result.errors)")
     #expect(names(target).isEmpty)

@@ -53,6 +53,28 @@ struct SettingsTests {
       ])
   }
 
+  @Test(
+    "The address of a hub that cannot be used is not shown, and its place is",
+    arguments: ["HF_ENDPOINT", "flag", "ZOOPORT_HUB_ENDPOINT"])
+  func endpoints(_ source: String) throws {
+    for text in ["https://user:secret@hub.example", "hub.example?secret", "secret"] {
+      let invalid = #expect(throws: Settings.Invalid.self) {
+        try Settings(
+          flags: source == "flag" ? ["hub-endpoint": text] : [:], environment: source == "flag" ? [:] : [source: text])
+      }
+      let place = source == "flag" ? "--hub-endpoint" : source
+      #expect(invalid?.problems.first?.hasPrefix("\(place) must be a URL") == true)
+      #expect(invalid?.description.contains("secret") == false)
+    }
+  }
+
+  @Test("White space around the token of a hub is none of it")
+  func hubToken() throws {
+    #expect(try Settings(flags: [:], environment: ["HF_TOKEN": " hf_x\n"]).hubToken?.secret == "hf_x")
+    #expect(try Settings(flags: [:], environment: ["HF_TOKEN": " \n"]).hubToken == nil)
+    #expect(throws: Settings.Invalid.self) { try Settings(flags: [:], environment: ["HF_TOKEN": "a b"]) }
+  }
+
   @Test("A file counts after flags and variables; comments, blank lines and empty values are nothing")
   func file() throws {
     let file = SettingsFile(

@@ -16,14 +16,15 @@ struct ConvertCommand: ParsableCommand {
 
       Inputs may also be elsewhere: a repository of the model hub, as hub://OWNER/NAME@REVISION or as the URL of its page, \
       which brings its own config; or the http(s) URL of a file. HF_TOKEN opens private repositories, HF_ENDPOINT names \
-      another hub. What is downloaded stays in a cache. Outputs go into --output-dir, or where the command was started.
+      another hub; ZOOPORT_ALLOW_PRIVATE_FETCH names hosts and addresses that may be used though they are not public. What \
+      is downloaded stays in a cache. Outputs go into --output-dir, or where the command was started.
 
       Examples:
         zooport convert --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 pytorch_model.bin --config config.json
         zooport convert hub://EleutherAI/gpt-j-6b --model auto --src-fmt hf --tgt-fmt cs-1.8
 
       Exit status: 0 converted; 2 wrong usage; 3 the config cannot be converted; 4 keys of the checkpoint match no rule; \
-      5 an input is unreadable or hostile; 1 anything else.
+      5 an input is unreadable or hostile; 130 or 143 interrupted by SIGINT or SIGTERM; 1 anything else.
       """)
 
   @Argument(

@@ -15,18 +15,25 @@ struct RemoteInputs {
 
   /// True for an argument that names something elsewhere.
   static func isRemote(_ text: String) -> Bool {
-    ["hub://", "https://", "http://"].contains { text.hasPrefix($0) }
+    let start = text.prefix(8).lowercased()
+    return ["hub://", "https://", "http://"].contains { start.hasPrefix($0) }
   }
 
-  /// Throws `ValidationError` for settings that are wrong, and a Foundation error when the cache cannot be made.
+  /// Throws `ValidationError` for settings that are wrong, and `ExitCode` after saying that the cache cannot be used.
   init(environment: [String: String] = ProcessInfo.processInfo.environment) throws {
-    let settings: Settings
+    var settings: Settings
     do { settings = try Settings(flags: [:], environment: environment) } catch {
       throw ValidationError(error.description)
     }
+    settings.egress.isForTerminal = true
     let home = environment["XDG_CACHE_HOME"].flatMap { $0.isEmpty ? nil : FilePath($0) }
     let folder = home ?? FilePath(NSHomeDirectory()).appending(".cache")
-    let cache = try DownloadCache(root: folder.appending("zooport"), limit: settings.cacheLimit)
+    let cache: DownloadCache
+    do throws(ConversionError) {
+      cache = try Self.cache(at: folder.appending("zooport"), limit: settings.cacheLimit)
+    } catch {
+      throw TerminalSession(showsProgress: false, debug: false).fail(error)
+    }
     // What an earlier command left beyond the limit, or did not finish.
     cache.shrink(partialsBefore: settings.retention.partials.map { .now.advanced(by: .zero - $0) })
     fetching = Fetching(
@@ -38,9 +45,28 @@ struct RemoteInputs {
       })
   }
 
+  /// A cache in which files can be kept.
+  private static func cache(at path: FilePath, limit: Int) throws(ConversionError) -> DownloadCache {
+    func unusable(_ reason: String) -> ConversionError {
+      ConversionError(
+        .outputFailed, "the cache \(path) cannot be used: \(reason); XDG_CACHE_HOME names another place for it")
+    }
+    let cache: DownloadCache
+    do {
+      cache = try DownloadCache(root: path, limit: limit)
+    } catch {
+      let fault = (error as? CocoaError)?.underlying as? POSIXError
+      throw unusable(fault.map { "\(Errno(rawValue: $0.code.rawValue))" } ?? "its folders cannot be made")
+    }
+    for folder in ["files", "partial", "locks"] as [FilePath.Component] {
+      guard access(path.appending(folder).string, W_OK | X_OK) == 0 else { throw unusable("\(Errno(rawValue: errno))") }
+    }
+    return cache
+  }
+
   /// The staging of one command.
   func staging(_ progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void) -> InputStaging {
-    fetching.staging(isCancelled: { false }, progress: progress)
+    fetching.staging(isCancelled: { Interruption.signal != nil }, progress: progress)
   }
 
   /// The job that a command line describes. Local paths are uploads of their own: `path(of:)` finds them again. `choices`

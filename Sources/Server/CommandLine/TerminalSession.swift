@@ -17,6 +17,7 @@ struct TerminalSession {
 
   /// Runs a request. Throws `ExitCode` with the status of the contract after saying what went wrong.
   func convert(_ request: ConversionRequest) throws {
+    Interruption.watch()
     let bar = bar
     do throws(ConversionError) {
       let result = try Conversion.run(request, monitor: TerminalMonitor(bar: bar))
@@ -32,6 +33,7 @@ struct TerminalSession {
   func convert(
     _ request: ConversionRequest, bringing inputs: RemoteInputs, config: String?, choices: HubChoices
   ) throws {
+    Interruption.watch()
     let bar = bar
     let (job, paths) = try inputs.job(request, config: config, choices: choices)
     let output = request.outputDirectory ?? "."
@@ -48,6 +50,7 @@ struct TerminalSession {
       request.companions = staged.carried
       let result = try Conversion.run(request, monitor: watch)
       bar?.clear()
+      for warning in staged.warnings { say("WARNING: \(warning)") }
       say(result)
       withExtendedLifetime(staged) {}
     } catch {
@@ -92,6 +95,10 @@ struct TerminalSession {
 
   /// Says what went wrong and answers the exit status.
   func fail(_ error: ConversionError) -> ExitCode {
+    if error.kind == .cancelled, let signal = Interruption.signal {
+      say("ERROR: interrupted; no output is left")
+      return ExitCode(128 + signal)
+    }
     for finding in error.diagnostics where finding.severity == .warning || error.kind == .keysUnmatched {
       say("WARNING: \(text(finding))")
     }
@@ -133,6 +140,6 @@ enum StandardError {
 private struct TerminalMonitor: ConversionMonitor {
   let bar: ProgressBar?
 
-  var isCancelled: Bool { false }
+  var isCancelled: Bool { Interruption.signal != nil }
   func report(_ progress: ConversionProgress) { bar?.show(progress) }
 }

@@ -30,8 +30,10 @@ final class CurlHandles: Sendable {
   /// A handle without any option set; nil when libcurl cannot be started.
   func take() -> Handle? { resting.withLock { $0.popLast() } ?? Self.make().map(Handle.init) }
 
-  /// Gives a handle back.
-  func give(_ handle: Handle) {
+  /// Gives a handle back. One whose request failed does not rest: libcurl 7.88 forgets to let go of a name that was not
+  /// found, and the handle then takes no size of its buffer any more, for good.
+  func give(_ handle: Handle, isGood: Bool) {
+    guard isGood else { return curl_easy_cleanup(handle.pointer) }
     curl_easy_reset(handle.pointer)
     let isKept = resting.withLock { resting in
       guard resting.count < Self.capacity else { return false }

@@ -44,7 +44,8 @@ final class CurlTransfer {
     guard let taken = handles.take() else {
       throw TransferFailure(ConversionError(.internal, "libcurl cannot be started"))
     }
-    defer { handles.give(taken) }
+    var code = CURLE_FAILED_INIT
+    defer { handles.give(taken, isGood: code == CURLE_OK) }
     handle = taken.pointer
     defer { handle = nil }
     var list: UnsafeMutablePointer<curl_slist>?
@@ -52,7 +53,7 @@ final class CurlTransfer {
     defer { curl_slist_free_all(list) }
     try configure(taken.pointer, headers: list)
 
-    let code = curl_easy_perform(taken.pointer)
+    code = curl_easy_perform(taken.pointer)
     if let failure { throw failure }
     guard code == CURLE_OK else { throw socket.failure(for: code, of: "the download from") }
     let head = completedHead(taken.pointer)
@@ -85,7 +86,7 @@ final class CurlTransfer {
     options.set(CURLOPT_TIMEOUT, limits.totalSeconds)
     options.set(CURLOPT_LOW_SPEED_LIMIT, 1024)
     options.set(CURLOPT_LOW_SPEED_TIME, limits.stallSeconds)
-    options.set(CURLOPT_BUFFERSIZE, 256 << 10)
+    options.prefer(CURLOPT_BUFFERSIZE, 256 << 10)
 
     options.set(CURLOPT_HEADERDATA, context)
     options.note(
@@ -130,8 +131,11 @@ final class CurlTransfer {
       // An interim answer came before.
       headers = [:]
     } else if let colon = line.firstIndex(of: ":") {
-      headers[line[..<colon].lowercased()] = line[line.index(after: colon)...].trimmingCharacters(
-        in: .whitespacesAndNewlines)
+      let name = line[..<colon].lowercased()
+      var value = line[line.index(after: colon)...].trimmingCharacters(in: .whitespacesAndNewlines)
+      // Servers echo what they do not like, and messages quote this header.
+      if name == "x-error-message", let token = request.token { value = token.redact(value) }
+      headers[name] = value
     }
     return bytes.count
   }

@@ -8,6 +8,8 @@ struct EgressPolicy: Sendable {
   var authorities: String?
   /// Everything is allowed, and messages speak of the options of a command.
   private(set) var isClient = false
+  /// Messages speak of variables: who runs a command has its environment, and no operator to ask.
+  var isForTerminal = false
   private var blocks: [AddressBlock] = []
   private var hosts: Set<String> = []
 

@@ -92,7 +92,7 @@ struct Fetcher: Sendable {
       }
       if next.origin != request.url.origin {
         if staying { return Answer(head: head, url: next) }
-        request.token = nil
+        request.showsToken = false
       }
       request.url = next
     }

@@ -4,7 +4,9 @@ import Synchronization
 /// A file on somebody else's server, read in ranges: how plans see a checkpoint, and streaming conversions its tensors.
 ///
 /// A connection that drops is taken up at the byte where it dropped. All ranges are of one version of the file, as far as
-/// its server tells versions apart: by a strong tag, or a time of the last change, and by the size. Safe from several
+/// its server tells versions apart: by a strong tag, or a time of the last change, and by the size. The commit of a hub is
+/// one version, so of its files with a digest the size alone is compared: the servers of a content network need not agree
+/// on tags. Safe from several
 /// threads; each read is a request of its own.
 final class RemoteBytes: RandomAccessBytes {
   let size: Int
@@ -56,7 +58,8 @@ final class RemoteBytes: RandomAccessBytes {
     _ offset: Int, _ buffer: UnsafeMutableRawBufferPointer, _ done: inout Int
   ) throws(TransferFailure) {
     let known = state.withLock { $0 }
-    var request = TransferRequest(.get, known.target ?? remote.url, token: known.target == nil ? remote.token : nil)
+    var request = TransferRequest(.get, known.target ?? remote.url, token: remote.token)
+    request.showsToken = known.target == nil
     let start = offset + done
     request.first = start
     request.last = offset + buffer.count - 1
@@ -78,8 +81,9 @@ final class RemoteBytes: RandomAccessBytes {
       throw error
     }
     done = position
-    if known.target != nil, [401, 403, 404, 410].contains(answer.head.status) {
-      // The signature of the redirect is over; the hub gives a new one.
+    // S3 and others say 400 of a signature that is over.
+    if known.target != nil, [400, 401, 403, 404, 410].contains(answer.head.status) {
+      // The hub gives a new one.
       state.withLock { $0.target = nil }
       throw TransferFailure(
         "\(answer.url.host) answered \(answer.head.status) for \(answer.url.withoutQuery)", mayPass: true)
@@ -104,8 +108,10 @@ final class RemoteBytes: RandomAccessBytes {
     }
     // Not every server heeds If-Range.
     if head.isOther(than: known) || range.total ?? size != size { throw changed }
-    if let validator = head.validator { state.withLock { $0.validator = $0.validator ?? validator } }
+    if !isPinned, let validator = head.validator { state.withLock { $0.validator = $0.validator ?? validator } }
   }
+
+  private var isPinned: Bool { remote.sha256 != nil && remote.commit != nil }
 
   private var changed: TransferFailure {
     TransferFailure("\(remote.name) at \(remote.url.host) changed while it was read; pin a revision, or try again")

@@ -30,11 +30,12 @@ struct RemoteFile: Sendable {
 
   /// The name of its content in a cache; nil when nothing says whether two answers are equal.
   ///
-  /// The digest of a file names it wherever it comes from. A tag means something at one URL only.
+  /// The digest of a file names it wherever it comes from. A tag means something at one URL only, of which the query is a
+  /// part: it may say which file is meant.
   var contentKey: String? {
     if let sha256 { return "sha256-\(sha256)" }
     guard let tag, let size else { return nil }
-    let parts = [url.withoutQuery, tag, "\(size)"].map { "\($0.utf8.count):\($0)" }.joined()
+    let parts = [url.text, tag, "\(size)"].map { "\($0.utf8.count):\($0)" }.joined()
     return "tag-\(SHA256.hash(data: Data(parts.utf8)).hexadecimal)"
   }
 }
@@ -42,8 +43,8 @@ struct RemoteFile: Sendable {
 extension Fetcher {
   /// Asks what a file that is named by a URL is, without its bytes.
   ///
-  /// By HEAD; a server that refuses it, as a store does whose signed URLs are for GET alone, or leaves the size out, is
-  /// asked for the first byte. What it does not say then stays nil. Throws when the server cannot be reached, refuses, or
+  /// By HEAD; a server that refuses it, as a store does whose signed URLs are for GET alone, fails at it, leaves the size
+  /// out or says that there is nothing, is asked for the first byte. What it does not say then stays nil. Throws when the server cannot be reached, refuses, or
   /// states more bytes than a file may have.
   func describe(
     _ url: SourceURL, name: FileName, isCancelled: @escaping @Sendable () -> Bool
@@ -51,11 +52,12 @@ extension Fetcher {
     let answer = try retrying(isCancelled: isCancelled) { () throws(TransferFailure) in
       let answer = try send(TransferRequest(.head, url), isCancelled: isCancelled)
       let failure = TransferFailure(answer.head, from: answer.url)
-      if failure.mayPass { throw failure }
+      // Some servers fail at every HEAD. The other request is tried again as often.
+      if failure.mayPass, answer.head.status < 500 { throw failure }
       return answer
     }
     var head = answer.head
-    let isProbed = head.status != 200 || head.size("content-length") == nil
+    let isProbed = head.status != 200 || head.size("content-length") ?? 0 == 0
     if isProbed {
       head = try retrying(isCancelled: isCancelled) { () throws(TransferFailure) in
         try firstByte(of: url, isCancelled: isCancelled)
@@ -63,6 +65,7 @@ extension Fetcher {
     }
     var file = RemoteFile(name: name, url: url)
     file.size = head.status == 200 ? head.size("content-length") : head.contentRange?.total
+    if head.status == 416, head["content-range"] == "bytes */0" { file.size = 0 }
     file.tag = head.strongTag
     // A server that sent the whole file for its first byte has said enough.
     file.servesRanges = isProbed ? head.status != 200 : head.servesRanges

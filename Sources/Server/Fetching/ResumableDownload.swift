@@ -6,8 +6,9 @@ import SystemPackage
 /// A download that goes on where it stopped: after a dropped connection, a restart of the service, or kill -9.
 ///
 /// The bytes are in `path`, what they are of in `path` + `.json`. A range is asked for with `If-Range`, and what comes is
-/// compared with what is known, so that bytes of two versions are never joined; another version, or the whole file, makes
-/// it begin again. The digest is computed as bytes arrive; after a restart what is there is read once.
+/// compared with what is known, so that bytes of two versions are never joined; another version, another range, or the
+/// whole file, makes it begin again. Where the digest is known it decides, and no tag is looked at: the servers of a
+/// content network need not agree on one. The digest is computed as bytes arrive; after a restart what is there is read once.
 final class ResumableDownload {
   /// What the partial file holds the beginning of.
   private struct Note: Codable, Equatable {
@@ -123,7 +124,7 @@ final class ResumableDownload {
     if position > 0, note.tag == nil, note.sha256 == nil { try beginAgain() }
     if position > 0 {
       request.first = position
-      request.ifRange = note.tag
+      request.ifRange = note.sha256 == nil ? note.tag : nil
     }
     var isFirst = true
     let answer = try fetcher.send(request, isCancelled: isCancelled) { [self] (head, bytes) throws(TransferFailure) in
@@ -146,12 +147,15 @@ final class ResumableDownload {
   private func begin(_ head: TransferHead) throws(TransferFailure) {
     let total: Int?
     if head.status == 206 {
+      let isPart = position > 0
       guard let range = head.contentRange, range.first == position else {
-        throw TransferFailure("\(remote.url.host) answered with another range of \(remote.name) than was asked for")
+        if isPart { try beginAgain() }
+        throw TransferFailure(
+          "\(remote.url.host) answered with another range of \(remote.name) than was asked for", mayPass: isPart)
       }
-      let isOther = head.isOther(than: note.tag) || remote.size == nil && range.total ?? note.size != note.size
-      if position > 0, isOther {
-        // Not every server heeds If-Range.
+      // Not every server heeds If-Range.
+      let isOther = note.sha256 == nil && head.isOther(than: note.tag)
+      if isPart, isOther || range.total ?? note.size != note.size {
         try beginAgain()
         throw TransferFailure("\(remote.name) at \(remote.url.host) changed while it was downloaded", mayPass: true)
       }
@@ -169,6 +173,10 @@ final class ResumableDownload {
         endsAttempt: true)
     }
     if let total, let size = remote.size, total != size {
+      if position > 0 {
+        try beginAgain()
+        throw TransferFailure("\(remote.name) at \(remote.url.host) changed while it was downloaded", mayPass: true)
+      }
       throw TransferFailure(
         "\(remote.url.host) announces \(total) bytes for \(remote.name), which should have \(size)")
     }

@@ -10,6 +10,8 @@ struct TransferRequest: Sendable {
   var url: SourceURL
   /// Sent to the origin of `url` and dropped by every redirect that leaves it.
   var token: HubToken?
+  /// False holds the token back; what the server answers is searched for it all the same.
+  var showsToken = true
   /// The first byte that is wanted.
   var first: Int?
   /// The last byte that is wanted; nil for all from `first` on.
@@ -27,7 +29,7 @@ struct TransferRequest: Sendable {
   var headerLines: [String] {
     // A compressed answer would have another size and other ranges.
     var lines = ["Accept-Encoding: identity"]
-    if let token { lines.append("Authorization: Bearer \(token.secret)") }
+    if let token, showsToken { lines.append("Authorization: Bearer \(token.secret)") }
     if let first { lines.append("Range: bytes=\(first)-\(last.map(String.init) ?? "")") }
     if let ifRange { lines.append("If-Range: \(ifRange)") }
     return lines
@@ -120,6 +122,10 @@ struct HubToken: Sendable, Hashable, CustomStringConvertible, CustomDebugStringC
   }
 
   var description: String { "(token)" }
+
+  /// A text in which the token, if it is there, is not shown.
+  func redact(_ text: String) -> String { text.replacingOccurrences(of: secret, with: "[token]", options: .literal) }
+
   var debugDescription: String { description }
   var customMirror: Mirror { Mirror(self, children: []) }
 }

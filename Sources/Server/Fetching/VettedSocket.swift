@@ -37,12 +37,22 @@ struct VettedSocket {
     options.set(CURLOPT_CAPATH, String?.none)
   }
 
+  private var isOfService: Bool { policy?.isClient != true && policy?.isForTerminal != true }
+
+  /// What names the file of authorities.
+  private var authoritiesSetting: String {
+    if policy?.isForTerminal == true { return "ZOOPORT_FETCH_CA_FILE" }
+    return policy?.isClient == true ? "--ca-file" : "fetch-ca-file"
+  }
+
   /// What a code of libcurl says about a request, called `what` in the message.
   func failure(for code: CURLcode, of what: String) -> TransferFailure {
     if code == CURLE_COULDNT_CONNECT, let refused {
       var failure = TransferFailure(
-        "\(host) is at \(refused.address), a \(refused.kind) address, which this service does not connect to; an "
-          + "operator can allow it")
+        "\(host) is at \(refused.address), a \(refused.kind) address, which "
+          + (policy?.isForTerminal == true
+            ? "is not connected to; set ZOOPORT_ALLOW_PRIVATE_FETCH to \(host) to allow it"
+            : "this service does not connect to; an operator can allow it"))
       failure.isRefused = true
       return failure
     }
@@ -54,12 +64,13 @@ struct VettedSocket {
     case CURLE_PEER_FAILED_VERIFICATION:
       return TransferFailure(
         "\(what) \(host) failed: its certificate is not trusted. It is for another name, has expired, or comes from an "
-          + (policy?.isClient == true
-            ? "authority that this machine does not know; name the authority with --ca-file"
-            : "authority that this service does not know; an operator can name the authority with fetch-ca-file"))
+          + "authority that "
+          + (isOfService
+            ? "this service does not know; an operator can name the authority with \(authoritiesSetting)"
+            : "this machine does not know; name the authority with \(authoritiesSetting)"))
     case CURLE_SSL_CACERT_BADFILE:
-      let setting = policy?.isClient == true ? "--ca-file" : "fetch-ca-file"
-      return TransferFailure("\(what) \(host) failed: the file of \(setting) cannot be read any more", mayPass: true)
+      return TransferFailure(
+        "\(what) \(host) failed: the file of \(authoritiesSetting) cannot be read any more", mayPass: true)
     default:
       return TransferFailure("\(what) \(host) failed: \(reason)")
     }

@@ -74,7 +74,8 @@ struct HubClient: Sendable {
         + "commit as the revision")
   }
 
-  /// A file of a repository: where it is, its size, and its digest or entity tag. One request, which brings no byte of it.
+  /// A file of a repository: where it is, its size, and its digest or entity tag. One request, which brings no byte of it,
+  /// and a second one to the store of a mirror that does not say for it how large the file is.
   ///
   /// `commit` may be a branch where nobody said which commit that is. Throws as `listing` does, and `.fileNotFound`.
   func file(
@@ -99,8 +100,14 @@ struct HubClient: Sendable {
     var file = RemoteFile(name: name, url: url, token: shown)
     file.isOnHub = true
     file.target = answer.url.origin == url.origin ? nil : answer.url
-    file.commit = Self.commit([head["x-repo-commit"]])
+    file.commit = Self.commit([head["x-repo-commit"], commit])
     file.size = head.size("x-linked-size") ?? ((200..<300).contains(head.status) ? head.size("content-length") : nil)
+    var stored: RemoteFile?
+    if let target = file.target, file.size == nil {
+      // A store that does not answer may still send the file.
+      stored = try? fetcher.describe(target, name: name, isCancelled: isCancelled)
+      (file.size, file.servesRanges) = (stored?.size, stored?.servesRanges)
+    }
     if let size = file.size, size > fetcher.limits.bytes {
       throw TransferFailure("\(path) has \(size) bytes; the limit of the service is \(fetcher.limits.bytes)")
     }
@@ -110,7 +117,7 @@ struct HubClient: Sendable {
       file.sha256 = bare
     } else {
       // The hub's tag of a small file is the id of its git blob.
-      file.tag = tag
+      file.tag = tag ?? stored?.tag
     }
     return file
   }

@@ -84,12 +84,15 @@ struct HubReference: Sendable, Hashable, Codable {
   /// Reads `hub://owner/name@rev`, or the URL of a page or file of a model on the hub at `endpoint` (`HubPage`); nil for
   /// any other text.
   static func parse(_ text: String, endpoint: SourceURL) throws(Refused) -> HubReference? {
-    if text.hasPrefix("hub://") {
+    let scheme = text.prefix { $0 != ":" }.lowercased()
+    if scheme == "hub", text.dropFirst(scheme.count).hasPrefix("://") {
       let rest = text.dropFirst("hub://".count)
       let parts = rest.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      return try HubReference(repository: parts[0], revision: parts.count > 1 ? parts[1] : "main")
+      // As the URL of a page may end.
+      let repository = parts[0].hasSuffix("/") ? String(parts[0].dropLast()) : parts[0]
+      return try HubReference(repository: repository, revision: parts.count > 1 ? parts[1] : "main")
     }
-    guard text.hasPrefix("https://") || text.hasPrefix("http://"), let url = try? SourceURL(text),
+    guard scheme == "https" || scheme == "http", let url = try? SourceURL(text),
       let page = try HubPage(url, endpoint: endpoint)
     else { return nil }
     guard let place = page.place else { return try HubReference(repository: page.repository) }

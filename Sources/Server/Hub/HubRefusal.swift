@@ -77,7 +77,11 @@ struct HubRefusal {
   }
 
   private var advice: String {
-    credential == .none ? "if it is private, give a token" : "the token that was given does not open it"
+    switch credential {
+    case .none: "if it is private, give a token"
+    case .request: "the token that was given does not open it"
+    case .operator: "the token of --hub-token-file or HF_TOKEN does not open it"
+    }
   }
 
   /// Nothing but the name tells the page of an organisation from that of one of the oldest models.

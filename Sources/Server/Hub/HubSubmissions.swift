@@ -32,6 +32,11 @@ struct HubSubmissions: Sendable {
     case (nil, .string(let text)?) where members.count == 1:
       guard let parsed = try HubReference.parse(text, endpoint: endpoint) else { return nil }
       reference = parsed
+    case (nil, .string?):
+      if let member = members.keys.sorted().first(where: Self.members.contains) {
+        throw .init(reason: "\(member) belongs to a hub input; write hub in place of url, or leave \(member) out")
+      }
+      return nil
     case (nil, _): return nil
     default: throw .init(reason: "hub must be a string such as \"EleutherAI/gpt-j-6b\"")
     }

@@ -20,6 +20,8 @@ struct InputStaging: Sendable {
     var files = InputFiles()
     /// Files that go to the outputs, on the disk.
     var carried: [String] = []
+    /// What whoever asked for the job should know.
+    var warnings: [String] = []
     /// Bytes that were downloaded before the conversion.
     var fetched = 0
     /// Keeps the cache from removing what is in use.
@@ -45,9 +47,10 @@ struct InputStaging: Sendable {
     }
   }
 
-  /// The same for an answer that somebody waits for.
-  func hasty() -> InputStaging {
+  /// The same for an answer that somebody waits for. `received` is told of bytes as they come.
+  func hasty(received: @escaping @Sendable (Int) -> Void) -> InputStaging {
     var staging = self
+    staging.resolver.received = received
     staging.resolver.fetcher = resolver.fetcher.hasty()
     staging.resolver.hub.fetcher = resolver.hub.fetcher.hasty()
     return staging
@@ -68,6 +71,7 @@ struct InputStaging: Sendable {
     let carried = inputs.carried.map { places.carried.appending($0.name.description) }
     var staged = Staged(
       config: config.string, checkpoint: checkpoint.map(\.string), carried: carried.map(\.string))
+    staged.warnings = inputs.warnings
     let isStreamed = try decide(inputs, places, streams: streams)
 
     var downloads: [(file: RemoteFile, path: FilePath)] = zip(inputs.carried, carried).map { ($0, $1) }
@@ -234,8 +238,7 @@ struct InputStaging: Sendable {
   ///
   /// Names take the place of paths. `upload` answers the path of an upload; with `leavesUploads`, that path is its name.
   func open(
-    _ inputs: ResolvedInputs, upload: (Identifier, FileName) -> FilePath, leavesUploads: Bool,
-    received: @escaping @Sendable (Int) -> Void
+    _ inputs: ResolvedInputs, upload: (Identifier, FileName) -> FilePath, leavesUploads: Bool
   ) throws(TransferFailure) -> Staged {
     func name(of file: ResolvedInputs.File) -> String {
       if leavesUploads, case .upload(let id, let given) = file { return upload(id, given).string }
@@ -254,7 +257,7 @@ struct InputStaging: Sendable {
         case .inline(let text, _):
           staged.files.bring(InputFile(path: name, bytes: MemoryBytes(Array(text.utf8)), missing: 0), as: name)
         case .remote(let remote):
-          if !isConfig, !HubSelection.isIndex(name), let bytes = ranges(of: remote, received: received) {
+          if !isConfig, !HubSelection.isIndex(name), let bytes = ranges(of: remote, received: resolver.received) {
             elsewhere.append(InputFile(path: name, bytes: bytes, missing: missingBytes(remote)))
           } else if !isConfig, !HubSelection.isIndex(name), let key = remote.contentKey, cache.holds(key) {
             let use = try cached(key)
@@ -265,7 +268,7 @@ struct InputStaging: Sendable {
               .fetchFailed, "\(remote.url.host) does not state the size of \(name), so its headers cannot be read alone"
             )
           } else {
-            let bytes = try small(remote, received)
+            let bytes = try small(remote)
             // It stays in the cache if its content has a name there.
             let missing = remote.contentKey.map(cache.holds) ?? false ? 0 : bytes.count
             staged.files.bring(InputFile(path: name, bytes: MemoryBytes(bytes), missing: missing), as: name)
@@ -290,13 +293,9 @@ struct InputStaging: Sendable {
     }
   }
 
-  private func small(
-    _ file: RemoteFile, _ received: @Sendable (Int) -> Void
-  ) throws(ConversionError) -> [UInt8] {
+  private func small(_ file: RemoteFile) throws(ConversionError) -> [UInt8] {
     do throws(TransferFailure) {
-      let bytes = try resolver.bytes(of: file, limit: Limits.standard.indexBytes)
-      received(bytes.count)
-      return bytes
+      return try resolver.bytes(of: file, limit: Limits.standard.indexBytes)
     } catch {
       throw error.error
     }

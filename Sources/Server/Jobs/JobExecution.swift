@@ -65,7 +65,7 @@ struct JobExecution {
     var outputs: [JobOutput] = []
     for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
     progress.phase = nil
-    return JobResult(outputs: outputs, warnings: warnings(of: result), progress: progress)
+    return JobResult(outputs: outputs, warnings: staged.warnings + warnings(of: result), progress: progress)
   }
 
   /// The warnings as sentences. A job shows as many as people read; its report, which is an output, has them all.

@@ -150,9 +150,8 @@ struct Repositories {
     return (pinned(input, commit), found[0])
   }
 
-  /// What a reference brings to the outputs.
+  /// What a reference that carries brings to the outputs.
   mutating func carried(of input: HubInput) throws(TransferFailure) -> [RemoteFile] {
-    guard input.carry else { return [] }
     let (commit, selection) = try selection(of: input, for: .companions)
     return try files(selection.carried, of: input, commit: commit, limit: Limits.standard.companionBytes)
   }

@@ -26,12 +26,18 @@ struct ResolvedInputs: Sendable {
   var checkpoint: [File] = []
   /// Files that go to the outputs as they are, each name once.
   private(set) var carried: [RemoteFile] = []
+  /// What whoever asked for the job should know, in sentences.
+  private(set) var warnings: [String] = []
   /// The inputs as they were asked for, with the commit that they are pinned to.
   var pinned: (config: JobInput, checkpoint: [JobInput])
 
   /// Adds what one repository brings. A file that another brought with the same content is there already; one with other
   /// content is refused, since nobody could tell which belongs to the outputs.
   fileprivate mutating func carry(_ files: [RemoteFile], of reference: HubReference) throws(TransferFailure) {
+    if files.isEmpty {
+      let place = reference.subfolder.map { " in \($0)" } ?? ""
+      warnings.append("nothing to carry: \(reference) has no tokenizer or generation file\(place)")
+    }
     for file in files {
       guard let other = carried.first(where: { $0.name == file.name }) else {
         carried.append(file)
@@ -57,6 +63,8 @@ struct InputResolver: Sendable {
   let cache: DownloadCache
   let vault: SecretVault
   let isCancelled: @Sendable () -> Bool
+  /// Told of bytes of small files as they come.
+  var received: @Sendable (Int) -> Void = { _ in }
 
   /// Asks the servers of all inputs; every repository is asked once and pinned to one commit.
   ///
@@ -85,7 +93,7 @@ struct InputResolver: Sendable {
       resolved.checkpoint += files.map { .remote($0) }
       resolved.pinned.checkpoint.append(.hub(pinned, name))
     }
-    for case .hub(let input, _) in checkpoint + (checkpoint.contains(config) ? [] : [config]) {
+    for case .hub(let input, _) in checkpoint + (checkpoint.contains(config) ? [] : [config]) where input.carry {
       try resolved.carry(repositories.carried(of: input), of: input.reference)
     }
     var names: Set<FileName> = []
@@ -129,11 +137,14 @@ struct InputResolver: Sendable {
       let request = TransferRequest(.get, file.url, token: file.token)
       let (answer, body) = try fetcher(for: file).document(request, limit: limit, isCancelled: isCancelled)
       guard answer.head.status == 200 else { throw TransferFailure(answer.head, from: answer.url) }
+      received(body.count)
       return body
     }
     let use = try cache.file(key, isCancelled: isCancelled) { (path) throws(TransferFailure) in
+      let kept = cache.partialSize(key)
       try ResumableDownload(file, to: path, fetcher: fetcher(for: file), isCancelled: isCancelled, progress: { _ in })
         .run()
+      received(max((file.size ?? 0) - kept, 0))
     }
     do throws(ConversionError) {
       let opened = try InputFile(path: use.path.string, name: file.name.description)

@@ -68,7 +68,7 @@ extension RouteTable.Route {
     case 412: names.insert(TusHeaders.concern(path) ? "Tus-Version" : "ETag")
     case 415: names.formUnion(["Accept", "Accept-Encoding"])
     case 416: names.insert("Content-Range")
-    case 423, 429, 503, 507: names.insert("Retry-After")
+    case 423, 429, 502, 503, 507: names.insert("Retry-After")
     default: break
     }
     return names.sorted()

@@ -81,7 +81,11 @@ struct PlanController: Sendable {
       let outcome = try planning.plan(job, options: options) { data.upload($0, $1) }
       return JSONWriter.renderCompact(.object(outcome.document))
     } catch {
-      guard error.kind == .cancelled else { throw Problem(error) }
+      guard error.kind == .cancelled else {
+        var problem = Problem(error)
+        if let pause = error.retryAfter { problem.headers[.retryAfter] = "\(pause.components.seconds)" }
+        throw problem
+      }
       // A client that left gets no answer.
       throw Problem(
         .serviceUnavailable, .unavailable,

@@ -36,10 +36,10 @@ struct Planning: Sendable {
   ) throws(ConversionError) -> Outcome {
     let start = ContinuousClock.now
     let fetched = ByteCounter()
-    let staging = staging.hasty()
+    let staging = staging.hasty { fetched.add($0) }
     do throws(TransferFailure) {
       let inputs = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
-      let staged = try staging.open(inputs, upload: upload, leavesUploads: leavesUploads) { fetched.add($0) }
+      let staged = try staging.open(inputs, upload: upload, leavesUploads: leavesUploads)
       var request = ConversionRequest(
         command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
         config: staged.config, checkpoint: staged.checkpoint, options: options)
@@ -62,7 +62,7 @@ struct Planning: Sendable {
       return Outcome(
         report: report, commits: Array(OrderedSet(commits)), fetched: fetched.total, time: .now - start)
     } catch {
-      throw error.error
+      throw error.conversionError
     }
   }
 

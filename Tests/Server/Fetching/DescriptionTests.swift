@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -121,5 +122,47 @@ struct DescriptionTests {
     let other = try LoopbackServer.answering { plain.send(to: $0, $1) }
     defer { other.stop() }
     #expect(try await fetcher.describe(other).size == 1000)
+  }
+
+  @Test("A server that fails at HEAD, or has nothing to say, is asked for the first byte", arguments: [500, 503, 200])
+  func badHead(status: Int) async throws {
+    let answer = FileAnswer(bytes: someBytes(1000), headers: ["ETag: \"1\""])
+    let server = try LoopbackServer.answering { request, send in
+      guard request.method == "HEAD" else { return answer.send(to: request, send) }
+      send("HTTP/1.1 \(status) Status\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    }
+    defer { server.stop() }
+    let file = try await Fetcher.local().describe(server)
+    #expect(file.size == 1000)
+    #expect(file.tag == "\"1\"")
+    #expect(server.requests.count == 2)
+  }
+
+  @Test("An empty file is one", arguments: ["200 OK", "416 Range Not Satisfiable"])
+  func empty(status: String) async throws {
+    let server = try LoopbackServer.answering { request, send in
+      let isRange = request.header("Range") != nil
+      send(
+        "HTTP/1.1 \(isRange ? status : "200 OK")\r\nContent-Length: 0\r\nConnection: close\r\n"
+          + (isRange && status.hasPrefix("416") ? "Content-Range: bytes */0\r\n\r\n" : "\r\n"))
+    }
+    defer { server.stop() }
+    #expect(try await Fetcher.local().describe(server).size == 0)
+  }
+
+  @Test("A server that is away for a moment is tried again, by the second request")
+  func away() async throws {
+    let answer = FileAnswer(bytes: someBytes(1000))
+    let times = Mutex(0)
+    let server = try LoopbackServer.answering { request, send in
+      let number = times.withLock { times in
+        times += 1
+        return times
+      }
+      guard number < 3 else { return answer.send(to: request, send) }
+      send("HTTP/1.1 503 Away\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    }
+    defer { server.stop() }
+    #expect(try await Fetcher.local().describe(server).size == 1000)
   }
 }

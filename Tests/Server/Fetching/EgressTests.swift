@@ -1,3 +1,4 @@
+import CCurl
 import Foundation
 import TestSupport
 import Testing
@@ -102,5 +103,23 @@ struct EgressTests {
       }
     }.result
     #expect(try statuses.get() == [200, 200, nil])
+  }
+
+  @Test("At a terminal the variable that allows an address is named, not an operator")
+  func terminal() async throws {
+    let url = try SourceURL("http://127.0.0.1:1/")
+    var policy = EgressPolicy()
+    policy.isForTerminal = true
+    let fetcher = Fetcher(policy: policy, limits: .init(attempts: 1))
+    let error = await transferError {
+      try await onThread { try fetcher.send(TransferRequest(.get, url), isCancelled: { false }) }.result.get().head
+    }
+    #expect(
+      error?.message
+        == "127.0.0.1 is at 127.0.0.1, a loopback address, which is not connected to; set ZOOPORT_ALLOW_PRIVATE_FETCH to "
+        + "127.0.0.1 to allow it")
+    let socket = VettedSocket(policy: policy, host: "h")
+    let trust = socket.failure(for: CURLE_PEER_FAILED_VERIFICATION, of: "the download from")
+    #expect(trust.error.message.hasSuffix("this machine does not know; name the authority with ZOOPORT_FETCH_CA_FILE"))
   }
 }

@@ -57,6 +57,24 @@ struct FetcherTests {
     }
   }
 
+  @Test("A host that has no address does not spoil the requests that follow")
+  func unresolved() async throws {
+    let server = try LoopbackServer { _, send in send(LoopbackServer.answer("200 OK", "content")) }
+    defer { server.stop() }
+    let fetcher = try Fetcher.local { $0.attempts = 1 }
+    let missing = try SourceURL("http://missing.invalid/x")
+    let here = try SourceURL("http://127.0.0.1:\(server.port)/x")
+    @Sendable func get(_ url: SourceURL) async throws -> Int {
+      try await onThread { try fetcher.send(TransferRequest(.get, url), isCancelled: { false }).head.status }.result
+        .get()
+    }
+    for _ in 0..<3 {
+      let error = await transferError { try await get(missing) }
+      #expect(error?.message.hasPrefix("the download from missing.invalid failed") == true, "\(error?.message ?? "")")
+      #expect(try await get(here) == 200)
+    }
+  }
+
   @Test("A file, through redirects")
   func redirects() async throws {
     let server = try LoopbackServer { target, send in
@@ -165,7 +183,8 @@ struct FetcherTests {
     }
     let before = server.requests.count
     #expect(await transferError { try await fetcher.describe(server, "/head") }?.kind == .fetchFailed)
-    #expect(server.requests.count == before + 2)
+    // HEAD once, and its first byte as often as tries are allowed.
+    #expect(server.requests.count == before + 3)
   }
 
   @Test("A pause that the server asks for is kept, or ends the tries when it is too long")

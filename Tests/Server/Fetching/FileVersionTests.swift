@@ -142,4 +142,48 @@ struct FileVersionTests {
     #expect(head(["etag": "\"2\""]).isOther(than: "\"1\""))
     #expect(!head(["etag": "\"2\"", "last-modified": changed]).isOther(than: changed))
   }
+
+  @Test("URLs that differ in the query alone are two files, whatever tag and size they have")
+  func queries() async throws {
+    let server = try LoopbackServer.answering { request, send in
+      FileAnswer(bytes: request.target.hasSuffix("v=1") ? Self.old : Self.new, headers: ["ETag: \"x\""])
+        .send(to: request, send)
+    }
+    defer { server.stop() }
+    let fixture = try HubFixture([:])
+    let fetcher = try Fetcher.local()
+    var resolver = fixture.resolver()
+    resolver.fetcher = fetcher
+    for (query, bytes) in [("v=1", Self.old), ("v=2", Self.new), ("v=1", Self.old)] {
+      let remote = try await fetcher.describe(server, "/get?\(query)")
+      #expect(remote.contentKey != nil)
+      let reader = resolver
+      #expect(try await onThread { try Data(reader.bytes(of: remote, limit: 1 << 20)) }.result.get() == bytes)
+    }
+    // Both stay in the cache.
+    #expect(server.requests.count == 5)
+  }
+
+  @Test(
+    "A range that is not the one that was asked for makes a download begin again",
+    arguments: ["", "Content-Range: bytes 0-99999/100000\r\n", "Content-Range: bytes 60000-99999/100001\r\n"])
+  func wrongRange(header: String) async throws {
+    let gets = Mutex<[String?]>([])
+    let server = try LoopbackServer.answering { request, send in
+      let range = request.header("Range")
+      if request.method != "HEAD" { gets.withLock { $0.append(range) } }
+      let count = gets.withLock { $0.count }
+      guard range != nil else {
+        return FileAnswer(bytes: Self.old, headers: [Self.tags[0]], dropsAfter: count == 1 ? 60_000 : .max)
+          .send(to: request, send)
+      }
+      send("HTTP/1.1 206 Partial Content\r\n\(header)Content-Length: 40000\r\nConnection: close\r\n\r\n")
+      send(Self.new.prefix(40_000))
+    }
+    defer { server.stop() }
+    let fetcher = try Fetcher.local()
+    let remote = try await fetcher.describe(server)
+    #expect(try await download(remote, fetcher) == Self.old)
+    #expect(gets.withLock { $0 } == [nil, "bytes=60000-", nil])
+  }
 }

@@ -1,5 +1,6 @@
 import Crypto
 import Foundation
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -205,6 +206,60 @@ struct HubClientTests {
     #expect(pinned.names == ["config.json", "model.bin"])
     #expect(try await listing(fixture, reference).commit == Self.commit)
     #expect(try await fixture.file("model.bin").size == 10)
+  }
+
+  @Test("A mirror that redirects without saying how large a file is has its store asked, without the token")
+  func silentMirror() async throws {
+    let weights = someBytes(3000)
+    let tokens = Mutex<[String?]>([])
+    let store = try LoopbackServer.answering { request, send in
+      tokens.withLock { $0.append(request.header("Authorization")) }
+      FileAnswer(bytes: weights, headers: ["ETag: \"1\""]).send(to: request, send)
+    }
+    defer { store.stop() }
+    let fixture = try HubFixture(["model.safetensors": .large(weights)], token: "secret")
+    let port = store.port
+    fixture.hub.script { $0.path.isEmpty ? nil : .redirect("http://127.0.0.1:\(port)/x?signature=1") }
+    let remote = try await fixture.file("model.safetensors")
+    #expect(remote.size == 3000)
+    #expect(remote.tag == "\"1\"")
+    #expect(remote.contentKey?.hasPrefix("tag-") == true)
+    #expect(try await fixture.download(remote) == weights)
+    #expect(tokens.withLock { $0 } == [nil, nil])
+  }
+
+  @Test("A token that a hub or its store echoes is not in the message")
+  func echo() async throws {
+    let fixture = try HubFixture(
+      ["config.json": .small("{}"), "model.bin": .large(someBytes(10))], token: "of-operator")
+    let reference = try fixture.reference
+    for status in [400, 401, 429, 500] {
+      fixture.hub.script { request in
+        request.authorization.map { .status(status, ["X-Error-Message": "no good: '\($0)', '\($0)'"]) }
+      }
+      let ours = await transferError { try await listing(fixture, reference) }
+      let theirs = await transferError { try await fixture.file("config.json", token: "of-request") }
+      for error in [ours, theirs] {
+        let message = error?.message ?? ""
+        #expect(message.contains("no good: 'Bearer [token]', 'Bearer [token]'"), "\(message)")
+        #expect(error?.message.contains("of-") == false)
+      }
+    }
+    // The hub told its store.
+    fixture.hub.script { $0.isStore ? .status(404, ["X-Error-Message": "of-operator is unknown"]) : nil }
+    let remote = try await fixture.file("model.bin")
+    let stored = await transferError { try await fixture.download(remote) }
+    #expect(stored?.message.hasSuffix(": [token] is unknown") == true, "\(stored?.message ?? "")")
+  }
+
+  @Test("A refusal says whose token does not open a repository")
+  func owners() async throws {
+    let fixture = try HubFixture(["config.json": .small("{}")], token: "of-operator")
+    let reference = try HubReference(repository: "owner/none")
+    let ours = await transferError { try await listing(fixture, reference) }
+    #expect(ours?.message.contains("the token of --hub-token-file or HF_TOKEN does not open it") == true)
+    let theirs = await transferError { try await listing(fixture, reference, token: "of-request") }
+    #expect(theirs?.message.contains("the token that was given does not open it") == true)
   }
 
   @Test("The token goes to the hub, and no further")

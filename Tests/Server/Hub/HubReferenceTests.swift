@@ -12,7 +12,9 @@ struct HubReferenceTests {
     "References and pages of a model",
     arguments: [
       ("hub://EleutherAI/gpt-j-6b", "EleutherAI/gpt-j-6b", "main", nil, nil),
-      ("hub://gpt2", "gpt2", "main", nil, nil),
+      ("hub://gpt2", "gpt2", "main", nil, nil), ("hub://owner/name/", "owner/name", "main", nil, nil),
+      ("HUB://owner/name/@v1", "owner/name", "v1", nil, nil),
+      ("HTTPS://HUGGINGFACE.CO/owner/name/tree/dev", "owner/name", "dev", nil, nil),
       ("hub://owner/name@v1.0", "owner/name", "v1.0", nil, nil),
       ("hub://owner/name@refs/pr/3", "owner/name", "refs/pr/3", nil, nil),
       ("https://huggingface.co/owner/name", "owner/name", "main", nil, nil),

@@ -56,6 +56,16 @@ struct HubSubmissionsTests {
     }
   }
 
+  @Test("Members of a hub input beside a URL are told where they belong", arguments: ["carry", "token", "revision"])
+  func besideURL(_ member: String) throws {
+    let refused = #expect(throws: HubReference.Refused.self) {
+      try read(#"{"url": "https://example.org/x.bin", "\#(member)": "x"}"#)
+    }
+    #expect(
+      refused?.reason == "\(member) belongs to a hub input; write hub in place of url, or leave \(member) out")
+    #expect(try read(#"{"url": "https://example.org/x.bin", "zork": 1}"#) == nil)
+  }
+
   @Test(
     "Refused",
     arguments: [

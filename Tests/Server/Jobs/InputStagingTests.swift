@@ -201,6 +201,24 @@ struct InputStagingTests {
     #expect(try beside.result.get() == 2)
   }
 
+  @Test("Nothing to carry is worth a warning, and nothing asked for is not")
+  func nothingToCarry() async throws {
+    let fixture = try HubFixture([
+      "a/config.json": .small("{}"), "a/model.bin": .large(Data([1])), "tokenizer.json": .small("1"),
+    ])
+    let (resolver, name) = (fixture.resolver(), try #require(FileName("model")))
+    var hub = HubInput(reference: try fixture.reference, carry: true)
+    hub.reference.subfolder = "a"
+    for (carries, warnings) in [
+      (true, ["nothing to carry: hub://owner/model@main has no tokenizer or generation file in a"]), (false, []),
+    ] {
+      hub.carry = carries
+      let input = JobInput.hub(hub, name)
+      let found = await onThread { try resolver.resolve(config: input, checkpoint: [input]).warnings }
+      #expect(try found.result.get() == warnings)
+    }
+  }
+
   @Test("Each file system is asked for what goes to it")
   func disks() throws {
     let folder = try TemporaryFolder()

@@ -46,6 +46,24 @@ struct PlanEndpointTests {
     }
   }
 
+  @Test("How long a hub asks to wait is passed on")
+  func retryAfter() async throws {
+    let server = try LoopbackServer { _, send in
+      send(LoopbackServer.answer("429 Too Many Requests", "", headers: "Retry-After: 120\r\n"))
+    }
+    defer { server.stop() }
+    let hub = try SourceURL("http://127.0.0.1:\(server.port)")
+    try await Self.harness { $0.hubEndpoint = hub }.test { client in
+      let reference = #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","checkpoint":{"hub":"owner/name"}}"#
+      for body in [reference, Self.body(server, "/x")] {
+        let answer = try await Self.ask(client, body)
+        #expect(answer.status == .badGateway)
+        #expect(answer["code"] == "fetch_failed")
+        #expect(answer.headers[.retryAfter] == "120")
+      }
+    }
+  }
+
   @Test("One owner does not take all slots, and who leaves gives the slot back")
   func slots() async throws {
     let server = try Self.server()
