@@ -1,10 +1,5 @@
 internal import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// A folder that holds one checkpoint, perhaps among other files.
 struct CheckpointFolder {

@@ -1,10 +1,5 @@
 internal import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// The checkpoint that a request names, in whatever form: one file, a shard index, a folder, or several files.
 struct CheckpointInput {

@@ -1,11 +1,6 @@
 import CLinux
 import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// An output file that is invisible until it is complete.
 ///

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 extension ElementGenerator {
   /// Writes a box of the generated tensor; `strides` are those of the target, in elements.

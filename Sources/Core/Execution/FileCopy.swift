@@ -1,11 +1,6 @@
 import CLinux
 import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// Copies byte ranges between files without bringing them into user space where the file system can.
 enum FileCopy {

@@ -1,11 +1,6 @@
 import Synchronization
 import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// A source that is elsewhere, fit for an executor that reads small pieces in any order.
 ///

@@ -1,12 +1,7 @@
 import ArgumentParser
 import Core
 import OrderedCollections
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// `zooport list`: what converts to what.
 struct ListCommand: ParsableCommand {

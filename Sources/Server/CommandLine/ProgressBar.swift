@@ -1,11 +1,6 @@
 import Core
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// One line on standard error: a bar, bytes, rate and time left. Redrawn at most ten times a second.
 final class ProgressBar: Sendable {

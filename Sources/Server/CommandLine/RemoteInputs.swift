@@ -66,7 +66,7 @@ struct RemoteInputs {
 
   /// The staging of one command.
   func staging(_ progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void) -> InputStaging {
-    fetching.staging(isCancelled: { Interruption.signal != nil }, progress: progress)
+    fetching.staging(isCancelled: { TerminalSignal.signal != nil }, progress: progress)
   }
 
   /// The job that a command line describes. Local paths are uploads of their own: `path(of:)` finds them again. `choices`

@@ -3,12 +3,7 @@ import Core
 import Foundation
 import Synchronization
 import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// Runs a conversion for somebody at a terminal or in a script: paths to standard output, everything else to standard error.
 struct TerminalSession {
@@ -17,7 +12,7 @@ struct TerminalSession {
 
   /// Runs a request. Throws `ExitCode` with the status of the contract after saying what went wrong.
   func convert(_ request: ConversionRequest) throws {
-    Interruption.watch()
+    TerminalSignal.watch()
     let bar = bar
     do throws(ConversionError) {
       let result = try Conversion.run(request, monitor: TerminalMonitor(bar: bar))
@@ -33,7 +28,7 @@ struct TerminalSession {
   func convert(
     _ request: ConversionRequest, bringing inputs: RemoteInputs, config: String?, choices: HubChoices
   ) throws {
-    Interruption.watch()
+    TerminalSignal.watch()
     let bar = bar
     let (job, paths) = try inputs.job(request, config: config, choices: choices)
     let output = request.outputDirectory ?? "."
@@ -95,7 +90,7 @@ struct TerminalSession {
 
   /// Says what went wrong and answers the exit status.
   func fail(_ error: ConversionError) -> ExitCode {
-    if error.kind == .cancelled, let signal = Interruption.signal {
+    if error.kind == .cancelled, let signal = TerminalSignal.signal {
       say("ERROR: interrupted; no output is left")
       return ExitCode(128 + signal)
     }
@@ -140,6 +135,6 @@ enum StandardError {
 private struct TerminalMonitor: ConversionMonitor {
   let bar: ProgressBar?
 
-  var isCancelled: Bool { Interruption.signal != nil }
+  var isCancelled: Bool { TerminalSignal.signal != nil }
   func report(_ progress: ConversionProgress) { bar?.show(progress) }
 }

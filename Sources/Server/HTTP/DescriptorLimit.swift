@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// How many files and connections the process may have open. Shells give few at first, and more to whoever asks.
 enum DescriptorLimit {

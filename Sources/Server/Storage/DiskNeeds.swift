@@ -1,11 +1,6 @@
 import Core
 import SystemPackage
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// Bytes that disks have to take, added up for each file system: a cache, a temporary folder and outputs may be on three.
 struct DiskNeeds: Sendable {

@@ -1,13 +1,8 @@
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
+import Glibc
 
 /// The wish of a person or a script that a command end: SIGINT or SIGTERM.
-enum Interruption {
+enum TerminalSignal {
   private static let received = Atomic<Int32>(0)
 
   /// The signal that came; nil while none did.
@@ -25,7 +20,7 @@ enum Interruption {
       // `nohup` and shells without job control have them ignored.
       guard sigaction(number, nil, &old) == 0, !isIgnored(old) else { continue }
       var action = sigaction()
-      action.__sigaction_handler.sa_handler = { Interruption.received.store($0, ordering: .relaxed) }
+      action.__sigaction_handler.sa_handler = { TerminalSignal.received.store($0, ordering: .relaxed) }
       action.sa_flags = Int32(bitPattern: UInt32(SA_RESTART) | UInt32(SA_RESETHAND))
       sigaction(number, &action, nil)
       // Who starts processes from a thread that takes no signals passes that on without meaning it.
