@@ -6,8 +6,7 @@ import Synchronization
 /// A connection that drops is taken up at the byte where it dropped. All ranges are of one version of the file, as far as
 /// its server tells versions apart: by a strong tag, or a time of the last change, and by the size. The commit of a hub is
 /// one version, so of its files with a digest the size alone is compared: the servers of a content network need not agree
-/// on tags. Safe from several
-/// threads; each read is a request of its own.
+/// on tags. Safe from several threads; each read is a request of its own.
 final class RemoteBytes: RandomAccessBytes {
   let size: Int
   let sha256: String?

@@ -44,8 +44,9 @@ extension Fetcher {
   /// Asks what a file that is named by a URL is, without its bytes.
   ///
   /// By HEAD; a server that refuses it, as a store does whose signed URLs are for GET alone, fails at it, leaves the size
-  /// out or says that there is nothing, is asked for the first byte. What it does not say then stays nil. Throws when the server cannot be reached, refuses, or
-  /// states more bytes than a file may have.
+  /// out or says that there is nothing, is asked for the first byte. What it does not say then stays nil.
+  ///
+  /// Throws when the server cannot be reached, refuses, or states more bytes than a file may have.
   func describe(
     _ url: SourceURL, name: FileName, isCancelled: @escaping @Sendable () -> Bool
   ) throws(TransferFailure) -> RemoteFile {

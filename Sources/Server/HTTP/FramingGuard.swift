@@ -5,8 +5,8 @@ import NIOHTTP1
 ///
 /// - Refused, because two servers in a row may read it differently: a request without `Host` or with two (RFC 9112,
 ///   section 3.2), a transfer coding in HTTP/1.0 (section 6.1) or another one than `chunked`, which nobody would undo, and
-///   `CONNECT`, after which another protocol would begin. The error that is raised is answered as a parse error is: after the answers to earlier requests, with 400 and the end of
-///   the connection. What follows is not read.
+///   `CONNECT`, after which another protocol would begin. The error that is raised is answered as a parse error is: after
+///   the answers to earlier requests, with 400 and the end of the connection. What follows is not read.
 /// - A wish for another protocol is ignored, and the connection goes on.
 /// - `Connection: close` in any spelling, and HTTP/1.0, end the connection after the answer. What follows is not read.
 /// - To HTTP/1.0 an answer without a length ends with the connection, as chunks are unknown there.
