@@ -57,14 +57,15 @@ struct DownloadCache: Sendable {
     while true {
       if isCancelled() { throw .cancelled }
       if holds(key) {
-        let lock = try lock(key, .shared, isCancelled: isCancelled)
         // It may have gone before it was locked.
-        guard holds(key) else { continue }
+        guard let lock = try lock(key, .shared, while: { true }, isCancelled: isCancelled), holds(key) else { continue }
         utimensat(AT_FDCWD, target.string, nil, 0)
         return Use(path: target, lock: lock)
       }
-      let lock = try lock(key, .exclusive, isCancelled: isCancelled)
-      guard !holds(key) else { continue }
+      // Whoever downloads it now keeps it for a job that may need a file of ours: from then on it is shared.
+      guard let lock = try lock(key, .exclusive, while: { !holds(key) }, isCancelled: isCancelled), !holds(key) else {
+        continue
+      }
       let partial = path("partial", key)
       do throws(TransferFailure) {
         try download(partial)
@@ -83,10 +84,11 @@ struct DownloadCache: Sendable {
     }
   }
 
+  /// Waits for a lock as long as it is wanted; nil when it is not any more.
   private func lock(
-    _ key: String, _ mode: CacheLock.Mode, isCancelled: @Sendable () -> Bool
-  ) throws(TransferFailure) -> CacheLock {
-    while true {
+    _ key: String, _ mode: CacheLock.Mode, while isWanted: () -> Bool, isCancelled: @Sendable () -> Bool
+  ) throws(TransferFailure) -> CacheLock? {
+    while isWanted() {
       do {
         if let lock = try CacheLock(path: path("locks", key), mode) { return lock }
       } catch {
@@ -95,6 +97,7 @@ struct DownloadCache: Sendable {
       if isCancelled() { throw .cancelled }
       Thread.sleep(forTimeInterval: 0.05)
     }
+    return nil
   }
 
   // MARK: Making room

@@ -51,6 +51,40 @@ struct DownloadCacheTests {
     #expect(paths.count == 1 && !paths.contains(nil))
   }
 
+  private final class Flags: Sendable {
+    let isWaiting = Atomic(false)
+    let hasEnded = Atomic(false)
+  }
+
+  /// Two jobs of the same two files, each of which downloads one, would otherwise wait for each other for ever.
+  @Test("Who waited for a download has the file while the other one still uses it")
+  func sharing() async throws {
+    let cache = try cache()
+    let flags = Flags()
+    async let other = onThread {
+      while !flags.isWaiting.load(ordering: .acquiring) { Thread.sleep(forTimeInterval: 0.01) }
+      let use = try cache.file("sha256-a", isCancelled: { flags.hasEnded.load(ordering: .acquiring) }) {
+        (_) throws(TransferFailure) in
+        throw TransferFailure("it is downloaded already")
+      }
+      return cache.holds("sha256-a") && use.path.string.hasSuffix("sha256-a")
+    }
+    let use = try await onThread {
+      try cache.file("sha256-a", isCancelled: { false }) { (path) throws(TransferFailure) in
+        flags.isWaiting.store(true, ordering: .releasing)
+        Thread.sleep(forTimeInterval: 0.5)
+        do { try Data("x".utf8).write(to: URL(filePath: path.string)) } catch { throw TransferFailure(writing: error) }
+      }
+    }.result.get()
+    let watch = Task {
+      try await Task.sleep(for: .seconds(20))
+      flags.hasEnded.store(true, ordering: .releasing)
+    }
+    #expect(try await other.result.get())
+    watch.cancel()
+    withExtendedLifetime(use) {}
+  }
+
   @Test("A lock that is taken leaves the descriptors of others alone")
   func refusedLock() async throws {
     let path = folder.path.appending("x.lock")
