@@ -1,5 +1,5 @@
-import SystemPackage
 import Glibc
+import SystemPackage
 
 /// Where the outputs of a request go, as the vendor's tools name them.
 ///

@@ -21,8 +21,10 @@ def test_local_conversion(models, tmp_path, number, status):
     for _ in range(8):
         for file in out.glob("*") if out.exists() else []:
             file.unlink()
+        # Whoever runs the tests in the background has SIGINT ignored, and passes that on.
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp)})
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(tmp)},
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
         while process.poll() is None and not (out.exists() and os.listdir(out)):
             time.sleep(0.001)
         process.send_signal(number)

@@ -1,5 +1,5 @@
-internal import SystemPackage
 import Glibc
+internal import SystemPackage
 
 /// A folder that holds one checkpoint, perhaps among other files.
 struct CheckpointFolder {

@@ -1,5 +1,5 @@
-internal import SystemPackage
 import Glibc
+internal import SystemPackage
 
 /// The checkpoint that a request names, in whatever form: one file, a shard index, a folder, or several files.
 struct CheckpointInput {

@@ -1,6 +1,6 @@
 import CLinux
-import SystemPackage
 import Glibc
+import SystemPackage
 
 /// An output file that is invisible until it is complete.
 ///

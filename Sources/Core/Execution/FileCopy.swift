@@ -1,6 +1,6 @@
 import CLinux
-import SystemPackage
 import Glibc
+import SystemPackage
 
 /// Copies byte ranges between files without bringing them into user space where the file system can.
 enum FileCopy {

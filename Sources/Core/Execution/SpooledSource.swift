@@ -1,6 +1,6 @@
+import Glibc
 import Synchronization
 import SystemPackage
-import Glibc
 
 /// A source that is elsewhere, fit for an executor that reads small pieces in any order.
 ///

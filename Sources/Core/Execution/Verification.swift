@@ -1,5 +1,5 @@
-import Synchronization
 import Glibc
+import Synchronization
 
 /// Compares written files with the plan they were made from: opens them as any reader would, and computes every tensor
 /// again.

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Core
-import OrderedCollections
 import Glibc
+import OrderedCollections
 
 /// `zooport list`: what converts to what.
 struct ListCommand: ParsableCommand {

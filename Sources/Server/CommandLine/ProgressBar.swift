@@ -1,6 +1,6 @@
 import Core
-import Synchronization
 import Glibc
+import Synchronization
 
 /// One line on standard error: a bar, bytes, rate and time left. Redrawn at most ten times a second.
 final class ProgressBar: Sendable {

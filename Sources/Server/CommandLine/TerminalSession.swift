@@ -1,9 +1,9 @@
 import ArgumentParser
 import Core
 import Foundation
+import Glibc
 import Synchronization
 import SystemPackage
-import Glibc
 
 /// Runs a conversion for somebody at a terminal or in a script: paths to standard output, everything else to standard error.
 struct TerminalSession {

@@ -1,5 +1,5 @@
-import Synchronization
 import Glibc
+import Synchronization
 
 /// The wish of a person or a script that a command end: SIGINT or SIGTERM.
 enum TerminalSignal {

@@ -1,6 +1,6 @@
 import Core
-import SystemPackage
 import Glibc
+import SystemPackage
 
 /// Bytes that disks have to take, added up for each file system: a cache, a temporary folder and outputs may be on three.
 struct DiskNeeds: Sendable {
