@@ -117,7 +117,7 @@ def test_the_command_line_has_the_same_setting(mirror, tmp_path):
         "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", "--output-dir", tmp_path / "out"]
     variables = environment(ZOOPORT_ALLOW_PRIVATE_FETCH="127.0.0.1", XDG_CACHE_HOME=tmp_path, HF_ENDPOINT="")
     refused = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1 and "fetch-ca-file" in refused.stderr, refused.stderr
+    assert refused.returncode == 1 and "ZOOPORT_FETCH_CA_FILE" in refused.stderr, refused.stderr
     variables["ZOOPORT_FETCH_CA_FILE"] = str(mirror.folder / "ca.pem")
     subprocess.run(command, env=variables, capture_output=True, check=True)
     assert (tmp_path / "out/pytorch_model_to_cs-1.8.mdl").exists()
