@@ -85,8 +85,8 @@ struct DownloadCommand: ClientCommand {
     commandName: "download",
     abstract: "Download the outputs of a job, waiting for its end.",
     discussion: """
-      Each output goes to <name>.<digest>.part, its digest is checked, and then it gets its name. An interrupted download goes on when \
-      the command is run again, and a file that is there already is left alone.
+      Each output goes to <name>.<digest>.part, its digest is checked, and then it gets its name. An interrupted download \
+      goes on when the command is run again, and a file that is there already is left alone.
       """)
 
   @Argument(help: "The id of the job.") var job: String

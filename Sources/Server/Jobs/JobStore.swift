@@ -93,7 +93,7 @@ protocol JobStore: Sendable {
   func release(_ lease: Lease, isCounted: Bool) throws -> Bool
 
   /// Puts a job back into the queue after a fault that may pass: no worker takes it before `time`. It keeps the error
-  /// until then. `isCounted` makes it one of the job's retries.
+  /// until then. `isCounted` makes it one of the job's retries. A `claim` before `now` finds it due: its clock was set back.
   func postpone(
     _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Problem.Document, isCounted: Bool
   ) throws -> Bool
