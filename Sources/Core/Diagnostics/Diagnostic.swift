@@ -71,4 +71,7 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
   public var description: String {
     origin.map { "\(message) (rule at \($0))" } ?? message
   }
+
+  /// The same finding as a warning.
+  func demoted() -> Diagnostic { Diagnostic(.warning, kind, subject, message, origin: origin) }
 }

@@ -21,8 +21,8 @@ extension Family {
         "bert-token-classifier", csClass: "BertForTokenClassification", hfClass: "BertForTokenClassification",
         tensors: BERT.fineTuning(head: "classifier"), config: BERT.tokenClassifierConfig),
       Model(
-        "bert-summarization", csClass: "BertForSummarization", toolOffersUpgrades: true, oldest: Release(1, 6),
-        bridge: nil, revisions: BERT.revisions(BERT.fineTuning(head: "classifier"))),
+        "bert-summarization", zooName: "bert/extractive_summarization", csClass: "BertForSummarization",
+        ladder: BERT.ladder(BERT.fineTuning(head: "classifier")), offered: BERT.offered, bridges: []),
       BERT.model(
         "bert-q&a", aliases: ["bert-qa"], csClass: "BertForQuestionAnswering", hfClass: "BertForQuestionAnswering",
         tensors: BERT.fineTuning(head: "qa_outputs"), config: BERT.questionAnsweringConfig),
@@ -32,18 +32,19 @@ extension Family {
 enum BERT {
   /// A model with a side at Hugging Face. `oldTensors` are the rules between 1.6 and 1.7.
   static func model(
-    _ name: String, aliases: [String] = [], csClass: String, hfClass: String, tensors: [Rule],
+    _ name: String, aliases: [Model.Alias] = [], csClass: String, hfClass: String, tensors: [Rule],
     oldTensors: [Rule] = fineTuning(head: "classifier"), config head: [ConfigRule] = []
   ) -> Model {
-    func bridge(to release: Release) -> Bridge {
-      Bridge(
-        to: release, hfClass: hfClass, modelType: "bert", tensors: tensors, config: config(for: release) + head)
-    }
     // A config of 1.7 cannot name the activations of pooler and masked-language head, so 1.8 needs a bridge of its own.
+    let bridge = Bridge(
+      covers: Release(1, 7)...Release(1, 8), hfClass: hfClass, modelTypes: ["bert"], folds: [.anySparsity],
+      tensors: { _ in tensors }, config: { config(for: $0) + head })
     return Model(
-      name, aliases: aliases, csClass: csClass, toolOffersUpgrades: true, oldest: Release(1, 6),
-      bridge: bridge(to: Release(1, 7)), laterBridges: [bridge(to: Release(1, 8))], revisions: revisions(oldTensors))
+      name, aliases: aliases, csClass: csClass, ladder: ladder(oldTensors), offered: offered, bridges: [bridge])
   }
+
+  /// The pairs of releases that the vendor's tools offer.
+  static let offered = OfferedUpgrades.steps(from: Release(1, 6), every: Release(1, 6)...Release(2, 0))
 
   // MARK: Tensors
 
@@ -87,10 +88,11 @@ enum BERT {
   @RulesBuilder static var ties: [Rule] {
     Tie(
       .hf, "cls.predictions.decoder.weight", to: "bert.embeddings.word_embeddings.weight",
-      when: ConfigCondition(.hf, "tie_word_embeddings"))
+      when: RuleCondition.flag(.hf, "tie_word_embeddings"))
     Tie(
       .cs, "bert_encoder.embedding_layer.word_embeddings.weight",
-      to: "bert_mlm_head.classifier.ffn.0.linear_layer.weight", when: ConfigCondition(.cs, "share_embedding_weights"))
+      to: "bert_mlm_head.classifier.ffn.0.linear_layer.weight", when: RuleCondition.flag(.cs, "share_embedding_weights")
+    )
   }
 
   /// The encoder with one linear layer on top, which the Model Zoo always calls `classifier`.
@@ -111,7 +113,7 @@ enum BERT {
   // MARK: Config
 
   /// What all models share, between Hugging Face and a release.
-  @ConfigRulesBuilder static func config(for release: Release) -> [ConfigRule] {
+  @Sendable @ConfigRulesBuilder static func config(for release: Release) -> [ConfigRule] {
     // Embedding
     Key(dimension: "vocab_size")
     Key("position_embedding_type", "position_embedding_type", values: ["absolute": "learned"])
@@ -253,18 +255,19 @@ enum BERT {
 
   // MARK: Releases
 
-  static func revisions(_ renamed: [Rule]) -> [Revision] {
-    [
-      Revision(
-        Release(1, 7), coversAllKeys: true,
-        entries: .drop(
-          reason:
-            "The BERT model changed significantly between cs-1.6 and cs-1.7, so the optimizer state and the other "
-            + "entries beside the model are left out."),
-        tensors: renamed),
-      // Release 1.8 writes keys with and without `model.`, depending on which base class the model was trained with.
-      Revision(Release(1, 8), optionalPrefix: "model.", keepsPrefix: true, config: namedActivations),
-    ]
+  static func ladder(_ renamed: [Rule]) -> Ladder {
+    Ladder(
+      from: Release(1, 6),
+      [
+        Revision(
+          Release(1, 7), coversAllKeys: true,
+          entries: .drop(
+            reason:
+              "The BERT model changed significantly between cs-1.6 and cs-1.7, so the optimizer state and the other "
+              + "entries beside the model are left out."),
+          tensors: renamed),
+        Revision(Release(1, 8), config: namedActivations),
+      ])
   }
 
   /// Release 1.8 made the activations of pooler and masked-language head keys of the config.

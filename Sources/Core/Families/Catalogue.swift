@@ -9,7 +9,7 @@ public enum Catalogue {
   /// The model of this name or alias, letter case aside.
   public static func model(named name: String) -> Model? {
     let name = name.lowercased()
-    return models.first { $0.name == name || $0.aliases.contains(name) }
+    return models.first { $0.names.contains { $0.lowercased() == name } }
   }
 
   /// What `list`, `GET /v1/models` and the documentation say.
@@ -36,7 +36,7 @@ public enum Catalogue {
     guard let to = Format(target) else {
       throw ConversionError(.unsupportedPair, "'\(target)' is no target format. \(model.name) has: \(known).")
     }
-    guard from != to, let route = Route(model: model, source: from, target: to) else {
+    guard from != to, let route = Route(model: model, named: name, source: from, target: to) else {
       throw ConversionError(
         .unsupportedPair, "\(model.name) does not convert from \(source) to \(target). Its formats are: \(known).")
     }
@@ -44,42 +44,17 @@ public enum Catalogue {
   }
 }
 
-extension ModelListing {
-  init(_ model: Model) {
-    var conversions: [Conversion] = []
-    for (index, first) in model.formats.enumerated() {
-      for second in model.formats[(index + 1)...] {
-        for (source, target) in [(first, second), (second, first)] {
-          conversions.append(
-            Conversion(
-              source: source, target: target, note: model.note(source, target),
-              composed: !model.toolOffers(source, target)))
-        }
-      }
-    }
-    self.init(name: model.name, aliases: model.aliases, conversions: conversions)
-  }
-}
-
 extension Model {
+  /// Every name that `--model` takes.
+  public var names: [String] { [name] + aliases.map(\.name) }
+
   /// True when the vendor's tool of some release lists this pair.
   func toolOffers(_ source: Format, _ target: Format) -> Bool {
     switch (source, target) {
-    case (.hf, .cs(let release)), (.cs(let release), .hf): bridge.map { release >= $0.release } ?? false
-    default: toolOffersUpgrades
+    case (.hf, .cs(let release)), (.cs(let release), .hf):
+      bridge(covering: release) != nil && release.plain < Release(2, 10)
+    case (.cs(let first), .cs(let second)): offered.contains(first, second, of: releases)
+    case (.hf, .hf): false
     }
-  }
-
-  /// Which classes hold the state dict on both sides, and the caveat.
-  func note(_ source: Format, _ target: Format) -> String {
-    func named(_ format: Format) -> String {
-      switch format {
-      case .hf: "HF \(bridge?.hfClass ?? "")"
-      case .cs(let release): "CS \(release.major).\(release.minor) \(csClass)"
-      }
-    }
-    let classes = "\(named(source)) -> \(named(target))"
-    guard let caveat, source == .hf || target == .hf else { return classes }
-    return "\(classes). \(caveat)"
   }
 }

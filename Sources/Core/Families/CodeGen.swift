@@ -7,18 +7,17 @@ extension Family {
     "codegen",
     [
       Model(
-        "codegen", csClass: "GPTJModel (configured as codegen)", oldest: Release(1, 7),
-        bridge: Bridge(
-          to: Release(1, 7), hfClass: "CodeGenForCausalLM", modelType: "codegen",
-          tensors: GPTJ.withHead { GPTJ.body { CodeGen.packedHeads } }, config: CodeGen.config),
-        revisions: Model.decoderRevisions),
+        "codegen", zooName: "gptj", csClass: "GPTJModel (configured as codegen)", ladder: .gptj,
+        offered: .steps(from: Release(1, 8), every: Release(1, 8)...Release(2, 0)),
+        bridges: GPTJ.bridges(hfClass: "CodeGenForCausalLM", modelType: "codegen", config: CodeGen.config) {
+          GPTJ.withHead { GPTJ.body { CodeGen.packedHeads } }
+        }),
       Model(
-        "codegen-headless", csClass: "GPTJModel (configured as codegen)", caveat: Model.headlessCaveat,
-        oldest: Release(1, 7),
-        bridge: Bridge(
-          to: Release(1, 7), hfClass: "CodeGenModel", modelType: "codegen",
-          tensors: GPTJ.withoutHead { GPTJ.body { CodeGen.packedHeads } }, config: CodeGen.config),
-        revisions: Model.decoderRevisions),
+        "codegen-headless", zooName: "gptj", csClass: "GPTJModel (configured as codegen)",
+        caveat: DecoderParts.headlessCaveat, ladder: .gptj, offered: .steps(from: Release(2, 0)),
+        bridges: GPTJ.bridges(hfClass: "CodeGenModel", modelType: "codegen", config: CodeGen.config) {
+          GPTJ.withoutHead { GPTJ.body { CodeGen.packedHeads } }
+        }),
     ])
 }
 

@@ -14,81 +14,145 @@ public struct Family: Sendable {
 
 /// One name that `--model` takes, with everything that is known of its layouts.
 ///
-/// The layouts form a line of releases; each `Revision` is the step from the release before it. A `Bridge` connects
-/// Hugging Face with one release of the line. Every pair of formats is a walk along these, over the nearest bridge.
+/// The layouts form a ladder of releases; each `Revision` is the step from the release before it. A `Bridge` connects
+/// Hugging Face with a range of releases. Every pair of formats is a walk along these: a bridge that covers the release
+/// is the only hop, else the nearest bridge and the steps between.
 public struct Model: Sendable {
+  /// Another name that `--model` takes.
+  public struct Alias: Sendable, Hashable, ExpressibleByStringLiteral {
+    /// The name, in the spelling that listings show.
+    public let name: String
+    /// The name of its class in the Model Zoo's registry; nil is the model's own.
+    public let zooName: String?
+
+    /// An alias.
+    public init(_ name: String, zooName: String? = nil) {
+      self.name = name
+      self.zooName = zooName
+    }
+
+    /// An alias whose class has the model's own name.
+    public init(stringLiteral name: String) { self.init(name) }
+  }
+
   /// The name that `--model` takes.
   public let name: String
+  /// The name of the class in the Model Zoo's registry, which params files from cs-2.4 on hold as `model.name`.
+  public let zooName: String
   /// Other names that `--model` takes.
-  public let aliases: [String]
-  /// The oldest release of the line.
-  public let oldest: Release
-  /// The ways between Hugging Face and a release, oldest first; empty for a model that Hugging Face does not have.
-  ///
-  /// One bridge is enough where the other releases follow from it. A release gets its own where its config says more
-  /// than the older one can.
+  public let aliases: [Alias]
+  /// The ways between Hugging Face and releases, oldest first; empty for a model that Hugging Face does not have.
   public let bridges: [Bridge]
-  /// The steps from release to release, oldest first.
-  public let revisions: [Revision]
+  /// The releases and the steps between them.
+  public let ladder: Ladder
+  /// The pairs of releases that the vendor's tools offer; Zooport composes the others.
+  public let offered: OfferedUpgrades
   /// The class that holds the state dict in the Model Zoo.
   public let csClass: String
   /// A caveat that holds for every pair between Hugging Face and the Model Zoo.
   public let caveat: String?
-  /// True when the vendor's tool offers the pairs of two releases too; else Zooport composes them.
-  public let toolOffersUpgrades: Bool
 
   /// A model.
   public init(
-    _ name: String, aliases: [String] = [], csClass: String, caveat: String? = nil, toolOffersUpgrades: Bool = false,
-    oldest: Release, bridge: Bridge?, laterBridges: [Bridge] = [], revisions: [Revision] = []
+    _ name: String, zooName: String? = nil, aliases: [Alias] = [], csClass: String, caveat: String? = nil,
+    ladder: Ladder, offered: OfferedUpgrades = .none, bridges: [Bridge]
   ) {
     self.name = name
+    self.zooName = zooName ?? name
     self.aliases = aliases
-    self.oldest = oldest
-    bridges = (bridge.map { [$0] } ?? []) + laterBridges
-    self.revisions = revisions
     self.csClass = csClass
     self.caveat = caveat
-    self.toolOffersUpgrades = toolOffersUpgrades
+    self.ladder = ladder
+    self.offered = offered
+    self.bridges = bridges
   }
 
-  /// The bridge to the oldest release that has one.
-  public var bridge: Bridge? { bridges.first }
-
-  /// All releases of the line, oldest first.
-  public var releases: [Release] { [oldest] + revisions.map(\.release) }
+  /// All releases of the ladder, oldest first.
+  public var releases: [Release] { ladder.releases }
 
   /// All formats, Hugging Face first if there is a bridge.
-  public var formats: [Format] { (bridge == nil ? [] : [.hf]) + releases.map(Format.cs) }
+  public var formats: [Format] { (bridges.isEmpty ? [] : [.hf]) + releases.map(Format.cs) }
 
-  /// The prefix that files of a release may put before every key: what the newest revision up to it says.
-  public func optionalPrefix(of release: Release) -> String? {
-    revisions.last { $0.release <= release && $0.optionalPrefix != nil }?.optionalPrefix
+  /// The name in the Model Zoo's registry of the model under a name that `--model` took.
+  public func zooName(requested name: String) -> String {
+    aliases.first { $0.name.lowercased() == name.lowercased() }?.zooName ?? zooName
+  }
+
+  /// The bridge that covers a release.
+  public func bridge(covering release: Release) -> Bridge? { bridges.first { $0.covers.contains(release) } }
+}
+
+/// The rules between Hugging Face (left) and a range of releases (right).
+public struct Bridge: Sendable {
+  /// The releases on the right.
+  public let covers: ClosedRange<Release>
+  /// The class that holds the state dict in transformers.
+  public let hfClass: String
+  /// The `model_type`s of the Hugging Face config; the first is the one that is written.
+  public let modelTypes: [String]
+  /// What muP training and sparsity left in a Model Zoo checkpoint and Hugging Face has no words for.
+  public let folds: [Fold]
+  private let tensors: @Sendable (Release) -> [Rule]
+  private let config: @Sendable (Release) -> [ConfigRule]
+
+  /// A bridge. The closures get the release that is converted from or to.
+  public init(
+    covers: ClosedRange<Release>, hfClass: String, modelTypes: [String], folds: [Fold] = [],
+    tensors: @escaping @Sendable (Release) -> [Rule], config: @escaping @Sendable (Release) -> [ConfigRule]
+  ) {
+    self.covers = covers
+    self.hfClass = hfClass
+    self.modelTypes = modelTypes
+    self.folds = folds
+    self.tensors = tensors
+    self.config = config
+  }
+
+  /// The rules for one release. `zooName` is what the release's params file calls the model.
+  public func crossing(at release: Release, zooName: String) -> Crossing {
+    Crossing(
+      release: release, hfClass: hfClass, modelType: modelTypes.first ?? "", tensors: tensors(release),
+      config: config(release) + Crossing.releaseConfig(release, zooName: zooName, modelTypes: modelTypes))
   }
 }
 
 /// The rules between Hugging Face (left) and one release (right).
-public struct Bridge: Sendable {
+public struct Crossing: Sendable {
   /// The release on the right.
   public let release: Release
   /// The class that holds the state dict in transformers.
   public let hfClass: String
-  /// The `model_type` of the Hugging Face config.
+  /// The `model_type` that a Hugging Face config gets.
   public let modelType: String
   /// Tensor rules.
   public let tensors: [Rule]
   /// Config rules.
   public let config: [ConfigRule]
 
-  /// A bridge.
-  public init(
-    to release: Release, hfClass: String, modelType: String, tensors: [Rule], config: [ConfigRule]
-  ) {
-    self.release = release
-    self.hfClass = hfClass
-    self.modelType = modelType
-    self.tensors = tensors
-    self.config = config
+  /// Config rules that hold for every model of a release.
+  ///
+  /// Facts: Model Zoo Release 1.8.0 and 2.10.0, `base_converter.py` of the checkpoint converters.
+  @ConfigRulesBuilder static func releaseConfig(
+    _ release: Release, zooName: String, modelTypes: [String]
+  ) -> [ConfigRule] {
+    Require(.hf, "model_type", modelTypes.map(ConfigValue.string))
+    if release < Release(2, 0) {
+      // Releases 1.x train in mixed precision unless told otherwise.
+      Fill(.cs, "mixed_precision", true)
+    }
+    if release >= Release(2, 1), release < Release(2, 4) {
+      Key(
+        "use_bfloat16", "fp16_type",
+        forward: { (value, _) throws(ConfigFailure) in value.isTruthyInPython ? "bfloat16" : "float16" },
+        backward: { (_, _) throws(ConfigFailure) in nil })
+    } else {
+      Ignore(.hf, "use_bfloat16")
+      Ignore(.cs, "fp16_type", "use_bfloat16")
+    }
+    if release >= Release(2, 4) {
+      Fill(.cs, "name", .string(zooName))
+      Ignore(.cs, "name")
+    }
   }
 }
 
@@ -106,28 +170,25 @@ public struct Revision: Sendable {
   public let release: Release
   /// Tensor rules.
   public let tensors: [Rule]
-  /// Config rules; keys without a rule pass unchanged.
+  /// Config rules of the model's section; keys without a rule pass unchanged.
   public let config: [ConfigRule]
   /// True when the tensor rules cover every key; false when keys without a rule pass unchanged.
   public let coversAllKeys: Bool
-  /// A prefix that files may put before every key from this release on; understood when reading, never written.
-  public let optionalPrefix: String?
-  /// True when the step back from this release leaves that prefix where it is, for the next step to take off.
-  public let keepsPrefix: Bool
+  /// True when the older release has no keys with the optional prefix `model.`, so that going back takes it off.
+  public let takesPrefix: Bool
   /// What becomes of the other entries.
   public let entries: Entries
 
   /// A revision.
   public init(
-    _ release: Release, coversAllKeys: Bool = false, optionalPrefix: String? = nil, keepsPrefix: Bool = false,
-    entries: Entries = .keep, tensors: [Rule] = [], config: [ConfigRule] = []
+    _ release: Release, coversAllKeys: Bool = false, takesPrefix: Bool = false, entries: Entries = .keep,
+    tensors: [Rule] = [], config: [ConfigRule] = []
   ) {
     self.release = release
     self.tensors = tensors
     self.config = config
     self.coversAllKeys = coversAllKeys
-    self.optionalPrefix = optionalPrefix
-    self.keepsPrefix = keepsPrefix
+    self.takesPrefix = takesPrefix
     self.entries = entries
   }
 }

@@ -8,29 +8,40 @@ extension Family {
     "gptj",
     [
       Model(
-        "gptj", csClass: "GPTJModel", oldest: Release(1, 7),
-        bridge: Bridge(
-          to: Release(1, 7), hfClass: "GPTJForCausalLM", modelType: "gptj",
-          tensors: GPTJ.withHead { GPTJ.body { GPTJ.separateHeads } }, config: GPTJ.config),
-        revisions: Model.decoderRevisions),
+        "gptj", csClass: "GPTJModel", ladder: .gptj,
+        offered: .steps(from: Release(1, 8), every: Release(1, 8)...Release(2, 0)),
+        bridges: GPTJ.bridges(hfClass: "GPTJForCausalLM", modelType: "gptj", config: GPTJ.config) {
+          GPTJ.withHead { GPTJ.body { GPTJ.separateHeads } }
+        }),
       Model(
-        "gptj-headless", csClass: "GPTJModel", caveat: Model.headlessCaveat, oldest: Release(1, 7),
-        bridge: Bridge(
-          to: Release(1, 7), hfClass: "GPTJModel", modelType: "gptj",
-          tensors: GPTJ.withoutHead(followsEmbedding: true) { GPTJ.body { GPTJ.separateHeads } }, config: GPTJ.config),
-        revisions: Model.decoderRevisions),
+        "gptj-headless", zooName: "gptj", csClass: "GPTJModel", caveat: DecoderParts.headlessCaveat, ladder: .gptj,
+        offered: .steps(from: Release(2, 0)),
+        bridges: GPTJ.bridges(hfClass: "GPTJModel", modelType: "gptj", config: GPTJ.config) {
+          GPTJ.withoutHead(followsEmbedding: true) { GPTJ.body { GPTJ.separateHeads } }
+        }),
     ])
 }
 
 /// The parts of GPT-J, for itself and for CodeGen.
 enum GPTJ {
+  static func bridges(
+    hfClass: String, modelType: String, config: [ConfigRule], @RulesBuilder tensors: () -> [Rule]
+  ) -> [Bridge] {
+    let tensors = tensors()
+    return [
+      Bridge(
+        covers: Release(1, 7)...Release(1, 8), hfClass: hfClass, modelTypes: [modelType], folds: [.anySparsity],
+        tensors: { _ in tensors }, config: { _ in config })
+    ]
+  }
+
   // MARK: Tensors
 
   /// A model for causal language modelling around a body.
   @RulesBuilder static func withHead(@RulesBuilder _ body: () -> [Rule]) -> [Rule] {
     Rename("lm_head.{leaf}", "lm_head.{leaf}")
     Scope("transformer", "", body)
-    Tie(.hf, "lm_head.weight", to: "transformer.wte.weight", when: ConfigCondition(.hf, "tie_word_embeddings"))
+    Tie(.hf, "lm_head.weight", to: "transformer.wte.weight", when: RuleCondition.flag(.hf, "tie_word_embeddings"))
   }
 
   /// A body alone, which gets a head in the Model Zoo.
@@ -38,14 +49,14 @@ enum GPTJ {
     followsEmbedding: Bool = false, @RulesBuilder _ body: () -> [Rule]
   ) -> [Rule] {
     body()
-    Model.addedHead(bias: true, followsEmbedding: followsEmbedding)
+    DecoderParts.addedHead(bias: true, followsEmbedding: followsEmbedding)
   }
 
   /// Everything but the head; `heads` says how a block keeps q, k and v.
   @RulesBuilder static func body(@RulesBuilder _ heads: () -> [Rule]) -> [Rule] {
     Rename("wte.{leaf}", "embedding_layer.word_embeddings.{leaf}")
-    Model.finalNorm("ln_f.{leaf}")
-    Model.sharedEmbeddings()
+    DecoderParts.finalNorm("ln_f.{leaf}")
+    DecoderParts.sharedEmbeddings()
     Scope("h.{layer}", "transformer_decoder.layers.{layer}") {
       heads()
       Rename("ln_1.{leaf}", "norm1.{leaf}")
@@ -107,7 +118,7 @@ enum GPTJ {
     Key("initializer_range")
     Require(.hf, "scale_attn_weights", true)
     Require(.cs, "attention_type", "scaled_dot_product")
-    ConfigRule.gptDecoderRequirements(attentionBias: false)
+    DecoderParts.requirements(attentionBias: false)
     // What the Model Zoo is told explicitly
     Fill(.cs, "use_ffn_bias_in_attention", false)
     Fill(.cs, "use_projection_bias_in_attention", false)
@@ -127,7 +138,7 @@ enum GPTJ {
     Assume(.hf, "initializer_range", 0.02)
     Assume(.hf, "layer_norm_epsilon", 1e-5)
     Assume(.hf, "tie_word_embeddings", false)
-    ConfigRule.assumedInnerWidth()
+    DecoderParts.assumedInnerWidth()
     modelZooDefaults
     ConfigRule.huggingFaceBookkeeping
   }

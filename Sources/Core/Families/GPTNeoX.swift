@@ -9,37 +9,42 @@ extension Family {
     "gpt-neox",
     [
       Model(
-        "gpt-neox", csClass: "GPTJModel (configured as neox)", oldest: Release(1, 7),
-        bridge: GPTNeoX.bridge(hfClass: "GPTNeoXForCausalLM") {
+        "gpt-neox", csClass: "GPTJModel (configured as neox)", ladder: .gptj,
+        offered: .steps(from: Release(1, 8), every: Release(1, 8)...Release(2, 0)),
+        bridges: GPTNeoX.bridges(hfClass: "GPTNeoXForCausalLM") {
           Rename("embed_out.{leaf}", "lm_head.{leaf}")
           // The spelling of transformers 5.
           Alias(.hf, "lm_head.{leaf}", for: "embed_out.{leaf}", yields: true)
           Scope("gpt_neox", "") { GPTNeoX.body }
           Tie(
-            .hf, "embed_out.weight", to: "gpt_neox.embed_in.weight", when: ConfigCondition(.hf, "tie_word_embeddings"))
-        },
-        revisions: Model.decoderRevisions),
+            .hf, "embed_out.weight", to: "gpt_neox.embed_in.weight",
+            when: RuleCondition.flag(.hf, "tie_word_embeddings"))
+        }),
       Model(
-        "gpt-neox-headless", csClass: "GPTJModel (configured as neox)", caveat: Model.headlessCaveat,
-        oldest: Release(1, 7),
-        bridge: GPTNeoX.bridge(hfClass: "GPTNeoXModel") {
+        "gpt-neox-headless", zooName: "gpt-neox", csClass: "GPTJModel (configured as neox)",
+        caveat: DecoderParts.headlessCaveat, ladder: .gptj, offered: .steps(from: Release(2, 1)),
+        bridges: GPTNeoX.bridges(hfClass: "GPTNeoXModel") {
           GPTNeoX.body
-          Model.addedHead()
-        },
-        revisions: Model.decoderRevisions),
+          DecoderParts.addedHead()
+        }),
     ])
 }
 
 enum GPTNeoX {
-  static func bridge(hfClass: String, @RulesBuilder tensors: () -> [Rule]) -> Bridge {
-    Bridge(to: Release(1, 7), hfClass: hfClass, modelType: "gpt_neox", tensors: tensors(), config: config)
+  static func bridges(hfClass: String, @RulesBuilder tensors: () -> [Rule]) -> [Bridge] {
+    let tensors = tensors()
+    return [
+      Bridge(
+        covers: Release(1, 7)...Release(1, 8), hfClass: hfClass, modelTypes: ["gpt_neox"], folds: [.anySparsity],
+        tensors: { _ in tensors }, config: { _ in config })
+    ]
   }
 
   /// Everything but the head.
   @RulesBuilder static var body: [Rule] {
     Rename("embed_in.{leaf}", "embedding_layer.word_embeddings.{leaf}")
-    Model.finalNorm("final_layer_norm.{leaf}")
-    Model.sharedEmbeddings()
+    DecoderParts.finalNorm("final_layer_norm.{leaf}")
+    DecoderParts.sharedEmbeddings()
     Scope("layers.{layer}", "transformer_decoder.layers.{layer}") {
       Rename("input_layernorm.{leaf}", "norm1.{leaf}")
       Rename("post_attention_layernorm.{leaf}", "norm3.{leaf}")
@@ -51,7 +56,7 @@ enum GPTNeoX {
         ],
         Packing(
           rows: [.dimension(.cs("num_heads")), .parts, .rest], square: true,
-          rotary: RotaryPairs(parts: [0, 1], heads: .cs("num_heads"), rotary: .cs("rotary_dim"))))
+          rotary: [RotaryPairs(parts: [0, 1], heads: .cs("num_heads"), rotary: .cs("rotary_dim"))]))
       Rename("attention.dense.{leaf}", "self_attn.proj_output_dense_layer.{leaf}")
       Rename("mlp.dense_h_to_4h.{leaf}", "ffn.ffn.0.linear_layer.{leaf}")
       Rename("mlp.dense_4h_to_h.{leaf}", "ffn.ffn.1.linear_layer.{leaf}")
@@ -99,7 +104,7 @@ enum GPTNeoX {
     Require(.hf, "use_parallel_residual", true)
     Require(.hf, "scale_attn_weights", true)
     Require(.cs, "attention_type", "scaled_dot_product")
-    ConfigRule.gptDecoderRequirements(attentionBias: true)
+    DecoderParts.requirements(attentionBias: true)
     Require(.cs, "use_bias_in_output", false)
     Require(.cs, "use_untied_layer_norm", true)
     // The dropouts of the HF model are no part of its config in the versions that the Model Zoo reads.

@@ -19,3 +19,35 @@ public struct ModelListing: Sendable, Hashable {
   /// Every pair, in catalogue order.
   public let conversions: [Conversion]
 }
+
+extension ModelListing {
+  init(_ model: Model) {
+    var conversions: [Conversion] = []
+    for (index, first) in model.formats.enumerated() {
+      for second in model.formats[(index + 1)...] {
+        for (source, target) in [(first, second), (second, first)] {
+          conversions.append(
+            Conversion(
+              source: source, target: target, note: model.note(source, target),
+              composed: !model.toolOffers(source, target)))
+        }
+      }
+    }
+    self.init(name: model.name, aliases: model.aliases.map(\.name), conversions: conversions)
+  }
+}
+
+extension Model {
+  /// Which classes hold the state dict on both sides, and the caveat.
+  fileprivate func note(_ source: Format, _ target: Format) -> String {
+    func named(_ format: Format) -> String {
+      switch format {
+      case .hf: "HF \(bridges.first?.hfClass ?? "")"
+      case .cs(let release): "CS \(release.major).\(release.minor) \(csClass)"
+      }
+    }
+    let classes = "\(named(source)) -> \(named(target))"
+    guard let caveat, source == .hf || target == .hf else { return classes }
+    return "\(classes). \(caveat)"
+  }
+}

@@ -20,7 +20,7 @@ public enum ModelsPage {
     let hf = hfClasses.isEmpty ? "none" : hfClasses.map { "`\($0)`" }.joined(separator: ", ")
     lines += ["Hugging Face class: \(hf). Model Zoo class: `\(model.csClass)`.", ""]
     if !model.aliases.isEmpty {
-      lines += ["Also called \(model.aliases.map { "`\($0)`" }.joined(separator: ", ")).", ""]
+      lines += ["Also called \(model.aliases.map { "`\($0.name)`" }.joined(separator: ", ")).", ""]
     }
     if let caveat = model.caveat { lines += [caveat, ""] }
     lines += ["| from | to |", "|---|---|"]

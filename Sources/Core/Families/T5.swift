@@ -12,11 +12,9 @@ extension Family {
     "t5",
     [
       Model(
-        "t5", csClass: T5.csClass, toolOffersUpgrades: true, oldest: Release(1, 6),
-        bridge: T5.bridge(to: Release(1, 7)), laterBridges: [T5.bridge(to: Release(1, 8))], revisions: T5.revisions),
+        "t5", csClass: T5.csClass, ladder: T5.ladder, offered: T5.offered, bridges: [T5.bridge]),
       Model(
-        "transformer", csClass: T5.csClass, toolOffersUpgrades: true, oldest: Release(1, 6), bridge: nil,
-        revisions: T5.revisions),
+        "transformer", csClass: T5.csClass, ladder: T5.ladder, offered: T5.offered, bridges: []),
     ])
 }
 
@@ -24,11 +22,13 @@ enum T5 {
   static let csClass = "T5ForConditionalGeneration"
   private static let stack = "{stack=encoder|decoder}"
 
-  static func bridge(to release: Release) -> Bridge {
-    Bridge(
-      to: release, hfClass: "T5ForConditionalGeneration", modelType: "t5", tensors: huggingFace,
-      config: config(for: release))
-  }
+  static let bridge = Bridge(
+    covers: Release(1, 7)...Release(1, 8), hfClass: "T5ForConditionalGeneration", modelTypes: ["t5"],
+    folds: [.anySparsity], tensors: { _ in huggingFace }, config: config)
+
+  /// The pairs of releases that the vendor's tools offer.
+  static let offered = OfferedUpgrades.steps(
+    from: Release(1, 8), every: Release(1, 6)...Release(1, 8), Release(1, 8)...Release(2, 0))
 
   // MARK: Tensors
 
@@ -81,13 +81,13 @@ enum T5 {
     Tie(.hf, "shared.weight", to: "encoder.embed_tokens.weight", isWritten: true)
     Tie(.hf, "encoder.embed_tokens.weight", to: "shared.weight")
     Tie(.hf, "decoder.embed_tokens.weight", to: "shared.weight")
-    Tie(.hf, "lm_head.weight", to: "shared.weight", when: ConfigCondition(.hf, "tie_word_embeddings"))
+    Tie(.hf, "lm_head.weight", to: "shared.weight", when: RuleCondition.flag(.hf, "tie_word_embeddings"))
     Tie(
       .cs, "encoder_embeddings.word_embeddings.weight", to: "lm_head.weight",
-      when: ConfigCondition(.cs, "share_embedding_weights"))
+      when: RuleCondition.flag(.cs, "share_embedding_weights"))
     Tie(
       .cs, "decoder_embeddings.word_embeddings.weight", to: "lm_head.weight",
-      when: ConfigCondition(.cs, "share_embedding_weights"))
+      when: RuleCondition.flag(.cs, "share_embedding_weights"))
     // What a config may not say, but the checkpoint does.
     Refuse(
       .cs, "\(stack)_embeddings.position_embeddings.weight",
@@ -121,7 +121,7 @@ enum T5 {
 
   // MARK: Config
 
-  @ConfigRulesBuilder static func config(for release: Release) -> [ConfigRule] {
+  @ConfigRulesBuilder @Sendable static func config(for release: Release) -> [ConfigRule] {
     // Embedding
     Key(dimension: "vocab_size", "src_vocab_size")
     Key("tie_word_embeddings", "share_embedding_weights")
@@ -226,16 +226,17 @@ enum T5 {
 
   // MARK: Releases
 
-  static let revisions = [
-    Revision(
-      Release(1, 7), coversAllKeys: true,
-      entries: .drop(
-        reason: "The T5 model changed significantly between cs-1.6 and cs-1.7, so the optimizer state and the other "
-          + "entries beside the model are left out."),
-      tensors: renamed),
-    // Release 1.8 writes keys with and without `model.`, depending on which base class the model was trained with.
-    Revision(Release(1, 8), optionalPrefix: "model.", config: turnedFlag),
-  ]
+  static let ladder = Ladder(
+    from: Release(1, 6),
+    [
+      Revision(
+        Release(1, 7), coversAllKeys: true,
+        entries: .drop(
+          reason: "The T5 model changed significantly between cs-1.6 and cs-1.7, so the optimizer state and the other "
+            + "entries beside the model are left out."),
+        tensors: renamed),
+      Revision(Release(1, 8), takesPrefix: true, config: turnedFlag),
+    ])
 
   /// Release 1.8 turned the meaning of one key round.
   @ConfigRulesBuilder static var turnedFlag: [ConfigRule] {

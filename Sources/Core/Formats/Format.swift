@@ -5,7 +5,7 @@ public enum Format: Sendable, Hashable, CustomStringConvertible {
   /// The layout of one Cerebras Model Zoo release.
   case cs(Release)
 
-  /// Reads `hf` or `cs-<major>.<minor>`; nil for anything else.
+  /// Reads `hf`, `cs-<major>.<minor>` or that with a variant such as `-dpo`; nil for anything else.
   public init?(_ text: String) {
     if text == "hf" {
       self = .hf
@@ -28,34 +28,65 @@ public enum Format: Sendable, Hashable, CustomStringConvertible {
   }
 }
 
-/// A Model Zoo release, compared as two integers: cs-2.10 comes after cs-2.9.
+/// A Model Zoo release, compared as two integers: cs-2.10 comes after cs-2.9. One model has variants of a release.
 public struct Release: Sendable, Hashable, Comparable, CustomStringConvertible {
+  /// A layout that one release has besides its own, for training that wraps a model.
+  public enum Variant: String, Sendable, Hashable, CaseIterable {
+    /// The checkpoint of a plain model, which direct preference optimisation starts from.
+    case noDPO = "no-dpo"
+    /// Policy and reference model of direct preference optimisation.
+    case dpo
+  }
+
   /// The number before the dot.
   public let major: Int
   /// The number after the dot.
   public let minor: Int
+  /// The variant; nil for the release's own layout.
+  public let variant: Variant?
 
   /// A release by its two numbers.
-  public init(_ major: Int, _ minor: Int) {
+  public init(_ major: Int, _ minor: Int, _ variant: Variant? = nil) {
     self.major = major
     self.minor = minor
+    self.variant = variant
   }
 
-  /// Reads `cs-1.8`; nil unless the text is `cs-`, digits, a dot and digits, without leading zeros.
+  /// Reads `cs-1.8` or `cs-2.9-dpo`; nil unless the text is `cs-`, digits, a dot, digits without leading zeros, and
+  /// perhaps a dash and a variant.
   public init?(_ text: String) {
     guard text.hasPrefix("cs-") else { return nil }
-    let parts = text.dropFirst(3).split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 2, let major = Int(parts[0]), let minor = Int(parts[1]),
-      text == "cs-\(major).\(minor)"
-    else { return nil }
-    self.init(major, minor)
+    let words = text.dropFirst(3).split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
+    let parts = words[0].split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 2, let major = Int(parts[0]), let minor = Int(parts[1]) else { return nil }
+    let variant = words.count == 2 ? Variant(rawValue: String(words[1])) : nil
+    self.init(major, minor, variant)
+    guard text == description else { return nil }
   }
 
-  /// Older releases come first.
+  /// Older releases come first; of one release, its own layout, then `no-dpo`, then `dpo`.
   public static func < (left: Release, right: Release) -> Bool {
-    (left.major, left.minor) < (right.major, right.minor)
+    (left.major, left.minor, left.rank) < (right.major, right.minor, right.rank)
   }
+
+  private var rank: Int {
+    switch variant {
+    case nil: 0
+    case .noDPO: 1
+    case .dpo: 2
+    }
+  }
+
+  /// The release without its variant.
+  public var plain: Release { Release(major, minor) }
 
   /// The name that `--src-fmt` and `--tgt-fmt` take.
-  public var description: String { "cs-\(major).\(minor)" }
+  public var description: String { "cs-\(major).\(minor)\(variant.map { "-\($0.rawValue)" } ?? "")" }
+
+  /// The newest release that is known.
+  public static let current = Release(2, 10)
+
+  /// Every release that is known, oldest first.
+  public static let all: [Release] =
+    (6...9).map { Release(1, $0) } + (0...10).map { Release(2, $0) }
 }

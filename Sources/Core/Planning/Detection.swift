@@ -87,7 +87,11 @@ enum Detection {
     for model in models {
       for format in model.formats {
         guard source == keyword ? format.isCS == isParams : Format(source) == format else { continue }
-        if format == .hf, case .string(let type)? = config["model_type"], type != model.bridge?.modelType { continue }
+        if format == .hf, case .string(let type)? = config["model_type"],
+          !model.bridges.contains(where: { $0.modelTypes.contains(type) })
+        {
+          continue
+        }
         if let route = Route(model: model, source: format, target: target) { routes.append(route) }
       }
     }
@@ -102,11 +106,11 @@ enum Detection {
     let (model, source) = (route.model, route.source)
     let furthest: Format? =
       if source == .hf {
-        model.bridge.map { .cs($0.release) }
-      } else if model.bridge != nil {
+        model.bridges.first.map { .cs($0.covers.lowerBound) }
+      } else if !model.bridges.isEmpty {
         .hf
       } else {
-        (source == .cs(model.oldest) ? model.releases.last : model.oldest).map(Format.cs)
+        (source == .cs(model.ladder.oldest) ? model.releases.last : model.ladder.oldest).map(Format.cs)
       }
     guard let furthest, let probe = Route(model: model, source: source, target: furthest),
       var state = try? CheckpointContent(checkpoint, format: source, bareAllowed: true).stateDict
@@ -114,12 +118,10 @@ enum Detection {
       try Interruption.check()
       return false
     }
-    var prefix = probe.optionalPrefix
     for hop in probe.hops {
       var findings = StateDictPlanner.Findings()
       let step = ConfigPlanner.Step(hop: hop, context: RuleContext(left: [:], right: [:]))
-      state = try StateDictPlanner(step: step, optionalPrefix: prefix).convert(state, findings: &findings)
-      prefix = nil
+      state = try StateDictPlanner(step: step).convert(state, findings: &findings)
       if !findings.unmatched.isEmpty { return false }
     }
     return true

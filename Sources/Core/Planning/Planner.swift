@@ -8,6 +8,8 @@ public enum Planner {
   public struct Options: Sendable, Hashable {
     /// Leave out keys that no rule matches, instead of failing.
     public var dropUnmatchedKeys = false
+    /// Convert a checkpoint that is not the whole model that its config describes, with warnings.
+    public var allowIncomplete = false
     /// Precision of the floating-point tensors of the state dict. Optimizer state keeps its own.
     public var precision = Precision.keep
     /// The container cannot nest, as safetensors: a Model Zoo checkpoint in it is a bare state dict.
@@ -34,13 +36,6 @@ public enum Planner {
     var outcome = try ConfigPlanner.convert(config, along: route)
     var content = try CheckpointContent(
       checkpoint, format: route.source, bareAllowed: route.target.isCS || options.containerIsFlat)
-    if route.target == .hf, outcome.input["sparsity"]?.isTruthyInPython ?? false {
-      // A sparse Model Zoo checkpoint marks pruned weights with NaN; Hugging Face knows dense weights only.
-      content.stateDict.values = content.stateDict.values.mapValues { value in
-        value.tensor.map { .tensor($0.mapped(.nanToZero)) } ?? value
-      }
-    }
-
     let sourceKeys = content.stateDict.values.keys
     var warnings = outcome.warnings
     var failures: [Diagnostic] = []
@@ -53,15 +48,13 @@ public enum Planner {
           "The state dict was found under '\(wrapper)'; what is around it is left out"))
     }
     var entries = content.otherEntries
-    var prefix = route.optionalPrefix
     for step in outcome.steps {
       var findings = StateDictPlanner.Findings()
-      let planner = StateDictPlanner(step: step, optionalPrefix: step.hop.keepsPrefix ? nil : prefix)
-      content.stateDict = try planner.convert(content.stateDict, findings: &findings)
-      if !step.hop.keepsPrefix { prefix = nil }
+      for (fold, config) in step.folds { try apply(fold, config, to: &content.stateDict) }
+      content.stateDict = try StateDictPlanner(step: step).convert(content.stateDict, findings: &findings)
       for short in findings.unmatched {
         // The user knows the key as it stands in the file.
-        let long = (route.optionalPrefix ?? "") + short
+        let long = Model.optionalPrefix + short
         let key = !sourceKeys.contains(short) && sourceKeys.contains(long) ? long : short
         let finding = Diagnostic(
           options.dropUnmatchedKeys ? .warning : .error, .keysUnmatched, .tensor(key), "Key not matched: \(key)")
@@ -69,6 +62,11 @@ public enum Planner {
       }
       droppedKeys = droppedKeys || !findings.unmatched.isEmpty
       failures += findings.failures
+      if options.allowIncomplete {
+        warnings += findings.incomplete.map { $0.demoted() }
+      } else {
+        failures += findings.incomplete
+      }
       warnings += findings.warnings
       deviations += findings.deviations
       switch step.hop {
@@ -104,6 +102,15 @@ public enum Planner {
     var plan = try assemble(content, entries: entries, outcome: outcome, warnings: warnings, route: route)
     plan.deviations = deviations
     return plan
+  }
+
+  private static func apply(
+    _ fold: Fold, _ config: ConfigObject, to state: inout StateDict
+  ) throws(ConversionError) {
+    do throws(ConfigFailure) { try fold.apply(to: &state, config) } catch {
+      let diagnostic = Diagnostic(.error, .configNotConvertible, .config(error.key), error.message)
+      throw ConfigEngine.error([diagnostic], warnings: [])
+    }
   }
 
   private static func failure(

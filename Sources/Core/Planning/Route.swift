@@ -2,10 +2,53 @@
 public struct Route: Sendable {
   /// One step, in one direction.
   public enum Hop: Sendable {
-    /// Between Hugging Face and the release of the bridge.
-    case bridge(Bridge, from: Side)
+    /// Between Hugging Face and a release.
+    case bridge(Crossing, from: Side)
     /// Between a release and the one before it.
     case revision(Revision, from: Side)
+
+    /// The rules between the two layouts.
+    var tensors: [Rule] {
+      switch self {
+      case .bridge(let crossing, _): crossing.tensors
+      case .revision(let revision, _): revision.tensors
+      }
+    }
+
+    /// The config rules between them.
+    var config: [ConfigRule] {
+      switch self {
+      case .bridge(let crossing, _): crossing.config
+      case .revision(let revision, _): revision.config
+      }
+    }
+
+    /// The side that is converted from.
+    var from: Side {
+      switch self {
+      case .bridge(_, let side), .revision(_, let side): side
+      }
+    }
+
+    /// What becomes of the prefix `model.` that keys of the Model Zoo may carry.
+    var prefix: PrefixPolicy {
+      switch self {
+      case .bridge(_, let side): side == .cs ? .taken : .none
+      case .revision(let revision, let side):
+        side == .newer && (revision.takesPrefix || revision.coversAllKeys) ? .taken : .carried
+      }
+    }
+  }
+
+  /// What a hop does with the prefix `model.`, which files of the Model Zoo put before every key or not, depending on
+  /// which base class the model was trained with.
+  enum PrefixPolicy: Sendable, Hashable {
+    /// Keys have none.
+    case none
+    /// It is taken off.
+    case taken
+    /// Rules do not see it; what is written has it where the source had it.
+    case carried
   }
 
   /// The model.
@@ -16,46 +59,54 @@ public struct Route: Sendable {
   public let target: Format
   /// The steps.
   public let hops: [Hop]
+  /// What is folded into the weights before the step to Hugging Face.
+  public let folds: [Fold]
 
-  /// The walk along the model's line of releases; nil when a format is not on it or source and target are the same.
-  public init?(model: Model, source: Format, target: Format) {
+  /// The walk along the model's ladder; nil when a format is not on it or source and target are the same.
+  ///
+  /// `name` is the name of the model that the request used, which decides what params files call it.
+  public init?(model: Model, named name: String? = nil, source: Format, target: Format) {
     guard source != target, model.formats.contains(source), model.formats.contains(target) else { return nil }
     self.model = model
     self.source = source
     self.target = target
     let releases = model.releases
-    func position(_ format: Format) -> Int? {
-      if case .cs(let release) = format { releases.firstIndex(of: release) } else { nil }
+    func position(_ release: Release) -> Int? { releases.firstIndex(of: release) }
+    func walk(_ start: Int, _ end: Int) -> [Hop] {
+      start < end
+        ? (start..<end).map { .revision(model.ladder.revisions[$0], from: .older) }
+        : (end..<start).reversed().map { .revision(model.ladder.revisions[$0], from: .newer) }
     }
-    var bridge: Bridge?
-    if source == .hf || target == .hf {
-      guard let other = position(source) ?? position(target) else { return nil }
-      func distance(_ bridge: Bridge) -> Int { abs((position(.cs(bridge.release)) ?? releases.count * 2) - other) }
-      bridge = model.bridges.min { distance($0) < distance($1) }
+    let zooName = model.zooName(requested: name ?? model.name)
+    switch (source, target) {
+    case (.cs(let first), .cs(let second)):
+      guard let start = position(first), let end = position(second) else { return nil }
+      hops = walk(start, end)
+      folds = []
+    case (.hf, .cs(let release)), (.cs(let release), .hf):
+      guard let far = position(release), let (bridge, near) = Self.nearestBridge(of: model, to: far) else { return nil }
+      let crossing = bridge.crossing(at: releases[near], zooName: zooName)
+      if source == .hf {
+        hops = [.bridge(crossing, from: .hf)] + walk(near, far)
+        folds = []
+      } else {
+        hops = walk(far, near) + [.bridge(crossing, from: .cs)]
+        folds = bridge.folds
+      }
+    case (.hf, .hf): return nil
     }
-    guard let start = position(source) ?? bridge.flatMap({ position(.cs($0.release)) }),
-      let end = position(target) ?? bridge.flatMap({ position(.cs($0.release)) })
-    else { return nil }
-    var hops: [Hop] = []
-    if source == .hf, let bridge { hops.append(.bridge(bridge, from: .hf)) }
-    if start < end {
-      for index in start..<end { hops.append(.revision(model.revisions[index], from: .older)) }
-    } else {
-      for index in (end..<start).reversed() { hops.append(.revision(model.revisions[index], from: .newer)) }
-    }
-    if target == .hf, let bridge { hops.append(.bridge(bridge, from: .cs)) }
-    self.hops = hops
   }
 
-  /// The prefix that every key of the source may carry.
-  public var optionalPrefix: String? {
-    if case .cs(let release) = source { model.optionalPrefix(of: release) } else { nil }
+  /// The bridge with the fewest steps to a release, and the position of the release that it is crossed at.
+  private static func nearestBridge(of model: Model, to far: Int) -> (bridge: Bridge, near: Int)? {
+    model.bridges.compactMap { bridge -> (bridge: Bridge, near: Int)? in
+      let covered = model.releases.indices.filter { bridge.covers.contains(model.releases[$0]) }
+      return covered.min { abs($0 - far) < abs($1 - far) }.map { (bridge, $0) }
+    }.min { abs($0.near - far) < abs($1.near - far) }
   }
 }
 
-extension Route.Hop {
-  /// True when an optional prefix of the keys outlives this step.
-  var keepsPrefix: Bool {
-    if case .revision(let revision, from: .newer) = self { revision.keepsPrefix } else { false }
-  }
+extension Model {
+  /// A prefix that every key of a Model Zoo checkpoint may carry.
+  static let optionalPrefix = "model."
 }

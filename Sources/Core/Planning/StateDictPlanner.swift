@@ -4,14 +4,13 @@ import OrderedCollections
 ///
 /// Complexity: O(keys x segments), whatever the number of rules.
 struct StateDictPlanner {
-  let rules: [Rule]
-  let from: Side
-  let passesUnknownKeys: Bool
-  /// A prefix that keys may carry, taken off before anything else.
-  let optionalPrefix: String?
-  let context: RuleContext
+  private let rules: [Rule]
+  private let from: Side
+  private let passesUnknownKeys: Bool
+  private let prefix: Route.PrefixPolicy
+  private let context: RuleContext
   /// The release or format that is written, for messages.
-  let target: String
+  private let target: String
 
   /// What was found besides the result.
   struct Findings {
@@ -20,37 +19,48 @@ struct StateDictPlanner {
     var warnings: [Diagnostic] = []
     /// Where the vendor's tool would have written something unusable, and what was done instead.
     var deviations: [Diagnostic] = []
+    /// Where the checkpoint is not the whole model that the config describes.
+    var incomplete: [Diagnostic] = []
   }
 
-  init(step: ConfigPlanner.Step, optionalPrefix: String? = nil) {
-    context = step.context
-    self.optionalPrefix = optionalPrefix
+  /// A planner for the rules of a hop that exist for its configs.
+  init(step: ConfigPlanner.Step) {
+    let context = step.context
+    self.context = context
+    rules = step.hop.tensors.filter { $0.condition.map(context.holds) ?? true }
+    from = step.hop.from
+    prefix = step.hop.prefix
     switch step.hop {
-    case .bridge(let bridge, let side):
-      rules = bridge.tensors
-      from = side
+    case .bridge(let crossing, let side):
       passesUnknownKeys = false
-      target = side == .hf ? bridge.release.description : "hf"
-    case .revision(let revision, let side):
-      rules = revision.tensors
-      from = side
+      target = side == .hf ? crossing.release.description : "hf"
+    case .revision(let revision, _):
       passesUnknownKeys = !revision.coversAllKeys
       target = revision.release.description
     }
   }
 
   /// A rule met by keys that agree on its holes.
-  private struct Instance {
+  struct Instance {
     let rule: Int
     let binding: KeyPattern.Binding
+    /// One value for each pattern that the rule claims; for a stack, one for each number.
     var values: [(key: String, value: StateDict.Value)?]
+    /// Numbers of a stack, one for each value.
+    var numbers: [Int] = []
   }
 
   /// The state dict of the other side. Throws nothing but `.cancelled`: whatever is wrong with the input is a finding.
+  ///
+  /// Complexity: O(keys) for keys whose segments are mostly literal.
   func convert(_ input: StateDict, findings: inout Findings) throws(ConversionError) -> StateDict {
+    // What no rule can change passes as it is.
+    if rules.isEmpty, passesUnknownKeys, prefix == .carried { return input }
     var source = input.values
-    if let optionalPrefix { source = try withoutPrefix(optionalPrefix, source, &findings) }
+    var prefixed: Set<String> = []
+    if prefix != .none { source = try withoutPrefix(source, &prefixed, &findings) }
     for (key, twin, rule) in resolveTies(&source, side: from, addsMissing: true) {
+      if prefix == .carried, prefixed.contains(twin) { prefixed.insert(key) }
       findings.deviations.append(
         Diagnostic(
           .warning, .stateDictMismatch, .tensor(key),
@@ -61,27 +71,39 @@ struct StateDictPlanner {
 
     var output = OrderedDictionary<String, StateDict.Value>()
     output.reserveCapacity(source.count)
+    var written: Set<String> = []
     var repeats: [Instance] = []
     var pacer = Interruption.Pacer()
-    for instance in try collect(source, &findings, passing: &output) {
+    let instances = try collect(source, &findings, passing: &output, &written, prefixed)
+    try Completeness(rules: rules, from: from, context: context).check(instances, in: source, &findings.incomplete)
+    for instance in instances {
       try pacer.step()
-      if case .repeated(from.other, _, _) = rules[instance.rule].transform {
+      if case .repeated(from.other, _, _)? = rules[instance.rule].transform {
         repeats.append(instance)
       } else {
-        apply(instance, to: &output, &findings)
+        apply(instance, to: &output, &findings) {
+          written.insert($0)
+        } isPrefixed: {
+          prefixed.contains($0)
+        }
       }
     }
     try writeRepeats(repeats, to: &output)
     try generateBuffers(&output, &findings)
+    let tied = resolveTies(&output, side: from.other, addsMissing: from.other == .cs)
+    for (key, twin, _) in tied where written.contains(twin) { written.insert(key) }
     drawHeads(&output, &findings)
-    _ = resolveTies(&output, side: from.other, addsMissing: from.other == .cs)
-    return StateDict(output)
+    guard prefix == .carried, !written.isEmpty else { return StateDict(output) }
+    var carried = OrderedDictionary<String, StateDict.Value>(minimumCapacity: output.count)
+    for (key, value) in output { carried[written.contains(key) ? Model.optionalPrefix + key : key] = value }
+    return StateDict(carried)
   }
 
-  /// Groups keys into rule instances, in the order in which their first keys come.
+  /// Groups keys into rule instances, in the order in which their first keys come. Keys that pass go to `output`.
   private func collect(
     _ source: OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings,
-    passing output: inout OrderedDictionary<String, StateDict.Value>
+    passing output: inout OrderedDictionary<String, StateDict.Value>, _ written: inout Set<String>,
+    _ prefixed: Set<String>
   ) throws(ConversionError) -> [Instance] {
     let index = PatternIndex(
       rules.enumerated().flatMap { number, rule in
@@ -90,16 +112,24 @@ struct StateDictPlanner {
     var instances: [Instance] = []
     instances.reserveCapacity(source.count)
     var open: [OpenInstance: Int] = [:]
-    let hasAliases = rules.contains { if case .alias(from, _, _) = $0.transform { true } else { false } }
+    let hasAliases = rules.contains { if case .relate(.alias(from, _, _)) = $0.action { true } else { false } }
     var pacer = Interruption.Pacer()
     for (key, value) in source {
       try pacer.step()
-      guard let (slot, binding) = match(key, index, in: source) else {
-        if passesUnknownKeys { output[key] = value } else { findings.unmatched.append(key) }
+      guard var (slot, binding) = match(key, index, in: source) else {
+        if passesUnknownKeys {
+          output[key] = value
+          if prefixed.contains(key) { written.insert(key) }
+        } else {
+          findings.unmatched.append(key)
+        }
         continue
       }
       let arity = rules[slot.rule].claims(from).count
-      if arity == 1, !hasAliases {
+      var number: Int?
+      if case .stack(let hole, _)? = rules[slot.rule].transform, from == .left {
+        number = binding.removeValue(forKey: hole).flatMap { Int($0) }
+      } else if arity == 1, !hasAliases {
         instances.append(Instance(rule: slot.rule, binding: binding, values: [(key, value)]))
         continue
       }
@@ -110,9 +140,16 @@ struct StateDictPlanner {
       } else {
         position = instances.count
         open[identity] = position
-        instances.append(Instance(rule: slot.rule, binding: binding, values: Array(repeating: nil, count: arity)))
+        let values: [(key: String, value: StateDict.Value)?] =
+          number == nil ? Array(repeating: nil, count: arity) : []
+        instances.append(Instance(rule: slot.rule, binding: binding, values: values))
       }
-      instances[position].values[slot.position] = (key, value)
+      if let number {
+        instances[position].numbers.append(number)
+        instances[position].values.append((key, value))
+      } else {
+        instances[position].values[slot.position] = (key, value)
+      }
     }
     return instances
   }
@@ -122,7 +159,7 @@ struct StateDictPlanner {
     _ key: String, _ index: PatternIndex, in source: OrderedDictionary<String, StateDict.Value>
   ) -> (slot: PatternIndex.Slot, binding: KeyPattern.Binding)? {
     guard let found = index.matches(key.split(separator: ".")).first else { return nil }
-    guard case .alias(from, let spelling, let yields) = rules[found.slot.rule].transform else { return found }
+    guard case .relate(.alias(from, let spelling, let yields)) = rules[found.slot.rule].action else { return found }
     let spelled = spelling.fill(found.binding)
     if yields, source[spelled] != nil { return nil }
     return index.matches(spelled.split(separator: ".")).first
@@ -133,78 +170,46 @@ struct StateDictPlanner {
     let binding: KeyPattern.Binding
   }
 
+  /// Writes what one instance of a rule yields. `carry` learns of keys whose source had the optional prefix.
   private func apply(
-    _ instance: Instance, to output: inout OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings
+    _ instance: Instance, to output: inout OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings,
+    carry: (String) -> Void, isPrefixed: (String) -> Bool
   ) {
     let rule = rules[instance.rule]
-    let targets = rule.claims(from.other).map { $0.fill(instance.binding) }
     let subject = instance.values.compactMap { $0?.key }.first ?? ""
     func fail(_ message: String, _ kind: ErrorKind = .stateDictMismatch) {
       findings.failures.append(
         Diagnostic(.error, kind, .tensor(subject), "\(subject): \(message)", origin: rule.origin))
     }
-    func emit(_ key: String, _ value: StateDict.Value) {
-      if output.updateValue(value, forKey: key) != nil { fail("'\(key)' would be written twice") }
+    if case .leave(.refuse(let reason)) = rule.action,
+      instance.values.contains(where: { $0?.value != .other(.none) })
+    {
+      fail(reason, .configNotConvertible)
     }
-    /// All the values, or nil after naming those that are missing.
-    func complete() -> [StateDict.Value]? {
-      var missing: [String] = []
-      for (pattern, value) in zip(rule.claims(from), instance.values) where value == nil {
-        missing.append("'\(pattern.fill(instance.binding))'")
-      }
-      if missing.isEmpty { return instance.values.compactMap { $0?.value } }
-      fail("expected the following keys to exist: \(missing.joined(separator: ", "))")
-      return nil
-    }
-    func tensors(_ values: [StateDict.Value]) -> [SymbolicTensor]? {
-      let tensors = values.compactMap(\.tensor)
-      if tensors.count == values.count { return tensors }
-      fail("a tensor is needed here, but the checkpoint holds None or another value")
-      return nil
-    }
-
+    guard case .map(let transform) = rule.action else { return }
     do throws(RuleFailure) {
-      switch rule.transform {
-      case .rename:
-        guard let value = instance.values.lazy.compactMap({ $0?.value }).first else { return }
-        for key in targets { emit(key, value) }
-      case .transposeMatrix:
-        guard let value = instance.values.lazy.compactMap({ $0?.value }).first else { return }
-        let moved = value.tensor.map { StateDict.Value.tensor($0.matrixTransposed) } ?? value
-        for key in targets { emit(key, moved) }
-      case .pack(let packing):
-        guard let values = complete(), let operands = tensors(values) else { return }
-        if from == .left {
-          for (key, part) in zip(targets, try packing.unpack(operands[0], into: targets.count, context)) {
-            emit(key, .tensor(part))
-          }
-        } else {
-          emit(targets[0], .tensor(try packing.pack(operands, context)))
-        }
-      case .custom(let custom):
-        let values = instance.values.map { $0?.value }
-        let results = try from == .left ? custom.forward(values, context) : custom.backward(values, context)
-        for (key, value) in zip(targets, results) { if let value { emit(key, value) } }
-      case .repeated(_, let hole, _):
-        guard instance.binding[hole] == "0", let value = instance.values.first ?? nil else { return }
-        emit(targets[0], value.value)
-      case .refuse(let reason):
-        if instance.values.contains(where: { $0?.value != .other(.none) }) { fail(reason, .configNotConvertible) }
-      case .leaveOut, .generate, .draw, .tie, .alias, .need: break
+      let application = RuleApplication(
+        rule: rule, transform: transform, instance: instance, from: from, context: context)
+      let isCarried = prefix == .carried && isPrefixed(subject)
+      for (key, value) in try application.results() {
+        if output.updateValue(value, forKey: key) != nil { fail("'\(key)' would be written twice") }
+        if isCarried { carry(key) }
       }
     } catch { fail(error.message) }
   }
 
-  /// Keys without the prefix that files of a release may or may not carry.
+  /// Keys without the prefix that files of a release may or may not carry; `prefixed` learns which had it.
   private func withoutPrefix(
-    _ prefix: String, _ source: OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings
+    _ source: OrderedDictionary<String, StateDict.Value>, _ prefixed: inout Set<String>, _ findings: inout Findings
   ) throws(ConversionError) -> OrderedDictionary<String, StateDict.Value> {
+    let prefix = Model.optionalPrefix
     guard source.keys.contains(where: { $0.hasPrefix(prefix) }) else { return source }
     var stripped = OrderedDictionary<String, StateDict.Value>(minimumCapacity: source.count)
     var pacer = Interruption.Pacer()
     for (key, value) in source {
       try pacer.step()
       let short = key.hasPrefix(prefix) ? String(key.dropFirst(prefix.count)) : key
+      if short.utf8.count < key.utf8.count { prefixed.insert(short) }
       if stripped.updateValue(value, forKey: short) != nil {
         findings.failures.append(
           Diagnostic(
@@ -221,7 +226,7 @@ struct StateDictPlanner {
   ) -> [(key: String, twin: String, rule: Rule)] {
     var filled: [(key: String, twin: String, rule: Rule)] = []
     for rule in rules {
-      guard case .tie(side, let key, let twin, let condition, let isWritten) = rule.transform,
+      guard case .relate(.tie(side, let key, let twin, let condition, let isWritten)) = rule.action,
         condition.map(context.holds) ?? true, addsMissing || isWritten || values[key] != nil,
         values[key]?.tensor == nil, let shared = values[twin], shared.tensor != nil
       else { continue }
@@ -234,7 +239,7 @@ struct StateDictPlanner {
   /// Finds every key without which the target would not be the same model.
   private func checkNeeds(_ source: OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings) {
     for rule in rules {
-      guard case .need(from, let key, let reason) = rule.transform, source[key]?.tensor == nil else { continue }
+      guard case .relate(.need(from, let key, let reason)) = rule.action, source[key]?.tensor == nil else { continue }
       findings.failures.append(
         Diagnostic(
           .error, .configNotConvertible, .tensor(key), "'\(key)' is not in the checkpoint: \(reason)",
@@ -248,7 +253,7 @@ struct StateDictPlanner {
   ) throws(ConversionError) {
     var pacer = Interruption.Pacer()
     for instance in repeats {
-      guard case .repeated(_, let hole, let beside) = rules[instance.rule].transform,
+      guard case .repeated(_, let hole, let beside)? = rules[instance.rule].transform,
         let value = instance.values.first ?? nil
       else { continue }
       let layers = PatternIndex([(PatternIndex.Slot(rule: instance.rule, position: 0), beside)])
@@ -269,7 +274,7 @@ struct StateDictPlanner {
   ) throws(ConversionError) {
     var anchors: [(PatternIndex.Slot, KeyPattern)] = []
     for (number, rule) in rules.enumerated() {
-      guard case .generate(from.other, let beside, _) = rule.transform else { continue }
+      guard case .make(.generate(from.other, let beside, _)) = rule.action else { continue }
       anchors.append((PatternIndex.Slot(rule: number, position: 0), beside))
     }
     guard !anchors.isEmpty else { return }
@@ -279,7 +284,7 @@ struct StateDictPlanner {
       try pacer.step()
       for (slot, binding) in index.matches(key.split(separator: ".")) {
         let rule = rules[slot.rule]
-        guard case .generate(_, _, let recipe) = rule.transform else { continue }
+        guard case .make(.generate(_, _, let recipe)) = rule.action else { continue }
         do throws(RuleFailure) {
           let tensor = SymbolicTensor(generated: try recipe.generator(context))
           for pattern in rule.claims(from.other) { output[pattern.fill(binding)] = .tensor(tensor) }
@@ -293,16 +298,28 @@ struct StateDictPlanner {
 
   private func drawHeads(_ output: inout OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings) {
     for rule in rules {
-      guard case .draw(from.other, let key, let dimensions, let template, let deviation) = rule.transform,
-        output[key] == nil
+      guard case .make(.draw(let drawing)) = rule.action, drawing.side == from.other, output[drawing.key] == nil,
+        !(drawing.unless.map { pattern in output.keys.contains { pattern.match($0.split(separator: ".")) != nil } }
+          ?? false)
       else { continue }
+      let key = drawing.key
       do throws(RuleFailure) {
-        let shape = try shape(dimensions, like: template, in: output)
-        let generator: ElementGenerator =
-          deviation == 0
-          ? .zeros(shape: shape) : .normal(shape: shape, standardDeviation: deviation, seed: Self.seed(key))
+        let shape = try shape(drawing.shape, like: drawing.template, in: output)
+        let (generator, choice): (ElementGenerator, String) =
+          switch drawing.distribution {
+          case .zeros: (.zeros(shape: shape), "set to zero")
+          case .normal(let deviation):
+            (
+              .normal(shape: shape, standardDeviation: deviation, seed: Self.seed(key)),
+              "drawn at random (normal, mean 0, std \(deviation), fixed seed)"
+            )
+          case .uniform(let fanIn):
+            (
+              .uniform(shape: shape, bound: 1 / Float(try context.length(fanIn)).squareRoot(), seed: Self.seed(key)),
+              "drawn at random (uniform, fixed seed)"
+            )
+          }
         output[key] = .tensor(SymbolicTensor(generated: generator))
-        let choice = deviation == 0 ? "set to zero" : "drawn at random (normal, mean 0, std \(deviation), fixed seed)"
         let finding = Diagnostic(
           .warning, .stateDictMismatch, .tensor(key),
           "\(key) does not exist in the source; \(target) needs it, so it is \(choice)", origin: rule.origin)

@@ -1,25 +1,39 @@
 public import OrderedCollections
 
 /// What connects the keys of one model config with those of the other. A plain value, like `Rule`.
+///
+/// A key may be a path into nested sections: `extra_attention_params.num_kv_groups`.
 public struct ConfigRule: Sendable {
   /// A value under one key, given the config of the same side with defaults filled in; nil leaves the key out.
   public typealias Derivation = @Sendable (ConfigObject) throws(ConfigFailure) -> ConfigValue?
-  /// A value of one side turned into the value of the other.
+  /// A value of one side turned into the value of the other, given the whole config of the source.
   public typealias Mapping = @Sendable (ConfigValue, ConfigObject) throws(ConfigFailure) -> ConfigValue?
+  /// Values of several keys of one side turned into values of the other, by path; given the config of the source with
+  /// defaults filled in. Keys that are left out are not written.
+  public typealias Translation = @Sendable (ConfigObject) throws(ConfigFailure) -> ConfigObject
+  /// A value of the target, given source and target; nil leaves the key as it is.
+  public typealias Completion =
+    @Sendable (_ source: ConfigObject, _ target: ConfigObject) throws(ConfigFailure) -> ConfigValue?
 
   /// What a rule does.
   public enum Action: Sendable {
     /// `left` of the left config is `right` of the right config.
-    case key(left: String, right: String, forward: Mapping?, backward: Mapping?)
+    case key(left: String, right: String, ConfigType, forward: Mapping?, backward: Mapping?)
+    /// Several keys of one side stand for several of the other.
+    case keys(left: [String], right: [String], forward: Translation, backward: Translation)
     /// A key of one side that the other side has no counterpart for; its value must be one of these. The key must not
     /// stand in a config of the other side.
     case require(Side, String, [ConfigValue])
     /// A key of one side that says nothing the other side needs; left out without a warning.
     case ignore(Side, String)
+    /// A key of one side that stands for another model while its value is not one of these. Unlike a required key it
+    /// may stand on both sides; it is left out without a warning.
+    case refuse(Side, String, unless: [ConfigValue], reason: String)
     /// Before anything else: the value of a key that the source leaves out (or, with `orNull`, leaves null).
     case assume(Side, String, orNull: Bool, Derivation)
-    /// After everything else: the value of a key of the target that no rule wrote.
-    case fill(Side, String, Derivation)
+    /// After everything else: the value of a key of the target that no rule wrote, or with `overwrites`, whatever one
+    /// wrote.
+    case fill(Side, String, overwrites: Bool, Completion)
     /// A sentence that the user should read, about a key of a source of one side; nil when there is nothing to say.
     case caution(Side, String, @Sendable (ConfigObject) -> String?)
     /// A condition on a whole config of one side.
@@ -27,7 +41,9 @@ public struct ConfigRule: Sendable {
   }
 
   /// What the rule does.
-  public let action: Action
+  public var action: Action
+  /// When the rule exists at all, by side and config of the source; nil is always.
+  public var condition: (@Sendable (Side, ConfigObject) -> Bool)?
   /// Where it was written.
   public let origin: Origin
 
@@ -79,15 +95,5 @@ extension ConfigObject {
       throw ConfigFailure(key, "'\(key)' must be an integer, not \(value.pythonDescription).")
     }
     return int
-  }
-}
-
-extension ConfigValue {
-  /// True when a number under a dimension key can be one: a positive integer below 2^31. Anything but a number passes,
-  /// because the type of a value is not for a conversion to judge.
-  var isUsableDimension: Bool {
-    guard case .number(let number) = self else { return true }
-    guard let int = number.int else { return false }
-    return int > 0 && int <= ConfigRule.largestDimension
   }
 }

@@ -82,6 +82,18 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
       })
   }
 
+  /// The holes in the order in which they come, each name once.
+  var orderedHoles: [Hole] {
+    var holes: [Hole] = []
+    for case .hole(let hole) in segments where !holes.contains(where: { $0.name == hole.name }) { holes.append(hole) }
+    return holes
+  }
+
+  /// The names of the holes that take decimal digits.
+  public var numericHoles: Set<String> {
+    Set(segments.compactMap { if case .hole(let hole) = $0, hole.words == nil { hole.name } else { nil } })
+  }
+
   /// What the holes take when the whole key fits, else nil. Complexity: O(length of the key).
   public func match(_ key: [Substring]) -> Binding? {
     var binding: Binding = [:]

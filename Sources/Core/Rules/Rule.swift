@@ -24,32 +24,60 @@ public enum Side: String, Sendable, Hashable, CaseIterable {
 ///
 /// One rule serves both directions; the inverse of a transform is derived, never written a second time.
 public struct Rule: Sendable {
+  /// The four kinds of rule; the planner makes one pass for each.
+  public enum Action: Sendable {
+    /// Tensors of one side become tensors of the other.
+    case map(TensorTransform)
+    /// A tensor of one side is made anew, because the other side has none.
+    case make(Maker)
+    /// Keys of one side depend on each other.
+    case relate(Relation)
+    /// Keys of one side have no counterpart.
+    case leave(Omission)
+  }
+
   /// The keys that the rule claims on the left; empty when it only knows the right.
   public var left: [KeyPattern]
   /// The keys that the rule claims on the right.
   public var right: [KeyPattern]
-  /// How tensors change between the two.
-  public var transform: TensorTransform
+  /// What the rule does with them.
+  public var action: Action
+  /// The shape of its tensors, and which of them a complete checkpoint has.
+  public var shape: DeclaredShape?
+  /// When the rule exists at all; nil is always. Rules whose condition does not hold are not seen by the planner.
+  public var condition: RuleCondition?
   /// Where the rule was written.
   public let origin: Origin
 
   /// A rule.
-  public init(left: [KeyPattern], right: [KeyPattern], transform: TensorTransform, origin: Origin) {
+  public init(
+    left: [KeyPattern], right: [KeyPattern], _ action: Action, shape: DeclaredShape? = nil, origin: Origin
+  ) {
     self.left = left
     self.right = right
-    self.transform = transform
+    self.action = action
+    self.shape = shape
     self.origin = origin
   }
 
   /// The keys that the rule claims on a side.
   public func claims(_ side: Side) -> [KeyPattern] { side == .left ? left : right }
 
+  /// How tensors change, when that is what the rule is about.
+  public var transform: TensorTransform? { if case .map(let transform) = action { transform } else { nil } }
+
   /// The same rule with every key moved under a prefix on each side.
   func under(left leftPrefix: KeyPattern, right rightPrefix: KeyPattern) -> Rule {
     var rule = self
     rule.left = left.map { $0.under(leftPrefix) }
     rule.right = right.map { $0.under(rightPrefix) }
-    rule.transform = transform.under(left: leftPrefix, right: rightPrefix)
+    func prefix(_ side: Side) -> KeyPattern { side == .left ? leftPrefix : rightPrefix }
+    switch action {
+    case .map(let transform): rule.action = .map(transform.under(prefix))
+    case .make(let maker): rule.action = .make(maker.under(prefix))
+    case .relate(let relation): rule.action = .relate(relation.under(prefix))
+    case .leave: break
+    }
     return rule
   }
 }
@@ -63,67 +91,114 @@ public enum TensorTransform: Sendable {
   case transposeMatrix
   /// `left[0]` holds what `right` holds in several tensors.
   case pack(Packing)
-  /// The keys exist on one side only and are left out on the way to the other.
-  case leaveOut(reason: String)
-  /// Keys of one side that may stand there with None, but not with a tensor: it would mean a model that the other side
-  /// cannot express.
-  case refuse(reason: String)
-  /// A tensor of one side that holds nothing learned: left out on the way to the other side, made anew on the way back
-  /// wherever a key fits `beside`.
-  case generate(on: Side, beside: KeyPattern, ElementRecipe)
-  /// A tensor of one side that the other cannot give: drawn at random, from a fixed seed, if nothing else wrote it. A
-  /// standard deviation of zero makes it all zeros. Its shape begins as that of the template does, if there is one.
-  case draw(on: Side, key: String, shape: [Dimension], like: DrawTemplate?, standardDeviation: Float)
+  /// As `rename`, with rows of the left reordered for the rotary embeddings of the right.
+  case rotate(RotaryPairs)
+  /// As `rename`, with the rows of the right being those of the left moved on by so many, in a circle.
+  case roll(by: Int)
+  /// As `rename`, with a number added on the way to the right and subtracted on the way back, in the tensor's own dtype.
+  case offset(Double)
+  /// `left[0]` has a hole that `right[0]` lacks: the tensors for its numbers, each `[rows, columns]`, stand side by side
+  /// in one tensor `[rows, count, columns]`.
+  case stack(over: String, count: Dimension)
   /// One tensor of the other side stands on this side once for each number that `hole` takes. Read at number 0; written
   /// wherever a key fits `beside`.
   case repeated(on: Side, over: String, beside: KeyPattern)
+  /// The rare exception, with both directions written out.
+  case custom(CustomTransform)
+
+  func under(_ prefix: (Side) -> KeyPattern) -> TensorTransform {
+    guard case .repeated(let side, let hole, let beside) = self else { return self }
+    return .repeated(on: side, over: hole, beside: beside.under(prefix(side)))
+  }
+}
+
+/// Where a tensor comes from that only one side has.
+public enum Maker: Sendable {
+  /// A tensor that holds nothing learned: left out on the way to the other side, made anew on the way back wherever a
+  /// key fits `beside`.
+  case generate(on: Side, beside: KeyPattern, ElementRecipe)
+  /// A tensor that the other side cannot give: drawn from a fixed seed, if nothing else wrote it.
+  case draw(Drawing)
+
+  func under(_ prefix: (Side) -> KeyPattern) -> Maker {
+    switch self {
+    case .generate(let side, let beside, let recipe):
+      return .generate(on: side, beside: beside.under(prefix(side)), recipe)
+    case .draw(var drawing):
+      let prefix = prefix(drawing.side)
+      drawing.key = prefix.moved(drawing.key)
+      drawing.template = drawing.template.map {
+        DrawTemplate(prefix.moved($0.key), overridesConfig: $0.overridesConfig)
+      }
+      drawing.unless = drawing.unless?.under(prefix)
+      return .draw(drawing)
+    }
+  }
+}
+
+/// A tensor that is drawn because no source has it.
+public struct Drawing: Sendable {
+  /// How its elements are spread.
+  public enum Distribution: Sendable, Hashable {
+    /// All zeros, as biases start.
+    case zeros
+    /// Normal with mean 0.
+    case normal(standardDeviation: Float)
+    /// Uniform between plus and minus one over the square root of a length, as torch initialises linear layers.
+    case uniform(fanIn: Dimension)
+  }
+
+  /// The side that needs it.
+  public let side: Side
+  /// Its key.
+  public var key: String
+  /// Its shape.
+  public let shape: [Dimension]
+  /// A tensor whose shape begins as that of the drawn one does, if there is one.
+  public var template: DrawTemplate?
+  /// How its elements are spread.
+  public let distribution: Distribution
+  /// It is not drawn where a key of its side fits this.
+  public var unless: KeyPattern?
+}
+
+/// What holds between keys of one side.
+public enum Relation: Sendable {
+  /// The value under `key` may be missing or None, because it is the one under `twin`; always, or while a condition
+  /// holds. What is written for Hugging Face does not gain a missing key, which transformers ties by itself, unless
+  /// `isWritten`.
+  case tie(on: Side, key: String, twin: String, when: RuleCondition?, isWritten: Bool)
   /// Older spelling of a key of this side: read as the key that fits `spelling`, never written. Of two spellings in one
   /// checkpoint the later counts; one that `yields` matches no rule beside the other.
   case alias(on: Side, spelling: KeyPattern, yields: Bool)
   /// A key of this side that the other side cannot do without; its absence ends the conversion.
   case need(on: Side, key: String, reason: String)
-  /// On this side the value under `key` may be missing or None, because it is the one under `twin`; always, or while a
-  /// config value is true. What is written for Hugging Face does not gain a missing key, which transformers ties by
-  /// itself, unless `isWritten`.
-  case tie(on: Side, key: String, twin: String, when: ConfigCondition?, isWritten: Bool)
-  /// The rare exception, with both directions written out.
-  case custom(CustomTransform)
 
-  /// Keys inside the transform moved under the prefixes of a scope.
-  func under(left: KeyPattern, right: KeyPattern) -> TensorTransform {
-    func prefix(_ side: Side) -> KeyPattern { side == .left ? left : right }
-    func moved(_ key: String, _ side: Side) -> String { KeyPattern(key).under(prefix(side)).description }
+  func under(_ prefix: (Side) -> KeyPattern) -> Relation {
     switch self {
-    case .generate(let side, let beside, let recipe):
-      return .generate(on: side, beside: beside.under(prefix(side)), recipe)
-    case .draw(let side, let key, let shape, let template, let deviation):
-      let template = template.map { DrawTemplate(moved($0.key, side), overridesConfig: $0.overridesConfig) }
-      return .draw(on: side, key: moved(key, side), shape: shape, like: template, standardDeviation: deviation)
-    case .repeated(let side, let hole, let beside):
-      return .repeated(on: side, over: hole, beside: beside.under(prefix(side)))
+    case .tie(let side, let key, let twin, let condition, let isWritten):
+      let prefix = prefix(side)
+      return .tie(
+        on: side, key: prefix.moved(key), twin: prefix.moved(twin), when: condition, isWritten: isWritten)
     case .alias(let side, let spelling, let yields):
       return .alias(on: side, spelling: spelling.under(prefix(side)), yields: yields)
     case .need(let side, let key, let reason):
-      return .need(on: side, key: moved(key, side), reason: reason)
-    case .tie(let side, let key, let twin, let condition, let isWritten):
-      return .tie(
-        on: side, key: moved(key, side), twin: moved(twin, side), when: condition, isWritten: isWritten)
-    default: return self
+      return .need(on: side, key: prefix(side).moved(key), reason: reason)
     }
   }
 }
 
-/// A length that a rule needs: a number, or a value of one side's model config.
-public enum Dimension: Sendable, Hashable {
-  /// A constant.
-  case fixed(Int)
-  /// An integer of the model config of a side.
-  case config(Side, String)
+/// Why keys of one side have no counterpart.
+public enum Omission: Sendable, Hashable {
+  /// They are left out on the way to the other side.
+  case leaveOut(reason: String)
+  /// They may stand there with None, but not with a tensor: it would mean a model that the other side cannot express.
+  case refuse(reason: String)
+}
 
-  /// An integer of the Model Zoo config.
-  public static func cs(_ key: String) -> Dimension { .config(.cs, key) }
-  /// An integer of the Hugging Face config.
-  public static func hf(_ key: String) -> Dimension { .config(.hf, key) }
+extension KeyPattern {
+  /// A plain key moved under this pattern.
+  fileprivate func moved(_ key: String) -> String { KeyPattern(key).under(self).description }
 }
 
 /// A tensor beside a drawn one, whose axes the first axes of the drawn one must equal.
@@ -137,20 +212,6 @@ public struct DrawTemplate: Sendable, Hashable {
   public init(_ key: String, overridesConfig: Bool) {
     self.key = key
     self.overridesConfig = overridesConfig
-  }
-}
-
-/// A boolean of one side's model config that a rule depends on.
-public struct ConfigCondition: Sendable, Hashable {
-  /// Whose config.
-  public let side: Side
-  /// Which key. Absent counts as false.
-  public let key: String
-
-  /// True where the config of `side` has a true value under `key`.
-  public init(_ side: Side, _ key: String) {
-    self.side = side
-    self.key = key
   }
 }
 
@@ -183,56 +244,5 @@ public struct CustomTransform: Sendable {
     self.name = name
     self.forward = forward
     self.backward = backward
-  }
-}
-
-/// Why a rule cannot be applied to the tensors it was given.
-public struct RuleFailure: Error, Sendable {
-  /// What does not fit, and what would.
-  public let message: String
-
-  /// A failure.
-  public init(_ message: String) { self.message = message }
-}
-
-/// What a rule may look at besides its tensors: the model configs of both sides.
-public struct RuleContext: Sendable {
-  /// The model config of the left side, defaults filled in.
-  public let left: ConfigObject
-  /// The model config of the right side, defaults filled in.
-  public let right: ConfigObject
-
-  /// A context.
-  public init(left: ConfigObject, right: ConfigObject) {
-    self.left = left
-    self.right = right
-  }
-
-  /// The model config of a side.
-  public func config(_ side: Side) -> ConfigObject { side == .left ? left : right }
-
-  /// The length that a dimension stands for. Throws when the config lacks it or holds no positive integer.
-  public func length(_ dimension: Dimension) throws(RuleFailure) -> Int {
-    switch dimension {
-    case .fixed(let length): return length
-    case .config(let side, let key):
-      guard let value = config(side)[key] else { throw RuleFailure("the config lacks '\(key)', which is needed here") }
-      guard case .number(let number) = value, let length = number.int, length > 0, length <= ConfigRule.largestDimension
-      else { throw RuleFailure("'\(key)' of the config is \(value.pythonDescription), not a usable positive integer") }
-      return length
-    }
-  }
-
-  /// The number under a key. Throws when the config lacks it or holds something else.
-  public func number(_ side: Side, _ key: String) throws(RuleFailure) -> Double {
-    guard case .number(let number) = config(side)[key] else {
-      throw RuleFailure("the config has no number under '\(key)', which is needed here")
-    }
-    return number.double
-  }
-
-  /// True where the config has a value under the condition's key that Python counts as true.
-  public func holds(_ condition: ConfigCondition) -> Bool {
-    config(condition.side)[condition.key]?.isTruthyInPython ?? false
   }
 }

@@ -16,22 +16,50 @@ protocol RuleGroup {
 }
 
 /// The same tensor under another name.
+///
+///     Rename("wte.weight", "embedding_layer.word_embeddings.weight", [.vocabulary, .hidden])
+///
+/// The axes are those of the right side; a key that ends in `bias` has the first of them. Without axes the planner does
+/// not know what a complete checkpoint is, so every rule of the catalogue declares them.
 struct Rename: RuleGroup {
   let rules: [Rule]
 
   /// `left` on the left is `right` on the right.
-  init(_ left: KeyPattern, _ right: KeyPattern, file: String = #fileID, line: Int = #line) {
-    rules = [Rule(left: [left], right: [right], transform: .rename, origin: Origin(file, line))]
+  init(
+    _ left: KeyPattern, _ right: KeyPattern, _ axes: [Dimension]? = nil, presence: DeclaredShape.Presence = .always,
+    bias: DeclaredShape.Presence = .always, file: String = #fileID, line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: [left], right: [right], .map(.rename), shape: DeclaredShape(axes, presence, bias),
+        origin: Origin(file, line))
+    ]
   }
 
   /// `left` on the left is the first of `right` on the right; the others of `right` are mirrors of it.
-  init(_ left: KeyPattern, mirrored right: [KeyPattern], file: String = #fileID, line: Int = #line) {
-    rules = [Rule(left: [left], right: right, transform: .rename, origin: Origin(file, line))]
+  init(
+    _ left: KeyPattern, mirrored right: [KeyPattern], _ axes: [Dimension]? = nil,
+    presence: DeclaredShape.Presence = .always, bias: DeclaredShape.Presence = .always, file: String = #fileID,
+    line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: [left], right: right, .map(.rename), shape: DeclaredShape(axes, presence, bias),
+        origin: Origin(file, line))
+    ]
   }
 
   /// `right` on the right is the first of `left` on the left; the others of `left` are mirrors of it.
-  init(mirrored left: [KeyPattern], _ right: KeyPattern, file: String = #fileID, line: Int = #line) {
-    rules = [Rule(left: left, right: [right], transform: .rename, origin: Origin(file, line))]
+  init(
+    mirrored left: [KeyPattern], _ right: KeyPattern, _ axes: [Dimension]? = nil,
+    presence: DeclaredShape.Presence = .always, bias: DeclaredShape.Presence = .always, file: String = #fileID,
+    line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: left, right: [right], .map(.rename), shape: DeclaredShape(axes, presence, bias),
+        origin: Origin(file, line))
+    ]
   }
 }
 
@@ -40,8 +68,15 @@ struct Transpose: RuleGroup {
   let rules: [Rule]
 
   /// `left` on the left is the transpose of `right` on the right.
-  init(_ left: KeyPattern, _ right: KeyPattern, file: String = #fileID, line: Int = #line) {
-    rules = [Rule(left: [left], right: [right], transform: .transposeMatrix, origin: Origin(file, line))]
+  init(
+    _ left: KeyPattern, _ right: KeyPattern, _ axes: [Dimension]? = nil, presence: DeclaredShape.Presence = .always,
+    bias: DeclaredShape.Presence = .always, file: String = #fileID, line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: [left], right: [right], .map(.transposeMatrix), shape: DeclaredShape(axes, presence, bias),
+        origin: Origin(file, line))
+    ]
   }
 }
 
@@ -49,11 +84,86 @@ struct Transpose: RuleGroup {
 struct Split: RuleGroup {
   let rules: [Rule]
 
-  /// `left` holds `right`, in this order, with its rows arranged as `packing` says.
+  /// `left` holds `right`, in this order, with its rows arranged as `packing` says. `axes` has one list for all parts,
+  /// or one for each.
   init(
-    _ left: KeyPattern, into right: [KeyPattern], _ packing: Packing, file: String = #fileID, line: Int = #line
+    _ left: KeyPattern, into right: [KeyPattern], _ packing: Packing, _ axes: [Dimension]...,
+    presence: DeclaredShape.Presence = .always, bias: DeclaredShape.Presence = .always, file: String = #fileID,
+    line: Int = #line
   ) {
-    rules = [Rule(left: [left], right: right, transform: .pack(packing), origin: Origin(file, line))]
+    var shape: DeclaredShape?
+    if !axes.isEmpty { shape = DeclaredShape(axes: axes, presence: presence, bias: bias) }
+    rules = [Rule(left: [left], right: right, .map(.pack(packing)), shape: shape, origin: Origin(file, line))]
+  }
+}
+
+/// The same tensor under another name, with rows reordered between two conventions of rotary embeddings.
+struct Rotate: RuleGroup {
+  let rules: [Rule]
+
+  /// `left` has each head's rotary rows in halves, `right` in pairs.
+  init(
+    _ left: KeyPattern, _ right: KeyPattern, _ pairs: RotaryPairs, _ axes: [Dimension]? = nil,
+    presence: DeclaredShape.Presence = .always, bias: DeclaredShape.Presence = .always, file: String = #fileID,
+    line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: [left], right: [right], .map(.rotate(pairs)), shape: DeclaredShape(axes, presence, bias),
+        origin: Origin(file, line))
+    ]
+  }
+}
+
+/// The same tensor under another name, its rows moved on in a circle.
+struct Roll: RuleGroup {
+  let rules: [Rule]
+
+  /// Row `i` of `left` is row `i + by` of `right`, counted in a circle.
+  init(
+    _ left: KeyPattern, _ right: KeyPattern, by: Int, _ axes: [Dimension]? = nil,
+    presence: DeclaredShape.Presence = .always, file: String = #fileID, line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: [left], right: [right], .map(.roll(by: by)), shape: DeclaredShape(axes, presence, .always),
+        origin: Origin(file, line))
+    ]
+  }
+}
+
+/// The same tensor under another name, with a number added to each element.
+struct Offset: RuleGroup {
+  let rules: [Rule]
+
+  /// `right` is `left` plus `number`, computed in the tensor's own dtype; so coming back can differ by a rounding.
+  init(
+    _ left: KeyPattern, mirrored right: [KeyPattern], by number: Double, _ axes: [Dimension]? = nil,
+    presence: DeclaredShape.Presence = .always, file: String = #fileID, line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: [left], right: right, .map(.offset(number)), shape: DeclaredShape(axes, presence, .always),
+        origin: Origin(file, line))
+    ]
+  }
+}
+
+/// Matrices on the left that are one tensor on the right: the experts of a mixture.
+struct Stack: RuleGroup {
+  let rules: [Rule]
+
+  /// `left`, which has a hole `over` that `right` lacks, gives `count` matrices `[rows, columns]`; `right` holds them as
+  /// `[rows, count, columns]`, which is what `axes` says.
+  init(
+    _ left: KeyPattern, _ right: KeyPattern, over hole: String, count: Dimension, _ axes: [Dimension]? = nil,
+    file: String = #fileID, line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: [left], right: [right], .map(.stack(over: hole, count: count)),
+        shape: DeclaredShape(axes, .always, .always), origin: Origin(file, line))
+    ]
   }
 }
 
@@ -66,7 +176,7 @@ struct Only: RuleGroup {
     rules = [
       Rule(
         left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
-        transform: .leaveOut(reason: reason), origin: Origin(file, line))
+        .leave(.leaveOut(reason: reason)), origin: Origin(file, line))
     ]
   }
 }
@@ -80,7 +190,7 @@ struct Refuse: RuleGroup {
     rules = [
       Rule(
         left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
-        transform: .refuse(reason: reason), origin: Origin(file, line))
+        .leave(.refuse(reason: reason)), origin: Origin(file, line))
     ]
   }
 }
@@ -97,7 +207,7 @@ struct Generated: RuleGroup {
     rules = [
       Rule(
         left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
-        transform: .generate(on: side, beside: beside, ElementRecipe(generator)), origin: Origin(file, line))
+        .make(.generate(on: side, beside: beside, ElementRecipe(generator))), origin: Origin(file, line))
     ]
   }
 }
@@ -106,18 +216,20 @@ struct Generated: RuleGroup {
 struct Drawn: RuleGroup {
   let rules: [Rule]
 
-  /// `key` of `side` is drawn from a normal distribution, unless another rule wrote it, and left out the other way. A
-  /// standard deviation of zero stands for zeros, as biases start. `template` is a tensor whose shape begins alike.
+  /// `key` of `side` is drawn, by default from a normal distribution, unless another rule wrote it or a key that fits
+  /// `unless`; and left out the other way. `template` is a tensor whose shape begins alike.
   init(
     _ side: Side, _ key: String, shape: [Dimension], like template: DrawTemplate? = nil,
-    standardDeviation: Float = 0.02, file: String = #fileID, line: Int = #line
+    _ distribution: Drawing.Distribution = .normal(standardDeviation: 0.02), unless: KeyPattern? = nil,
+    file: String = #fileID, line: Int = #line
   ) {
     let pattern = KeyPattern(key)
+    let drawing = Drawing(
+      side: side, key: key, shape: shape, template: template, distribution: distribution, unless: unless)
     rules = [
       Rule(
-        left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
-        transform: .draw(on: side, key: key, shape: shape, like: template, standardDeviation: standardDeviation),
-        origin: Origin(file, line))
+        left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [], .make(.draw(drawing)),
+        shape: side == .right ? DeclaredShape(shape, .always, .always) : nil, origin: Origin(file, line))
     ]
   }
 }
@@ -129,13 +241,13 @@ struct Tie: RuleGroup {
   /// While `condition` holds, a missing or None `key` of `side` is the tensor under `twin`. A missing key is written for
   /// Hugging Face only where `isWritten` says so.
   init(
-    _ side: Side, _ key: String, to twin: String, when condition: ConfigCondition? = nil, isWritten: Bool = false,
+    _ side: Side, _ key: String, to twin: String, when condition: RuleCondition? = nil, isWritten: Bool = false,
     file: String = #fileID, line: Int = #line
   ) {
     rules = [
       Rule(
         left: [], right: [],
-        transform: .tie(on: side, key: key, twin: twin, when: condition, isWritten: isWritten),
+        .relate(.tie(on: side, key: key, twin: twin, when: condition, isWritten: isWritten)),
         origin: Origin(file, line))
     ]
   }
@@ -148,13 +260,13 @@ struct Repeated: RuleGroup {
   /// `left`, which has a hole `over` that `right` lacks, is `right` in each layer: the one of layer 0 is read, and one
   /// is written for each key of the left that fits `beside`.
   init(
-    _ left: KeyPattern, _ right: KeyPattern, over hole: String, beside: KeyPattern, file: String = #fileID,
-    line: Int = #line
+    _ left: KeyPattern, _ right: KeyPattern, over hole: String, beside: KeyPattern, _ axes: [Dimension]? = nil,
+    presence: DeclaredShape.Presence = .always, file: String = #fileID, line: Int = #line
   ) {
     rules = [
       Rule(
-        left: [left], right: [right], transform: .repeated(on: .left, over: hole, beside: beside),
-        origin: Origin(file, line))
+        left: [left], right: [right], .map(.repeated(on: .left, over: hole, beside: beside)),
+        shape: DeclaredShape(axes, presence, .always), origin: Origin(file, line))
     ]
   }
 }
@@ -171,7 +283,7 @@ struct Alias: RuleGroup {
     rules = [
       Rule(
         left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
-        transform: .alias(on: side, spelling: spelling, yields: yields), origin: Origin(file, line))
+        .relate(.alias(on: side, spelling: spelling, yields: yields)), origin: Origin(file, line))
     ]
   }
 }
@@ -183,7 +295,8 @@ struct Needed: RuleGroup {
   /// Without `key`, a checkpoint of `side` is not converted, for this reason.
   init(_ side: Side, _ key: String, _ reason: String, file: String = #fileID, line: Int = #line) {
     rules = [
-      Rule(left: [], right: [], transform: .need(on: side, key: key, reason: reason), origin: Origin(file, line))
+      Rule(
+        left: [], right: [], .relate(.need(on: side, key: key, reason: reason)), origin: Origin(file, line))
     ]
   }
 }
@@ -197,7 +310,7 @@ struct Custom: RuleGroup {
     _ left: [KeyPattern], _ right: [KeyPattern], _ transform: CustomTransform, file: String = #fileID,
     line: Int = #line
   ) {
-    rules = [Rule(left: left, right: right, transform: .custom(transform), origin: Origin(file, line))]
+    rules = [Rule(left: left, right: right, .map(.custom(transform)), origin: Origin(file, line))]
   }
 }
 
@@ -205,8 +318,22 @@ struct Custom: RuleGroup {
 struct Scope: RuleGroup {
   let rules: [Rule]
 
-  /// Everything in `body` under `left` on the left and under `right` on the right.
-  init(_ left: KeyPattern, _ right: KeyPattern, @RulesBuilder _ body: () -> [Rule]) {
-    rules = body().map { $0.under(left: left, right: right) }
+  /// Everything in `body` under `left` on the left and under `right` on the right. Where the prefixes have a numeric
+  /// hole, `count` says how many numbers it takes: `Scope("h.{layer}", "layers.{layer}", count: .layers) { ... }`.
+  init(_ left: KeyPattern, _ right: KeyPattern, count: Dimension? = nil, @RulesBuilder _ body: () -> [Rule]) {
+    let holes = left.numericHoles.union(right.numericHoles)
+    rules = body().map { rule in
+      var rule = rule.under(left: left, right: right)
+      if let count { for hole in holes { rule.shape?.counts[hole] = count } }
+      return rule
+    }
+  }
+}
+
+extension DeclaredShape {
+  /// One list of axes for all keys; nil where nothing is declared.
+  fileprivate init?(_ axes: [Dimension]?, _ presence: Presence, _ bias: Presence) {
+    guard let axes else { return nil }
+    self.init(axes: [axes], presence: presence, bias: bias)
   }
 }

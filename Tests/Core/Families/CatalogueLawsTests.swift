@@ -44,10 +44,14 @@ import Testing
 
   static let hops = subjects.flatMap { subject in
     let model = subject.model
-    let bridges = model.bridges.map {
-      Hop(subject: subject, name: "hf <-> \($0.release)", tensors: $0.tensors, config: $0.config)
+    let bridges = model.bridges.flatMap { bridge in
+      model.releases.filter(bridge.covers.contains).map { release in
+        let crossing = bridge.crossing(at: release, zooName: model.zooName)
+        return Hop(
+          subject: subject, name: "hf <-> \(release)", tensors: crossing.tensors, config: crossing.config)
+      }
     }
-    let revisions = zip(model.releases, model.revisions).map { older, revision in
+    let revisions = zip(model.releases, model.ladder.revisions).map { older, revision in
       Hop(
         subject: subject, name: "\(older) <-> \(revision.release)", tensors: revision.tensors,
         config: revision.config)
@@ -58,17 +62,16 @@ import Testing
   // MARK: Names
 
   @Test func namesAreUnique() {
-    let names = Catalogue.models.flatMap { [$0.name] + $0.aliases }
+    let names = Catalogue.models.flatMap(\.names).map { $0.lowercased() }
     #expect(Set(names).count == names.count)
-    #expect(names.allSatisfy { $0 == $0.lowercased() })
   }
 
   @Test(arguments: subjects) func releasesAscend(_ subject: Subject) {
     let releases = subject.model.releases
     for (older, newer) in zip(releases, releases.dropFirst()) { #expect(older < newer) }
-    let bridged = subject.model.bridges.map(\.release)
-    #expect(bridged.allSatisfy(releases.contains))
-    for (older, newer) in zip(bridged, bridged.dropFirst()) { #expect(older < newer) }
+    let bridged = subject.model.bridges.map(\.covers)
+    for range in bridged { #expect(releases.contains(range.lowerBound) && releases.contains(range.upperBound)) }
+    for (older, newer) in zip(bridged, bridged.dropFirst()) { #expect(older.upperBound < newer.lowerBound) }
   }
 
   @Test(arguments: pairs) func everyPairHasARoute(_ pair: Pair) throws {
@@ -97,12 +100,14 @@ import Testing
   @Test(arguments: hops) func holesAgree(_ hop: Hop) {
     for rule in hop.tensors {
       let holes = (rule.left + rule.right).map(\.holes)
-      if case .generate(_, let beside, _) = rule.transform {
+      if case .make(.generate(_, let beside, _)) = rule.action {
         #expect(holes.allSatisfy { $0.isSubset(of: beside.holes) }, "rule at \(rule.origin)")
-      } else if case .repeated(let side, let layer, let beside) = rule.transform {
+      } else if case .repeated(let side, let layer, let beside)? = rule.transform {
         let (many, one) = (rule.claims(side)[0].holes, rule.claims(side.other)[0].holes)
         #expect(many == one.union([layer]), "rule at \(rule.origin)")
         #expect(beside.holes.contains(layer), "rule at \(rule.origin)")
+      } else if case .stack(let number, _)? = rule.transform {
+        #expect(rule.left[0].holes == rule.right[0].holes.union([number]), "rule at \(rule.origin)")
       } else if !rule.left.isEmpty, !rule.right.isEmpty {
         #expect(Set(holes).count == 1, "rule at \(rule.origin)")
       }
@@ -113,13 +118,14 @@ import Testing
   @Test(arguments: hops) func buffersStandBesideKeysThatExist(_ hop: Hop) {
     for rule in hop.tensors {
       let (side, beside): (Side, KeyPattern)
-      switch rule.transform {
-      case .generate(let on, let anchor, _), .repeated(let on, _, let anchor): (side, beside) = (on, anchor)
+      switch rule.action {
+      case .make(.generate(let on, let anchor, _)), .map(.repeated(let on, _, let anchor)):
+        (side, beside) = (on, anchor)
       default: continue
       }
       let written = Set(
         hop.tensors.flatMap { other -> [String] in
-          if case .generate = other.transform { return [] }
+          if case .make(.generate) = other.action { return [] }
           return other.instances(on: side).flatMap { $0 }
         })
       #expect(written.contains(beside.example()), "rule at \(rule.origin): nothing writes \(beside)")
@@ -129,9 +135,10 @@ import Testing
   @Test(arguments: hops, Side.allCases) func noConfigKeyIsClaimedTwice(_ hop: Hop, _ side: Side) {
     var claimed: [String: Origin] = [:]
     for rule in hop.config {
-      guard let key = rule.claimedKey(on: side) else { continue }
-      if let earlier = claimed.updateValue(rule.origin, forKey: key) {
-        Issue.record("\(key) of \(side) is claimed at \(earlier) and at \(rule.origin)")
+      for key in rule.claimedKeys(on: side) {
+        if let earlier = claimed.updateValue(rule.origin, forKey: key) {
+          Issue.record("\(key) of \(side) is claimed at \(earlier) and at \(rule.origin)")
+        }
       }
     }
   }
@@ -140,7 +147,9 @@ import Testing
   @Test(arguments: hops) func assumptionsNameKnownKeys(_ hop: Hop) {
     for rule in hop.config {
       guard case .assume(let side, let key, _, _) = rule.action else { continue }
-      #expect(hop.config.contains { $0.claimedKey(on: side) == key }, "'\(key)' of \(side), assumed at \(rule.origin)")
+      #expect(
+        hop.config.contains { $0.claimedKeys(on: side).contains(key) }, "'\(key)' of \(side), assumed at \(rule.origin)"
+      )
     }
   }
 
@@ -150,8 +159,8 @@ import Testing
     let own: Side = pair.source == .hf ? .hf : .cs
     let base = try Self.config(of: pair)
     let route = try #require(Route(model: pair.subject.model, source: pair.source, target: pair.target))
-    let bridge = try #require(
-      route.hops.lazy.compactMap { if case .bridge(let bridge, _) = $0 { bridge } else { nil } }.first)
+    let crossing = try #require(
+      route.hops.lazy.compactMap { if case .bridge(let crossing, _) = $0 { crossing } else { nil } }.first)
     func findings(_ key: String, _ value: ConfigValue) -> [Diagnostic] {
       var config = base
       if own == .hf {
@@ -164,12 +173,12 @@ import Testing
         return try Planner.plan(config: config, along: route).warnings.filter { $0.subject == .config(key) }
       } catch { return error.diagnostics.filter { $0.severity == .error && $0.subject == .config(key) } }
     }
-    for rule in bridge.config {
+    for rule in crossing.config {
       guard case .require(let side, let key, let allowed) = rule.action else { continue }
       if side == own {
         for value in allowed { #expect(findings(key, value).isEmpty, "\(key), required at \(rule.origin)") }
         #expect(!findings(key, "no such value").isEmpty, "\(key), required at \(rule.origin)")
-      } else if !bridge.config.contains(where: { $0.claimedKey(on: own) == key }) {
+      } else if !crossing.config.contains(where: { $0.claimedKeys(on: own).contains(key) }) {
         #expect(!findings(key, allowed[0]).isEmpty, "\(key), required at \(rule.origin)")
       }
     }
@@ -217,7 +226,7 @@ import Testing
         let route = Route(model: model, source: pair.source, target: pair.target), route.hops.count == 1
       else { return false }
       switch route.hops[0] {
-      case .bridge(let bridge, let from): return hop.name == "hf <-> \(bridge.release)" && from == side
+      case .bridge(let crossing, let from): return hop.name == "hf <-> \(crossing.release)" && from == side
       case .revision(let revision, let from):
         return !hop.name.hasPrefix("hf") && hop.name.hasSuffix("\(revision.release)") && from == side
       }
@@ -256,7 +265,7 @@ import Testing
     // oldest.
     var config = small
     var format = first
-    let oldest = Format.cs(pair.subject.model.oldest)
+    let oldest = Format.cs(pair.subject.model.ladder.oldest)
     for next in pair.target.isCS && pair.source.isCS ? [oldest, pair.source] : [pair.source] where next != format {
       let route = try #require(Route(model: pair.subject.model, source: format, target: next))
       config = try ConfigPlanner.convert(config, along: route).document
@@ -269,7 +278,9 @@ import Testing
   static func stateDict(of pair: Pair) throws -> (StateDict, SyntheticStateDict) {
     let model = pair.subject.model
     let first = try #require(model.formats.first)
-    let rules = try #require(model.bridge?.tensors ?? model.revisions.first?.tensors)
+    let rules =
+      model.bridges.first.map { $0.crossing(at: $0.covers.lowerBound, zooName: model.zooName).tensors }
+      ?? model.ladder.revisions[0].tensors
     let synthetic = SyntheticStateDict(rules, side: .left, width: SmallConfigs.width)
     guard pair.source != first else { return (synthetic.stateDict, synthetic) }
     let start = Pair(subject: pair.subject, source: first, target: pair.source)

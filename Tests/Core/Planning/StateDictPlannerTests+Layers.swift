@@ -73,11 +73,11 @@ extension StateDictPlannerTests {
   }
 
   @Test func anOptionalPrefixIsTakenOffOnce() throws {
-    let bridge = Bridge(
-      to: Release(1, 8), hfClass: "", modelType: "", tensors: Rename("a.{leaf}", "b.{leaf}").rules, config: [])
-    let step = ConfigPlanner.Step(hop: .bridge(bridge, from: .cs), context: RuleContext(left: [:], right: [:]))
+    let crossing = Crossing(
+      release: Release(1, 8), hfClass: "", modelType: "", tensors: Rename("a.{leaf}", "b.{leaf}").rules, config: [])
+    let step = ConfigPlanner.Step(hop: .bridge(crossing, from: .cs), context: RuleContext(left: [:], right: [:]))
     var findings = StateDictPlanner.Findings()
-    let planner = StateDictPlanner(step: step, optionalPrefix: "model.")
+    let planner = StateDictPlanner(step: step)
     let mixed = StateDict(["model.b.weight": tensor("w"), "b.bias": tensor("b")])
     #expect(try planner.convert(mixed, findings: &findings).values == ["a.weight": tensor("w"), "a.bias": tensor("b")])
     #expect(findings.failures.isEmpty)

@@ -9,8 +9,8 @@ import Testing
     _ values: OrderedDictionary<String, StateDict.Value>, from side: Side = .left, left: ConfigObject = [:],
     right: ConfigObject = [:], @RulesBuilder _ rules: () -> [Rule]
   ) throws -> (values: OrderedDictionary<String, StateDict.Value>, findings: StateDictPlanner.Findings) {
-    let bridge = Bridge(to: Release(1, 7), hfClass: "", modelType: "", tensors: rules(), config: [])
-    let step = ConfigPlanner.Step(hop: .bridge(bridge, from: side), context: RuleContext(left: left, right: right))
+    let crossing = Crossing(release: Release(1, 7), hfClass: "", modelType: "", tensors: rules(), config: [])
+    let step = ConfigPlanner.Step(hop: .bridge(crossing, from: side), context: RuleContext(left: left, right: right))
     var findings = StateDictPlanner.Findings()
     return (try StateDictPlanner(step: step).convert(StateDict(values), findings: &findings).values, findings)
   }
@@ -36,7 +36,7 @@ import Testing
 
   @Test func drawnHeadsWithoutDeviationAreZeros() throws {
     let result = try convert([:], right: ["size": 3]) {
-      Drawn(.right, "bias", shape: [.cs("size")], standardDeviation: 0)
+      Drawn(.right, "bias", shape: [.cs("size")], .zeros)
       Drawn(.right, "weight", shape: [.fixed(2), .cs("size")])
     }
     #expect(result.values["bias"]?.tensor?.expression == .generate(.zeros(shape: [3])))
@@ -46,7 +46,7 @@ import Testing
   }
 
   @Test func drawnHeadsNeedTheirLengths() throws {
-    let result = try convert([:]) { Drawn(.right, "bias", shape: [.cs("size")], standardDeviation: 0) }
+    let result = try convert([:]) { Drawn(.right, "bias", shape: [.cs("size")], .zeros) }
     #expect(result.values.isEmpty)
     #expect(result.findings.failures.count == 1)
     #expect(result.findings.failures.first?.message.contains("'size'") == true)
@@ -85,7 +85,7 @@ import Testing
 
   @Test(arguments: [true, false]) func tiesFillWhatIsNone(shared: Bool) throws {
     let rules = {
-      Tie(.right, "embedding", to: "head", when: ConfigCondition(.right, "share"))
+      Tie(.right, "embedding", to: "head", when: RuleCondition.flag(.right, "share"))
     }
     let result = try convert(
       ["embedding": .other(.none), "head": tensor("head")], from: .right, right: ["share": .bool(shared)]

@@ -14,7 +14,7 @@ struct SyntheticStateDict {
 
   init(_ rules: [Rule], side: Side, width: Int) {
     for rule in rules {
-      if case .repeated(let many, _, _) = rule.transform {
+      if case .repeated(let many, _, _)? = rule.transform {
         addRepeats(rule, side: side, everyLayer: side == many, Self.shape("weight", width))
         continue
       }
@@ -30,8 +30,9 @@ struct SyntheticStateDict {
             let rows = width * rule.right.count
             add(instance, one: !isMatrix ? [rows] : packing.transposed ? [width, rows] : [rows, width])
           }
-        case .custom: for key in instance { add([key], one: isVector(key) ? [width] : [width, width]) }
-        case .leaveOut, .refuse, .generate, .draw, .tie, .alias, .need, .repeated: break
+        case .rotate, .roll, .offset: add(instance, one: Self.shape(instance[0], width))
+        case .stack, .custom: for key in instance { add([key], one: isVector(key) ? [width] : [width, width]) }
+        case .repeated, nil: break
         }
       }
     }

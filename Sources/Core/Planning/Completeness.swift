@@ -1,0 +1,192 @@
+import OrderedCollections
+
+/// Compares a checkpoint with the model that its config describes: nothing missing, nothing spare, nothing of another shape.
+///
+/// What a complete checkpoint is follows from the shapes that the rules declare, see `DeclaredShape`. Rules without a
+/// declaration are not looked at.
+struct Completeness {
+  let rules: [Rule]
+  let side: Side
+  let context: RuleContext
+
+  /// Rules of a hop that is read from a side.
+  init(rules: [Rule], from side: Side, context: RuleContext) {
+    self.rules = rules
+    self.side = side
+    self.context = context
+  }
+
+  /// A key that a complete checkpoint has.
+  struct Expected: Sendable, Hashable {
+    let key: String
+    let shape: [Int]
+  }
+
+  /// Every key that a complete checkpoint has, with its shape; a tensor under two names counts twice.
+  ///
+  /// Throws when the config lacks a value that a shape needs. Complexity: O(keys).
+  func expected() throws(RuleFailure) -> [Expected] {
+    var keys: [Expected] = []
+    for rule in rules {
+      guard let declaration = try Declaration(rule, side, context) else { continue }
+      for (position, pattern) in rule.claims(side).enumerated() {
+        for binding in declaration.bindings(of: pattern) {
+          keys.append(
+            Expected(key: pattern.fill(binding), shape: declaration.shape(position, binding)))
+        }
+      }
+    }
+    return keys
+  }
+
+  /// Compares the keys that met the rules with what is expected. Throws nothing but `.cancelled`.
+  func check(
+    _ instances: [StateDictPlanner.Instance], in source: OrderedDictionary<String, StateDict.Value>,
+    _ findings: inout [Diagnostic]
+  ) throws(ConversionError) {
+    guard rules.contains(where: { $0.shape != nil }) else { return }
+    var byRule: [Int: [StateDictPlanner.Instance]] = [:]
+    for instance in instances where rules[instance.rule].shape != nil {
+      byRule[instance.rule, default: []].append(instance)
+    }
+    var complaints: Set<String> = []
+    var pacer = Interruption.Pacer()
+    for (number, rule) in rules.enumerated() {
+      let declaration: Declaration
+      do throws(RuleFailure) {
+        guard let known = try Declaration(rule, side, context) else { continue }
+        declaration = known
+      } catch {
+        if complaints.insert(error.message).inserted {
+          findings.append(
+            Diagnostic(
+              .error, .stateDictMismatch, .conversion,
+              "The checkpoint cannot be compared with the config: \(error.message)", origin: rule.origin))
+        }
+        continue
+      }
+      let found = byRule[number] ?? []
+      var present: Set<String> = []
+      for instance in found {
+        try pacer.step()
+        judge(instance, rule, declaration, &findings)
+        if instance.values.contains(where: { $0?.value.tensor != nil }), let pattern = rule.claims(side).first {
+          present.insert(pattern.fill(instance.binding))
+        }
+      }
+      // Mirrors and parts share their bindings, so the first pattern speaks for all.
+      guard let pattern = rule.claims(side).first else { continue }
+      for binding in declaration.bindings(of: pattern) {
+        try pacer.step()
+        let key = pattern.fill(binding)
+        guard !present.contains(key), declaration.demands(binding) else { continue }
+        findings.append(
+          Diagnostic(
+            .error, .stateDictMismatch, .tensor(key),
+            "'\(key)' is missing: the config describes a model with this tensor, of shape "
+              + "\(declaration.shape(0, binding))\(declaration.because)", origin: rule.origin))
+      }
+    }
+  }
+
+  /// Compares one instance's numbers and shapes.
+  private func judge(
+    _ instance: StateDictPlanner.Instance, _ rule: Rule, _ declaration: Declaration, _ findings: inout [Diagnostic]
+  ) {
+    for (hole, count) in declaration.counts {
+      guard let text = instance.binding[hole], let number = Int(text), number >= count.length else { continue }
+      let key = instance.values.compactMap { $0?.key }.first ?? ""
+      findings.append(
+        Diagnostic(
+          .error, .stateDictMismatch, .tensor(key),
+          "\(key) is spare: the config says that there are \(count.length) (\(count.keys)), counted from 0",
+          origin: rule.origin))
+      return
+    }
+    for (position, value) in instance.values.enumerated() {
+      guard let value, let tensor = value.value.tensor else { continue }
+      let shape = declaration.shape(declaration.isStacked ? 0 : position, instance.binding)
+      guard tensor.shape != shape else { continue }
+      findings.append(
+        Diagnostic(
+          .error, .stateDictMismatch, .tensor(value.key),
+          "\(value.key) has shape \(tensor.shape), but the config says \(shape)\(declaration.because)",
+          origin: rule.origin))
+    }
+  }
+}
+
+extension Completeness {
+  /// The declaration of one rule with the values of the configs put in.
+  fileprivate struct Declaration {
+    private let shapes: [Rule.ExpectedShape]
+    /// How many numbers each hole takes, and the config keys that say so.
+    let counts: [(hole: String, count: (length: Int, keys: String))]
+    private let whole: Bool
+    private let bias: Bool
+    private let demandsWhole: Bool
+    private let demandsBias: Bool
+    /// The config keys that the shape comes from, in brackets.
+    let because: String
+    /// True when the values of an instance are the numbers of one pattern.
+    let isStacked: Bool
+
+    /// Nil for a rule that declares nothing for the side.
+    init?(_ rule: Rule, _ side: Side, _ context: RuleContext) throws(RuleFailure) {
+      guard let shape = rule.shape, !rule.claims(side).isEmpty,
+        let shapes = try rule.expectedShapes(on: side, context)
+      else { return nil }
+      self.shapes = shapes
+      var counts: [(hole: String, count: (length: Int, keys: String))] = []
+      for (hole, dimension) in shape.counts.sorted(by: { $0.key < $1.key }) {
+        counts.append((hole, (try context.length(dimension), dimension.keys.joined(separator: ", "))))
+      }
+      isStacked = if case .stack? = rule.transform { side == .left } else { false }
+      if case .stack(let hole, let count)? = rule.transform, side == .left {
+        counts.append((hole, (try context.length(count), count.keys.joined(separator: ", "))))
+      }
+      // Only the first copy of a repeated tensor is read.
+      if case .repeated(side, let hole, _)? = rule.transform {
+        counts.removeAll { $0.hole == hole }
+        counts.append((hole, (1, "")))
+      }
+      self.counts = counts
+      func exists(_ presence: DeclaredShape.Presence) -> Bool {
+        if case .when(let condition) = presence { context.holds(condition) } else { true }
+      }
+      whole = exists(shape.presence)
+      bias = exists(shape.bias) && whole
+      // A drawn tensor is dropped on the way out, so nobody misses it.
+      let isDrawn = if case .make = rule.action { true } else { false }
+      demandsWhole = whole && shape.presence != .optional && !isDrawn
+      demandsBias = demandsWhole && bias && shape.bias != .optional
+      let keys = OrderedSet(shape.axes.joined().flatMap(\.keys))
+      because = keys.isEmpty ? "" : " (\(keys.joined(separator: ", ")))"
+    }
+
+    func shape(_ position: Int, _ binding: KeyPattern.Binding) -> [Int] {
+      let shape = shapes[min(position, shapes.count - 1)]
+      return binding["leaf"] == "bias" ? shape.bias : shape.whole
+    }
+
+    /// True when a checkpoint without this instance is incomplete.
+    func demands(_ binding: KeyPattern.Binding) -> Bool { binding["leaf"] == "bias" ? demandsBias : demandsWhole }
+
+    /// Every binding of a pattern that exists; none when a hole has no count.
+    func bindings(of pattern: KeyPattern) -> [KeyPattern.Binding] {
+      var bindings: [KeyPattern.Binding] = [[:]]
+      for hole in pattern.orderedHoles {
+        let texts: [Substring]
+        if let words = hole.words {
+          texts = words.map { $0[...] }.filter { hole.name != "leaf" || ($0 == "bias" ? bias : whole) }
+        } else if let count = counts.first(where: { $0.hole == hole.name })?.count.length {
+          texts = (0..<count).map { Substring(String($0)) }
+        } else {
+          return []
+        }
+        bindings = bindings.flatMap { binding in texts.map { binding.merging([hole.name: $0]) { _, new in new } } }
+      }
+      return whole || pattern.orderedHoles.contains { $0.name == "leaf" } ? bindings : []
+    }
+  }
+}
