@@ -26,17 +26,31 @@ def config_of(folder):
         raise NoReference(str(error)) from error
 
 
-def state_of(folder):
-    """The tensors of a folder: safetensors or PyTorch files, in shards or one."""
-    from safetensors.torch import load_file
+def _tensors_of(file):
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
 
-    for pattern, read in (("*.safetensors", load_file), ("*.bin", lambda f: torch.load(f, map_location="cpu", weights_only=True))):
-        tensors = {}
-        for file in sorted(Path(folder).glob(pattern)):
-            tensors.update(read(str(file)))
-        if tensors:
-            return {key: value for key, value in tensors.items() if isinstance(value, torch.Tensor)}
-    raise NoReference(f"{folder} holds no weights")
+        return load_file(str(file))
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def state_of(folder):
+    """The tensors of a folder: one file, or the shards of an index, each of which must hold what the index says."""
+    folder, tensors = Path(folder), {}
+    indexes = list(folder.glob("*.index.json"))
+    if indexes:
+        places = json.loads(indexes[0].read_text())["weight_map"]
+        for name in sorted(set(places.values())):
+            part = _tensors_of(folder / name)
+            if set(part) != {key for key, place in places.items() if place == name}:
+                raise NoReference(f"{name} does not hold the keys that {indexes[0].name} says")
+            tensors.update(part)
+    else:
+        for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
+            tensors.update(_tensors_of(file))
+    if not tensors:
+        raise NoReference(f"{folder.name} holds no weights")
+    return {key: value for key, value in tensors.items() if isinstance(value, torch.Tensor)}
 
 
 def read(folder, kind=None, changes=None):
@@ -54,14 +68,20 @@ def read(folder, kind=None, changes=None):
     return _load(folder, config, kind, changes)
 
 
-def _load(folder, config, kind=None, changes=None):
+def _load(folder, config, kind=None, changes=None, pooler=True):
     name = kind or next(iter(config.get("architectures") or ()), None)
     if name is None or not hasattr(hf, name):
         raise NoReference(f"`architectures` names no class of transformers {hf.__version__}: {name}")
     kind = getattr(hf, name)
+    tensors = state_of(folder)
+    if not pooler:
+        tensors = {key: value for key, value in tensors.items() if not key.startswith("pooler.")}
     try:
-        loaded, report = kind.from_pretrained(folder, output_loading_info=True, attn_implementation="eager",
-                                              torch_dtype=torch.float32, **(changes or {}))
+        # The tensors are given: transformers reads no .bin file with the torch that the Model Zoo needs.
+        loaded, report = kind.from_pretrained(
+            None, config=kind.config_class.from_pretrained(folder, **(changes or {})), state_dict=tensors,
+            output_loading_info=True, attn_implementation="eager", torch_dtype=torch.float32,
+            **({} if pooler else {"add_pooling_layer": False}))
     except Exception as error:  # a config or a file that the class does not take
         raise NoReference(f"{name}.from_pretrained: {type(error).__name__}: {error}") from error
     # The contact head of ESM is no part of the outputs compared; no converter carries it.
@@ -176,8 +196,8 @@ class Dragon(torch.nn.Module):
 
     def __init__(self, folder):
         super().__init__()
-        # The checkpoints of this model have no pooler that counts: transformers makes one and nothing reads it.
+        # Checkpoints of this model bring a pooler that nothing reads.
         self.question, self.context = (
-            _load(folder / part, config_of(folder / part), "BertModel", {"add_pooling_layer": False})
+            _load(folder / part, config_of(folder / part), "BertModel", pooler=False)
             for part in ("q_encoder", "ctx_encoder"))
         self.config = self.question.config
