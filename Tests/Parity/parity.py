@@ -182,8 +182,7 @@ def main():
     print(f"{'model':26} {'variant':18} {'direction':9} {'max diff':>8}  verdict")
     with tempfile.TemporaryDirectory(prefix="parity-") as temporary:
         for variant in wanted:
-            name = f"{variant.model}-{variant.name}".replace(" ", "-").replace(",", "")
-            folder = Path(arguments.keep or temporary).resolve() / name
+            folder = Path(arguments.keep or temporary).resolve() / f"{variant.model}-{variant.name}"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             check.run(variant, folder)
