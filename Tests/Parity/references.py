@@ -84,8 +84,10 @@ def _load(folder, config, kind=None, changes=None, pooler=True):
             **({} if pooler else {"add_pooling_layer": False}))
     except Exception as error:  # a config or a file that the class does not take
         raise NoReference(f"{name}.from_pretrained: {type(error).__name__}: {error}") from error
-    # The contact head of ESM is no part of the outputs compared; no converter carries it.
-    missing = [key for key in report["missing_keys"] if "contact_head" not in key]
+    # The contact head of ESM is no part of the outputs compared; no converter carries it. A buffer is computed by the
+    # class: if it is not, the outputs show it.
+    buffers = dict(loaded.named_buffers())
+    missing = [key for key in report["missing_keys"] if "contact_head" not in key and key not in buffers]
     problems = [f"{what} {sorted(map(str, keys))[:5]}" for what, keys in (
         ("missing", missing), ("unexpected", report["unexpected_keys"]), ("mismatched", report["mismatched_keys"])) if keys]
     if problems:

@@ -90,7 +90,7 @@ def build(section, model, allow_refused_keys=False):
     try:
         config_class = create_config_class(registry.get_model_class(name))
     except Exception as error:
-        raise Refused(f"`name: {str(name)[:60]}`: {(str(error) or type(error).__name__).splitlines()[0]}") from error
+        raise Refused(f"`name: {str(name)[:60]}`: {type(error).__name__}: {error}") from error
     refused = []
     while True:
         try:
