@@ -248,6 +248,7 @@ VARIANTS = [
     Variant("t5", "gated-untied", T5CLASS, GATED_T5, EXACT_DENSE),
     Variant("ul2", "gated-untied", T5CLASS, GATED_T5, EXACT_DENSE),
     Variant("flan-ul2", "gated-untied", T5CLASS, GATED_T5, EXACT_DENSE),
+    Variant("transformer", "plain", T5CLASS, T5),
     Variant("clip-vit", "plain", hf.CLIPVisionModelWithProjection, dict(VISION, projection_dim=10)),
     Variant("llava", "plain", llava),
     Variant("mmsimple-llava", "plain", llava),
@@ -262,7 +263,6 @@ VARIANTS = [
 NOT_COMPARED = {
     "bert-qa": "Model Zoo 2.10 registers no class for it",
     "bert-summarization": "has no Hugging Face side",
-    "transformer": "transformers has no class for its positions and norms; it is T5's converter under another name",
     "santacoder-headless": "remote code without a head has no reference here; santacoder covers its tensors",
     "btlm-headless": "remote code without a head has no reference here; btlm covers its tensors",
 }
