@@ -46,8 +46,8 @@ faults: build ## Kill the service at 100 random moments and disturb its disk, da
 fuzz: setup ## Fuzz every parser for SECONDS_EACH (600), with libFuzzer; TARGETS names some of them.
 	scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)
 
-interop-cerebras: build ## Compare with the real cstorch.load of cerebras_pytorch 2.10.0 (installs it into .venv-cerebras).
-	scripts/interop-cerebras.sh
+interop-cerebras: build ## Compare with cerebras_pytorch 2.10.0 and, in MODEL_ZOO, the vendor's classes (MODELS, FMT choose).
+	@MODEL_ZOO="$(MODEL_ZOO)" MODELS="$(MODELS)" FMT="$(FMT)" scripts/interop-cerebras.sh
 
 clean: ## Remove everything that these targets made, but not the data of `make serve`.
 	rm -rf .build .build-fuzz .venv .demo
