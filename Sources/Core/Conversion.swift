@@ -131,6 +131,9 @@ public enum Conversion {
   private static func convert(
     _ request: ConversionRequest, _ monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
+    guard request.command == .convertConfig || !request.checkpoint.isEmpty else {
+      throw ConversionError(.usage, "The request names no checkpoint.")
+    }
     monitor.report(ConversionProgress(phase: .planning))
     let (plan, input) = try plan(request)
     let route = plan.route
@@ -173,10 +176,19 @@ public enum Conversion {
     let config = try ConfigDocument.load(path: request.config, syntax: syntax, files: request.files)
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
+    options.allowIncomplete = request.options.allowIncomplete
     options.precision = request.options.dtype
     guard request.command == .convert else {
       let (route, findings) = try route(of: request, config, checkpoint: nil, options)
       var plan = try Planner.plan(config: config.root, along: route)
+      plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
+      return (plan, nil)
+    }
+    if request.checkpoint.isEmpty {
+      // Only a plan may do without a checkpoint: it judges what the config describes.
+      let (route, findings) = try route(of: request, config, checkpoint: nil, options)
+      let described = try Planner.described(by: config.root, along: route)
+      var plan = try Planner.plan(config: config.root, checkpoint: described, along: route, options: options)
       plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
       return (plan, nil)
     }

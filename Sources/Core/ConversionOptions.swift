@@ -4,6 +4,9 @@
 public struct ConversionOptions: Sendable, Hashable {
   /// Leave keys out that no rule matches, instead of failing.
   public var dropUnmatchedKeys = false
+  /// Convert a checkpoint that is not the whole model that its config describes: what is missing, spare or of another
+  /// shape is then a warning.
+  public var allowIncomplete = false
   /// Container of the checkpoint; nil is what the target's own tool writes.
   public var outputFormat: OutputFormat?
   /// Bytes of tensor data that one file may hold; nil writes one file. Hugging Face targets only.
@@ -58,13 +61,14 @@ public struct ConversionOptions: Sendable, Hashable {
 
 extension ConversionOptions: Codable {
   private enum CodingKeys: String, CodingKey {
-    case dropUnmatchedKeys, outputFormat, maxShardSize, dtype, verify, stream
+    case dropUnmatchedKeys, allowIncomplete, outputFormat, maxShardSize, dtype, verify, stream
   }
 
   /// Reads options; absent ones have their defaults, so that jobs of an earlier version are still read.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     dropUnmatchedKeys = try container.decodeIfPresent(Bool.self, forKey: .dropUnmatchedKeys) ?? false
+    allowIncomplete = try container.decodeIfPresent(Bool.self, forKey: .allowIncomplete) ?? false
     outputFormat = try container.decodeIfPresent(OutputFormat.self, forKey: .outputFormat)
     maxShardSize = try container.decodeIfPresent(Int.self, forKey: .maxShardSize)
     dtype = try container.decodeIfPresent(Precision.self, forKey: .dtype) ?? .keep
@@ -76,6 +80,7 @@ extension ConversionOptions: Codable {
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(dropUnmatchedKeys, forKey: .dropUnmatchedKeys)
+    try container.encode(allowIncomplete, forKey: .allowIncomplete)
     try container.encode(outputFormat, forKey: .outputFormat)
     try container.encode(maxShardSize, forKey: .maxShardSize)
     try container.encode(dtype, forKey: .dtype)

@@ -84,6 +84,7 @@ struct ConversionReport {
   private var options: ConfigObject {
     [
       "drop_unmatched_keys": .bool(request.options.dropUnmatchedKeys),
+      "allow_incomplete": .bool(request.options.allowIncomplete),
       "output_format": request.options.outputFormat.map { .string($0.rawValue) } ?? .null,
       "max_shard_size": request.options.maxShardSize.map { .int($0) } ?? .null,
       "dtype": .string(request.options.dtype.rawValue),

@@ -33,7 +33,7 @@ public enum Catalogue {
     guard let from = Format(source) else {
       throw ConversionError(.unsupportedPair, "'\(source)' is no source format. \(model.name) has: \(known).")
     }
-    guard let to = Format(target) else {
+    guard let to = Format(target: target) else {
       throw ConversionError(.unsupportedPair, "'\(target)' is no target format. \(model.name) has: \(known).")
     }
     guard from != to, let route = Route(model: model, named: name, source: from, target: to) else {

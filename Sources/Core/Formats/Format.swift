@@ -16,6 +16,11 @@ public enum Format: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// Reads a target: a format, or `cs-current` for the newest release that is known.
+  public init?(target text: String) {
+    self.init(text == "cs-current" ? Release.current.description : text)
+  }
+
   /// True for a Model Zoo release.
   public var isCS: Bool { self != .hf }
 

@@ -22,21 +22,29 @@ struct Completeness {
     let shape: [Int]
   }
 
-  /// Every key that a complete checkpoint has, with its shape; a tensor under two names counts twice.
+  /// Every tensor of a complete checkpoint under its first key, with its shape; one that is tied to another is left out,
+  /// as is what may be missing.
   ///
   /// Throws when the config lacks a value that a shape needs. Complexity: O(keys).
   func expected() throws(RuleFailure) -> [Expected] {
-    var keys: [Expected] = []
+    var keys: OrderedDictionary<String, [Int]> = [:]
     for rule in rules {
       guard let declaration = try Declaration(rule, side, context) else { continue }
-      for (position, pattern) in rule.claims(side).enumerated() {
-        for binding in declaration.bindings(of: pattern) {
-          keys.append(
-            Expected(key: pattern.fill(binding), shape: declaration.shape(position, binding)))
+      let isPacked = if case .pack? = rule.transform { true } else { false }
+      let patterns = isPacked ? rule.claims(side) : Array(rule.claims(side).prefix(1))
+      for (position, pattern) in patterns.enumerated() {
+        for binding in declaration.bindings(of: pattern) where declaration.demands(binding) {
+          keys[pattern.fill(binding)] = declaration.shape(position, binding)
         }
       }
     }
-    return keys
+    for rule in rules {
+      guard case .relate(.tie(side, let key, let twin, let condition, _)) = rule.action, keys[twin] != nil,
+        condition.map(context.holds) ?? true
+      else { continue }
+      keys[key] = nil
+    }
+    return keys.map { Expected(key: $0.key, shape: $0.value) }
   }
 
   /// Compares the keys that met the rules with what is expected. Throws nothing but `.cancelled`.

@@ -2,12 +2,18 @@ import OrderedCollections
 
 /// Finds out which model and source format a config and a checkpoint are of, where the request says `auto`.
 ///
-/// Every layout of the catalogue that could be meant is tried against the keys. What fits is kept; among layouts that fit,
-/// the class that the config names decides, then the layout that uses most of the checkpoint, and between two releases
-/// whose plans do not differ, the newer one. Anything still open is an error that lists the candidates.
+/// Three sieves, from cheap to dear. The config says whether it is of Hugging Face or of the Model Zoo, and often which
+/// model it is. A sample of the keys says which layouts of the catalogue they belong to; layouts with equal keys are one.
+/// What remains is planned: among plans that can be made, the class that the config names decides, then the layout that
+/// uses most of the checkpoint, and between two releases whose plans do not differ, the newer one. Anything still open is
+/// an error that lists the candidates.
 enum Detection {
   /// What a request may say instead of a model or a source format.
   static let keyword = "auto"
+  /// What a request may say for the release that the checkpoint itself names, as in the vendor's tool.
+  static let releaseKeyword = "cs-auto"
+  /// So many keys, evenly spread, speak for a checkpoint.
+  private static let sampleCount = 256
 
   /// A layout that could be meant.
   private struct Candidate {
@@ -20,19 +26,22 @@ enum Detection {
   /// The route of a request, detected where it says `auto`, with a finding that says what was detected.
   ///
   /// `checkpoint` is nil when only a config is converted. Throws what `Catalogue.route` throws, `.unsupportedPair` when
-  /// nothing fits, `.usage` when more than one layout fits. Complexity: one plan for each layout that could be meant.
+  /// nothing fits, `.usage` when more than one layout fits. Complexity: O(models x releases) for the sieves, and one plan
+  /// for each layout that passes them.
   static func route(
     model: String, from source: String, to target: String, config: ConfigObject,
     checkpoint: ObjectTree<TensorDescriptor>?, options: Planner.Options
   ) throws(ConversionError) -> (route: Route, findings: [Diagnostic]) {
-    guard model == keyword || source == keyword else {
+    var source = source
+    if source == releaseKeyword, let release = checkpoint.flatMap(recordedRelease) { source = release.description }
+    guard model == keyword || source == keyword || source == releaseKeyword else {
       return (try Catalogue.route(model: model, from: source, to: target), [])
     }
-    let routes = try possibleRoutes(model: model, source: source, target: target, config: config)
+    var routes = try possibleRoutes(model: model, source: source, target: target, config: config)
+    if let checkpoint { routes = try fitting(routes, checkpoint) }
     var candidates: [Candidate] = []
     var failures: [ConversionError] = []
     for route in routes {
-      if let checkpoint, try !fits(checkpoint, route) { continue }
       do throws(ConversionError) {
         let plan =
           if let checkpoint {
@@ -63,14 +72,14 @@ enum Detection {
     return (chosen.route, [Diagnostic(.warning, .usage, .conversion, message)])
   }
 
-  /// Every route to the target that the request and the shape of the config allow.
+  /// Every route to the target that the request and the config allow.
   private static func possibleRoutes(
     model: String, source: String, target: String, config: ConfigObject
   ) throws(ConversionError) -> [Route] {
-    guard let target = Format(target) else {
+    guard let target = Format(target: target) else {
       throw ConversionError(.unsupportedPair, "'\(target)' is no target format.")
     }
-    if source != keyword, Format(source) == nil {
+    if source != keyword, source != releaseKeyword, Format(source) == nil {
       throw ConversionError(.unsupportedPair, "'\(source)' is no source format.")
     }
     var models = Catalogue.models
@@ -82,49 +91,94 @@ enum Detection {
       models = [named]
     }
     // A params file of the Model Zoo keeps the model's parameters in a section; a Hugging Face config has no sections.
-    let isParams = if case .object = config["model"] { true } else { false }
+    let hasTrainer = config["trainer"] != nil
+    let isParams = hasTrainer || config.value(at: "model").map { if case .object = $0 { true } else { false } } ?? false
+    let zooName = ["trainer.init.model.name", "model.name"].lazy.compactMap { config.value(at: $0) }.first
     var routes: [Route] = []
     for model in models {
+      if case .string(let name)? = zooName, !model.isCalled(name), models.contains(where: { $0.isCalled(name) }) { continue }
       for format in model.formats {
-        guard source == keyword ? format.isCS == isParams : Format(source) == format else { continue }
+        switch (source, format) {
+        case (keyword, _): guard format.isCS == isParams else { continue }
+        case (releaseKeyword, _): guard format.isCS else { continue }
+        default: guard Format(source) == format else { continue }
+        }
+        // The layout of params files changed with release 2.3.
+        if source != format.description, case .cs(let release) = format, hasTrainer, release < Release(2, 3) { continue }
         if format == .hf, case .string(let type)? = config["model_type"],
           !model.bridges.contains(where: { $0.modelTypes.contains(type) })
         {
           continue
         }
-        if let route = Route(model: model, source: format, target: target) { routes.append(route) }
+        let name = model.name
+        if let route = Route(model: model, named: name, source: format, target: target) { routes.append(route) }
       }
     }
     return routes
   }
 
-  /// True when the layout knows every key of the checkpoint.
+  /// The routes whose source layout knows the keys of the checkpoint; of several releases with equal keys, the newest.
   ///
-  /// The way to another release may let any key pass, so the keys are tried on the way to the layout that is furthest
-  /// from the source. Throws nothing but `.cancelled`.
-  private static func fits(_ checkpoint: ObjectTree<TensorDescriptor>, _ route: Route) throws(ConversionError) -> Bool {
-    let (model, source) = (route.model, route.source)
-    let furthest: Format? =
-      if source == .hf {
-        model.bridges.first.map { .cs($0.covers.lowerBound) }
-      } else if !model.bridges.isEmpty {
-        .hf
-      } else {
-        (source == .cs(model.ladder.oldest) ? model.releases.last : model.ladder.oldest).map(Format.cs)
-      }
-    guard let furthest, let probe = Route(model: model, source: source, target: furthest),
-      var state = try? CheckpointContent(checkpoint, format: source, bareAllowed: true).stateDict
-    else {
+  /// Throws nothing but `.cancelled`.
+  private static func fitting(
+    _ routes: [Route], _ checkpoint: ObjectTree<TensorDescriptor>
+  ) throws(ConversionError) -> [Route] {
+    struct Layout: Hashable {
+      let model: String
+      let patterns: [[KeyPattern]]
+    }
+    var newest: OrderedDictionary<Layout, Route> = [:]
+    var known: [Layout: Bool] = [:]
+    for route in routes {
       try Interruption.check()
-      return false
+      guard let content = try? CheckpointContent(checkpoint, format: route.source, bareAllowed: true) else { continue }
+      let (rules, side) = layout(of: route)
+      let layout = Layout(model: route.model.name, patterns: rules.map { $0.claims(side) })
+      let fits = known[layout] ?? knows(content.stateDict, rules, side)
+      known[layout] = fits
+      if fits { newest[layout] = route }
     }
-    for hop in probe.hops {
-      var findings = StateDictPlanner.Findings()
-      let step = ConfigPlanner.Step(hop: hop, context: RuleContext(left: [:], right: [:]))
-      state = try StateDictPlanner(step: step).convert(state, findings: &findings)
-      if !findings.unmatched.isEmpty { return false }
+    return Array(newest.values)
+  }
+
+  /// The rules that claim the keys of a route's source: of the step to Hugging Face, or of the step to the neighbouring
+  /// release for models and releases that Hugging Face has no part in.
+  private static func layout(of route: Route) -> (rules: [Rule], side: Side) {
+    if route.source == .hf, let hop = route.hops.first { return (hop.tensors, .left) }
+    if case .cs(let release) = route.source, let bridge = route.model.bridge(covering: release) {
+      return (bridge.crossing(at: release, zooName: route.model.zooName).tensors, .cs)
     }
-    return true
+    let position = route.model.releases.firstIndex { route.source == .cs($0) } ?? 0
+    let revisions = route.model.ladder.revisions
+    if position < revisions.count, !revisions[position].tensors.isEmpty { return (revisions[position].tensors, .older) }
+    if position > 0, let older = revisions[..<position].last(where: { !$0.tensors.isEmpty }) {
+      return (older.tensors, .newer)
+    }
+    return (revisions.first { !$0.tensors.isEmpty }?.tensors ?? [], .older)
+  }
+
+  /// True when the rules claim every key of a sample.
+  private static func knows(_ state: StateDict, _ rules: [Rule], _ side: Side) -> Bool {
+    let index = PatternIndex(
+      rules.enumerated().flatMap { number, rule in
+        rule.claims(side).enumerated().map { (PatternIndex.Slot(rule: number, position: $0), $1) }
+      })
+    let keys = state.values.keys
+    let step = max(1, keys.count / sampleCount)
+    return stride(from: 0, to: keys.count, by: step).allSatisfy { position in
+      let key = keys[position]
+      if !index.matches(key.split(separator: ".")).isEmpty { return true }
+      guard side == .cs, key.hasPrefix(Model.optionalPrefix) else { return false }
+      return !index.matches(key.dropFirst(Model.optionalPrefix.count).split(separator: ".")).isEmpty
+    }
+  }
+
+  /// The release that wrote a checkpoint, by the last entry of its `__metadata__`; nil when it does not say.
+  private static func recordedRelease(of checkpoint: ObjectTree<TensorDescriptor>) -> Release? {
+    guard case .list(let entries)? = checkpoint["__metadata__"], case .string(let version)? = entries.last?["version"]
+    else { return nil }
+    let numbers = version.split(separator: ".").prefix(2).joined(separator: ".")
+    return Release("cs-\(numbers)")
   }
 
   /// The candidates that the config's own words and the use of the checkpoint prefer.
@@ -143,5 +197,12 @@ enum Detection {
 
   private static func same(_ left: Plan, _ right: Plan) -> Bool {
     left.tree == right.tree && left.tensors == right.tensors && left.config == right.config
+  }
+}
+
+extension Model {
+  /// True when params files call the model so.
+  fileprivate func isCalled(_ name: String) -> Bool {
+    zooName == name || aliases.contains { $0.zooName == name } || names.contains { $0.lowercased() == name.lowercased() }
   }
 }

@@ -35,6 +35,8 @@ public struct PlanReport: Sendable {
     public var tensorsIn = 0
     /// Tensors that are written.
     public var tensorsOut = 0
+    /// Elements of tensors that are read: the parameters of the model and its buffers.
+    public var parameters = 0
     /// Bytes of tensors that are read.
     public var bytesIn = 0
     /// Bytes of tensors that are written.
@@ -126,6 +128,7 @@ public struct PlanReport: Sendable {
     let used = Set(tensors.flatMap(\.sources))
     totals.tensorsIn = used.count
     totals.tensorsOut = tensors.count
+    totals.parameters = used.lazy.map { plan.sources[$0]?.elementCount ?? 0 }.saturatingSum()
     totals.bytesIn = used.lazy.map { plan.sources[$0]?.byteCount ?? 0 }.saturatingSum()
     totals.bytesOut = plan.byteCount
     totals.bytesToDownload = inputs.lazy.map(\.missing).saturatingSum()
@@ -149,7 +152,8 @@ public struct PlanReport: Sendable {
       "inputs": .array(
         inputs.map { ["name": .string($0.name), "size": .int($0.size), "remote": .bool($0.isRemote)] }),
       "totals": [
-        "tensors_in": .int(totals.tensorsIn), "tensors_out": .int(totals.tensorsOut), "bytes_in": .int(totals.bytesIn),
+        "tensors_in": .int(totals.tensorsIn), "tensors_out": .int(totals.tensorsOut),
+        "parameters": .int(totals.parameters), "bytes_in": .int(totals.bytesIn),
         "bytes_out": .int(totals.bytesOut), "bytes_to_download": .int(totals.bytesToDownload),
         "peak_memory": .int(totals.peakMemory), "disk_needed": .int(totals.diskNeeded),
       ],

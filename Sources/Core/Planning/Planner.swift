@@ -26,6 +26,51 @@ public enum Planner {
       route: route, tree: nil, tensors: [], sources: [:], config: outcome.document, warnings: outcome.warnings)
   }
 
+  /// The checkpoint that a config describes: every tensor that a complete one has, in one precision, with no byte behind it.
+  ///
+  /// A config can be judged with it before there is a checkpoint. Throws what planning a config throws, and
+  /// `.configNotConvertible` when the config lacks a value that a shape needs. Complexity: O(tensors).
+  public static func described(
+    by config: ConfigObject, along route: Route
+  ) throws(ConversionError) -> ObjectTree<TensorDescriptor> {
+    let outcome = try ConfigPlanner.convert(config, along: route)
+    guard let (rules, side, context) = layout(of: outcome, route) else {
+      throw ConversionError(.usage, "Nothing declares the tensors of \(route.model.name) in \(route.source).")
+    }
+    let expected: [Completeness.Expected]
+    do throws(RuleFailure) {
+      expected = try Completeness(rules: rules, from: side, context: context).expected()
+    } catch {
+      throw ConversionError(.configNotConvertible, "ConfigConversionError: \(error.message)")
+    }
+    let names = ["torch_dtype", "dtype"].compactMap { config[$0] }
+    var dtype = DType.float32
+    if case .string(let name)? = names.first, let named = DType(rawValue: name) { dtype = named }
+    let state = ObjectTree<TensorDescriptor>.dictionary(
+      expected.enumerated().map { index, tensor in
+        .init(
+          .string(tensor.key), .tensor(TensorDescriptor(dtype: dtype, shape: tensor.shape, storage: StorageID(index))))
+      }, ordered: true)
+    return route.source.isCS ? .dictionary([.init(.string("model"), state)], ordered: false) : state
+  }
+
+  /// The rules that declare what a complete checkpoint of the source is: those of the step to or from Hugging Face at the
+  /// source's release, whatever the route is.
+  private static func layout(
+    of outcome: ConfigPlanner.Outcome, _ route: Route
+  ) -> (rules: [Rule], side: Side, context: RuleContext)? {
+    if let step = outcome.steps.first, case .bridge = step.hop {
+      let rules = step.hop.tensors.filter { $0.condition.map(step.context.holds) ?? true }
+      return (rules, step.hop.from, step.context)
+    }
+    guard case .cs(let release) = route.source, let bridge = route.model.bridge(covering: release),
+      let step = outcome.steps.first
+    else { return nil }
+    let context = RuleContext(left: [:], right: step.context.config(step.hop.from))
+    let rules = bridge.crossing(at: release, zooName: route.model.zooName).tensors
+    return (rules.filter { $0.condition.map(context.holds) ?? true }, .cs, context)
+  }
+
   /// Plans the conversion of a checkpoint and its config.
   ///
   /// Throws `.configNotConvertible` (also for tensors that the target cannot express), `.keysUnmatched` (with a diagnostic

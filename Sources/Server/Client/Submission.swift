@@ -29,6 +29,7 @@ struct Submission {
   /// What the server takes of the options; budget, threads and the report are its own business.
   private struct Options: Encodable {
     var dropUnmatchedKeys: Bool?
+    var allowIncomplete: Bool?
     var outputFormat: String?
     var maxShardSize: Int?
     var dtype: String?
@@ -83,7 +84,8 @@ struct Submission {
   private var chosen: Options {
     let standard = ConversionOptions()
     return Options(
-      dropUnmatchedKeys: options.dropUnmatchedKeys ? true : nil, outputFormat: options.outputFormat?.rawValue,
+      dropUnmatchedKeys: options.dropUnmatchedKeys ? true : nil,
+      allowIncomplete: options.allowIncomplete ? true : nil, outputFormat: options.outputFormat?.rawValue,
       maxShardSize: options.maxShardSize, dtype: options.dtype == standard.dtype ? nil : options.dtype.rawValue,
       verify: options.verify ? true : nil, stream: options.stream ? true : nil)
   }

@@ -75,6 +75,9 @@ struct SubmitConvertCommand: ClientCommand {
   @Flag(help: "Leave out keys that no rule matches, instead of failing.")
   var dropUnmatchedKeys = false
 
+  @Flag(help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
+  var allowIncomplete = false
+
   @OptionGroup var output: OutputOptions
 
   @Flag(help: "Have the server read a checkpoint that is elsewhere in ranges and store nothing of it.")
@@ -94,6 +97,7 @@ struct SubmitConvertCommand: ClientCommand {
   func run(_ client: ServiceClient) throws {
     var options = output.options(target: Format(formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
+    options.allowIncomplete = allowIncomplete
     options.stream = stream
     try Submission(
       command: .convert, formats: formats, config: config, checkpoint: checkpoint, options: options,

@@ -41,6 +41,9 @@ struct ConvertCommand: ParsableCommand {
   @Flag(help: "Leave out keys that no rule matches, instead of failing.")
   var dropUnmatchedKeys = false
 
+  @Flag(help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
+  var allowIncomplete = false
+
   @OptionGroup var output: OutputOptions
 
   @Flag(
@@ -78,6 +81,7 @@ struct ConvertCommand: ParsableCommand {
   func run() throws {
     var options = output.options(target: Format(formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
+    options.allowIncomplete = allowIncomplete
     options.memoryBudget = memoryBudget.bytes
     options.threads = threads
     options.durable = fsync

@@ -14,13 +14,17 @@ struct PlanCommand: ParsableCommand {
 
       Examples:
         zooport plan hub://EleutherAI/gpt-j-6b --model auto --src-fmt hf --tgt-fmt cs-1.8
+        zooport plan --config config.json --model gpt2 --src-fmt hf --tgt-fmt cs-2.9
         zooport plan pytorch_model.bin --config config.json --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 --json
 
       Exit status: 0 it can be converted; otherwise that of `convert`, with the plan on standard output all the same.
       """)
 
-  @Argument(help: ArgumentHelp("The checkpoint, as for convert.", valueName: "checkpoint"))
-  var checkpoint: [String]
+  @Argument(
+    help: ArgumentHelp(
+      "The checkpoint, as for convert. Without one the plan is for the checkpoint that the config describes.",
+      valueName: "checkpoint"))
+  var checkpoint: [String] = []
 
   @Option(help: "The config that belongs to the checkpoint. A repository of a hub brings its own.")
   var config: String?
@@ -29,6 +33,9 @@ struct PlanCommand: ParsableCommand {
 
   @Flag(help: "Leave out keys that no rule matches, instead of failing.")
   var dropUnmatchedKeys = false
+
+  @Flag(help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
+  var allowIncomplete = false
 
   @OptionGroup var output: OutputOptions
 
@@ -44,13 +51,16 @@ struct PlanCommand: ParsableCommand {
   var debug = false
 
   func validate() throws {
-    guard !checkpoint.isEmpty else { throw ValidationError("Name the checkpoint to plan for.") }
+    guard !checkpoint.isEmpty || config != nil else {
+      throw ValidationError("Name the checkpoint to plan for, or a config with --config.")
+    }
     guard limit ?? 0 >= 0 else { throw ValidationError("--limit takes a number of tensors, 0 or more.") }
   }
 
   func run() throws {
     var options = output.options(target: Format(formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
+    options.allowIncomplete = allowIncomplete
     let request = ConversionRequest(
       command: .convert, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
       config: config ?? "", checkpoint: checkpoint, options: options)
@@ -123,7 +133,7 @@ struct PlanTable {
     let totals = report.totals
     lines.append("")
     lines += Self.columns([
-      ["Read", Self.amount(totals.bytesIn), "in \(totals.tensorsIn) tensors"],
+      ["Read", Self.amount(totals.bytesIn), "in \(totals.tensorsIn) tensors, \(totals.parameters) elements"],
       ["Written", Self.amount(totals.bytesOut), "in \(totals.tensorsOut) tensors"],
       ["To download", Self.amount(totals.bytesToDownload), ""],
       ["Disk needed", Self.amount(totals.diskNeeded), ""],

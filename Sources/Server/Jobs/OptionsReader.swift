@@ -27,6 +27,7 @@ struct OptionsReader {
   private mutating func read(_ name: String, _ value: JSONTree) -> String? {
     switch name {
     case "drop_unmatched_keys": flag(value, \.dropUnmatchedKeys)
+    case "allow_incomplete": flag(value, \.allowIncomplete)
     case "output_format": choice(value) { $0.outputFormat = $1 }
     case "max_shard_size": byteCount(value)
     case "dtype": choice(value) { $0.dtype = $1 }

@@ -197,12 +197,14 @@ enum SchemaName: String, CaseIterable, Sendable {
   private static let optionsSchema = JSONSchema.object(
     [
       "drop_unmatched_keys": .boolean,
+      "allow_incomplete": .boolean.about(
+        "What a checkpoint lacks, has besides or has in another shape than its config says is a warning, not an error."),
       "output_format": JSONSchema.choice(OutputFormat.allCases.map(\.rawValue)).orNull,
       "max_shard_size": JSONSchema.anyOf([.integer(1...(1 << 53)), .string()]).orNull.about(
         "Bytes, or a size such as `5GB`."),
       "dtype": .choice(Precision.allCases.map(\.rawValue)), "verify": .boolean,
       "stream": .boolean.about("Reads a checkpoint that is elsewhere in ranges and stores nothing of it."),
-    ], optional: ["drop_unmatched_keys", "output_format", "max_shard_size", "dtype", "verify", "stream"])
+    ], optional: ["drop_unmatched_keys", "allow_incomplete", "output_format", "max_shard_size", "dtype", "verify", "stream"])
 
   private static let command = JSONSchema.choice(ConversionRequest.Command.allCases.map(\.rawValue))
     .about("`convert` unless given.")
