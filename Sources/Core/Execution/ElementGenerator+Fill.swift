@@ -7,9 +7,17 @@ extension ElementGenerator {
   func fill(_ lower: [Int], _ count: [Int], _ strides: [Int], _ target: UnsafeMutableRawPointer) {
     switch self {
     case .scalar(let value): target.storeBytes(of: value, as: Float.self)
-    case .zeros:
-      let to = target.assumingMemoryBound(to: Float.self)
-      Kernels.forEachOffset(count, strides) { to[$0] = 0 }
+    case .zeros(_, let dtype):
+      Kernels.forEachRun(count, strides) { offset, count, stride in
+        let run = target + offset * dtype.size
+        if stride == 1 {
+          memset(run, 0, count * dtype.size)
+        } else {
+          for index in 0..<count { memset(run + index * stride * dtype.size, 0, dtype.size) }
+        }
+      }
+    case .values(let values, let shape):
+      Self.fill(shape, lower, count, strides, target) { values[$0] }
     case .causalMask:
       let (rows, columns) = (count.count - 2, count.count - 1)
       for row in 0..<count[rows] {
@@ -29,70 +37,45 @@ extension ElementGenerator {
         to[index * strides[0]] = 1 / powf(Float(base), exponent)
       }
     case .normal(let shape, let deviation, let seed):
-      let flat = TensorShape.contiguousStrides(shape)
-      let to = target.assumingMemoryBound(to: Float.self)
-      func visit(_ axis: Int, _ index: Int, _ offset: Int) {
-        guard axis < shape.count else {
-          to[offset] = deviation * Self.normal(seed, UInt64(index))
-          return
-        }
-        for position in 0..<count[axis] {
-          visit(axis + 1, index + (lower[axis] + position) * flat[axis], offset + position * strides[axis])
-        }
+      Self.fill(shape, lower, count, strides, target) { deviation * Self.normal(seed, UInt64($0)) }
+    case .uniform(let shape, let bound, let seed):
+      Self.fill(shape, lower, count, strides, target) {
+        Float(Double(bound) * (2 * Self.uniform(seed, UInt64($0)) - 1))
       }
-      visit(0, 0, 0)
     }
+  }
+
+  /// Writes float32 values that depend on the position of an element in the whole tensor alone.
+  private static func fill(
+    _ shape: [Int], _ lower: [Int], _ count: [Int], _ strides: [Int], _ target: UnsafeMutableRawPointer,
+    _ value: (Int) -> Float
+  ) {
+    let flat = TensorShape.contiguousStrides(shape)
+    let to = target.assumingMemoryBound(to: Float.self)
+    func visit(_ axis: Int, _ index: Int, _ offset: Int) {
+      guard axis < shape.count else {
+        to[offset] = value(index)
+        return
+      }
+      for position in 0..<count[axis] {
+        visit(axis + 1, index + (lower[axis] + position) * flat[axis], offset + position * strides[axis])
+      }
+    }
+    visit(0, 0, 0)
+  }
+
+  /// The `position`-th output of SplitMix64, as a number between 0 and 1.
+  private static func uniform(_ seed: UInt64, _ position: UInt64) -> Double {
+    var z = seed &+ (position &+ 1) &* 0x9e37_79b9_7f4a_7c15
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    z ^= z >> 31
+    return (Double(z >> 11) + 0.5) * 0x1p-53
   }
 
   /// The `index`-th value of a standard normal sequence: Box-Muller over two outputs of SplitMix64 at fixed positions.
   private static func normal(_ seed: UInt64, _ index: UInt64) -> Float {
-    func uniform(_ position: UInt64) -> Double {
-      var z = seed &+ (position &+ 1) &* 0x9e37_79b9_7f4a_7c15
-      z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-      z ^= z >> 31
-      return (Double(z >> 11) + 0.5) * 0x1p-53
-    }
-    let radius = (-2 * log(uniform(2 &* index))).squareRoot()
-    return Float(radius * cos(2 * Double.pi * uniform(2 &* index &+ 1)))
-  }
-}
-
-extension Kernels {
-  /// Passes each element of a strided box through a function, in place. Strides count elements.
-  static func apply(
-    _ function: ElementFunction, _ dtype: DType, counts: [Int], strides: [Int], _ target: UnsafeMutableRawPointer
-  ) {
-    switch function {
-    case .nanToZero:
-      switch dtype {
-      case .float64: zeroNaN(UInt64.self, 0x7ff0_0000_0000_0000, counts, strides, target)
-      case .float32: zeroNaN(UInt32.self, 0x7f80_0000, counts, strides, target)
-      case .float16: zeroNaN(UInt16.self, 0x7c00, counts, strides, target)
-      case .bfloat16: zeroNaN(UInt16.self, 0x7f80, counts, strides, target)
-      case .float8E5M2: zeroNaN(UInt8.self, 0x7c, counts, strides, target)
-      case .float8E4M3FN: zeroNaN(UInt8.self, 0x7e, counts, strides, target)
-      default: break
-      }
-    case .cast: preconditionFailure("a cast changes the size of elements and is never done in place")
-    }
-  }
-
-  /// A value is NaN when its bits without the sign exceed those of infinity (or, in float8_e4m3fn, of the largest number).
-  private static func zeroNaN<Bits: FixedWidthInteger & UnsignedInteger>(
-    _ type: Bits.Type, _ largest: Bits, _ counts: [Int], _ strides: [Int], _ target: UnsafeMutableRawPointer
-  ) {
-    let to = target.assumingMemoryBound(to: Bits.self)
-    let magnitude = Bits.max >> 1
-    forEachOffset(counts, strides) { if to[$0] & magnitude > largest { to[$0] = 0 } }
-  }
-
-  /// Visits the elements of a strided box in row-major order, by their distance from the first.
-  static func forEachOffset(_ counts: [Int], _ strides: [Int], _ body: (Int) -> Void) {
-    func visit(_ axis: Int, _ offset: Int) {
-      guard axis < counts.count else { return body(offset) }
-      for position in 0..<counts[axis] { visit(axis + 1, offset + position * strides[axis]) }
-    }
-    visit(0, 0)
+    let radius = (-2 * log(uniform(seed, 2 &* index))).squareRoot()
+    return Float(radius * cos(2 * Double.pi * uniform(seed, 2 &* index &+ 1)))
   }
 }

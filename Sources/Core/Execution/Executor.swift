@@ -217,7 +217,7 @@ struct Executor {
 
   /// The one piece of a job that computes a tensor from every element of one storage, if there is such a piece.
   private func wholeRead(_ job: Job, _ pieces: [Piece], _ range: Range<Int>) -> Int? {
-    guard range.count == 1, case .compute = pieces[range.lowerBound].work, case .view(let view) = job.lowered,
+    guard range.count == 1, case .compute = pieces[range.lowerBound].work, let view = job.lowered.mappedView?.view,
       view.offset == 0, job.tensor.byteCount == source.storages[view.storage.index].byteCount,
       zip(view.shape, view.strides).reduce(1, { $0 + ($1.0 - 1) * $1.1 }) * view.elementSize == job.tensor.byteCount
     else { return nil }
@@ -252,7 +252,7 @@ struct Executor {
       return try copy(piece, job, extent, sink, target, tile)
     case .compute(let box):
       var checksum: UInt32 = 0
-      try evaluator.produce(job.lowered, box, tile: tile, elementSize: job.tensor.dtype.size) {
+      try evaluator.produce(job.lowered, box, tile: tile, dtype: job.tensor.dtype) {
         (bytes, position) throws(ConversionError) in
         if sink.needsChecksums { checksum = Checksum.crc32(bytes, continuing: checksum) }
         try sink.file.write(bytes, at: target + position)

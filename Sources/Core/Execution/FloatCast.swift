@@ -51,16 +51,16 @@ enum FloatCast {
   }
 }
 
-/// A floating-point type that a cast reads.
-private protocol ReadableFloat {
+/// A floating-point type that casts and arithmetic read.
+protocol ReadableFloat {
   associatedtype Bits: FixedWidthInteger & UnsignedInteger
   /// The value as float32; exact for every type but float64.
   static func value(of bits: Bits) -> Float
   static func isFinite(_ bits: Bits) -> Bool
 }
 
-/// A floating-point type that a cast writes.
-private protocol WritableFloat {
+/// A floating-point type that casts and arithmetic write.
+protocol WritableFloat {
   associatedtype Bits: FixedWidthInteger & UnsignedInteger
   /// The nearest value, ties to even.
   static func bits(of value: Float) -> Bits
@@ -74,7 +74,7 @@ private enum Binary64: ReadableFloat {
   }
 }
 
-private enum Binary32: ReadableFloat, WritableFloat {
+enum Binary32: ReadableFloat, WritableFloat {
   @inline(__always) static func value(of bits: UInt32) -> Float { Float(bitPattern: bits) }
   @inline(__always) static func isFinite(_ bits: UInt32) -> Bool { bits & 0x7F80_0000 != 0x7F80_0000 }
   @inline(__always) static func bits(of value: Float) -> UInt32 { value.bitPattern }
@@ -82,7 +82,7 @@ private enum Binary32: ReadableFloat, WritableFloat {
 }
 
 /// The upper half of a float32.
-private enum Brain16: ReadableFloat, WritableFloat {
+enum Brain16: ReadableFloat, WritableFloat {
   @inline(__always) static func value(of bits: UInt16) -> Float { Float(bitPattern: UInt32(bits) << 16) }
   @inline(__always) static func isFinite(_ bits: UInt16) -> Bool { bits & 0x7F80 != 0x7F80 }
   @inline(__always) static func isInfinite(_ bits: UInt16) -> Bool { bits & 0x7FFF == 0x7F80 }
@@ -97,7 +97,7 @@ private enum Brain16: ReadableFloat, WritableFloat {
 }
 
 /// IEEE 754 half precision: 5 bits of exponent, 10 of fraction.
-private enum Binary16: ReadableFloat, WritableFloat {
+enum Binary16: ReadableFloat, WritableFloat {
   @inline(__always) static func isFinite(_ bits: UInt16) -> Bool { bits & 0x7C00 != 0x7C00 }
   @inline(__always) static func isInfinite(_ bits: UInt16) -> Bool { bits & 0x7FFF == 0x7C00 }
 
@@ -126,7 +126,7 @@ private enum Binary16: ReadableFloat, WritableFloat {
 }
 
 /// 4 bits of exponent, 3 of fraction, no infinity; source: OCP 8-bit Floating Point Specification (OFP8).
-private enum E4M3FN: ReadableFloat {
+enum E4M3FN: ReadableFloat, WritableFloat {
   @inline(__always) static func isFinite(_ bits: UInt8) -> Bool { bits & 0x7F != 0x7F }
 
   @inline(__always) static func value(of bits: UInt8) -> Float {
@@ -136,10 +136,38 @@ private enum E4M3FN: ReadableFloat {
     let scaled = (Float(bitPattern: magnitude << 20) * 0x1p120).bitPattern
     return Float(bitPattern: sign | (magnitude == 0x7F ? 0x7FC0_0000 : scaled))
   }
+
+  @inline(__always) static func isInfinite(_ bits: UInt8) -> Bool { false }
+
+  @inline(__always) static func bits(of value: Float) -> UInt8 {
+    let sign = UInt8(truncatingIfNeeded: value.bitPattern >> 24) & 0x80
+    let magnitude = value.bitPattern & 0x7FFF_FFFF
+    let normal = (magnitude &- 120 << 23 &+ 0x7_FFFF &+ (magnitude >> 20 & 1)) >> 20
+    // As for half precision, in units of 2^-9.
+    let subnormal = (Float(bitPattern: magnitude) + 0x1p14).bitPattern &- Float(0x1p14).bitPattern
+    var result = magnitude < 121 << 23 ? subnormal : normal
+    // 464 is half way between the largest number, 448, and the one that would come after it; beyond is NaN.
+    if magnitude > Float(464).bitPattern { result = 0x7F }
+    return sign | UInt8(truncatingIfNeeded: result)
+  }
 }
 
 /// 5 bits of exponent, 2 of fraction: the upper half of a float16.
-private enum E5M2: ReadableFloat {
+enum E5M2: ReadableFloat, WritableFloat {
   @inline(__always) static func isFinite(_ bits: UInt8) -> Bool { bits & 0x7C != 0x7C }
   @inline(__always) static func value(of bits: UInt8) -> Float { Binary16.value(of: UInt16(bits) << 8) }
+  @inline(__always) static func isInfinite(_ bits: UInt8) -> Bool { bits & 0x7F == 0x7C }
+
+  @inline(__always) static func bits(of value: Float) -> UInt8 {
+    let sign = UInt8(truncatingIfNeeded: value.bitPattern >> 24) & 0x80
+    let magnitude = value.bitPattern & 0x7FFF_FFFF
+    let normal = (magnitude &- 112 << 23 &+ 0xF_FFFF &+ (magnitude >> 21 & 1)) >> 21
+    // As for half precision, in units of 2^-16.
+    let subnormal = (Float(bitPattern: magnitude) + 0x1p7).bitPattern &- Float(0x1p7).bitPattern
+    var result = magnitude < 113 << 23 ? subnormal : normal
+    // 61440 is half way between the largest number, 57344, and the one after it.
+    if magnitude >= Float(61_440).bitPattern { result = 0x7C }
+    if magnitude > 0x7F80_0000 { result = 0x7F }
+    return sign | UInt8(truncatingIfNeeded: result)
+  }
 }

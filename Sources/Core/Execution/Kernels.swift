@@ -1,4 +1,5 @@
-/// Copies of strided boxes between buffers, by element size. The only code that touches every element.
+/// Copies of strided boxes between buffers, by element size. This and what is computed on elements is the only code that
+/// touches every element.
 enum Kernels {
   /// One axis of a box: how many, and the distance of neighbours in source and target, in elements.
   struct Axis: Equatable {
@@ -34,6 +35,18 @@ enum Kernels {
       }
     }
     return result
+  }
+
+  /// Visits the elements of a strided box as few and as long runs: offset of the first, count and stride, in elements. The
+  /// order of elements is any; each is visited once.
+  ///
+  /// Precondition: the box is not empty.
+  static func forEachRun(
+    _ counts: [Int], _ strides: [Int], _ body: (_ offset: Int, _ count: Int, _ stride: Int) -> Void
+  ) {
+    let axes = simplified(zip(counts, strides).map { Axis(count: $0, source: $1, target: $1) })
+    guard let last = axes.last else { return body(0, 1, 1) }
+    forEach(axes.dropLast(), 0, 0) { offset, _ in body(offset, last.count, last.target) }
   }
 
   private static func copy<Element>(

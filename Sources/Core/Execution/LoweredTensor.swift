@@ -62,7 +62,7 @@ indirect enum LoweredTensor: Sendable {
       let parts = operands.map { LoweredTensor($0, dtype: dtype, descriptors: descriptors) }
       var shape = parts[0].shape
       shape[axis] = end
-      self = .concatenate(parts, axis: axis, starts: starts, shape: shape)
+      self = .concatenated(parts, axis: axis, starts: starts, shape: shape)
     case .reshape(let operand, _, let shape):
       self = LoweredTensor(operand, dtype: dtype, descriptors: descriptors).reshaped(shape)
     case .map(let operand, .cast(let from, let to)):
@@ -71,6 +71,33 @@ indirect enum LoweredTensor: Sendable {
     case .map(let operand, let function):
       self = .map(LoweredTensor(operand, dtype: dtype, descriptors: descriptors), function, dtype)
     case .generate(let generator): self = .generate(generator)
+    }
+  }
+
+  /// Parts along an axis. A function that every part ends with is computed on the whole, in longer runs.
+  private static func concatenated(
+    _ parts: [LoweredTensor], axis: Int, starts: [Int], shape: [Int]
+  ) -> LoweredTensor {
+    let apart = LoweredTensor.concatenate(parts, axis: axis, starts: starts, shape: shape)
+    guard case .map(_, let function, let dtype) = parts[0] else { return apart }
+    var operands: [LoweredTensor] = []
+    for part in parts {
+      guard case .map(let operand, function, dtype) = part else { return apart }
+      operands.append(operand)
+    }
+    return .map(.concatenated(operands, axis: axis, starts: starts, shape: shape), function, dtype)
+  }
+
+  /// The view that this is when functions on its elements are left out, and the functions in the order in which they are
+  /// computed. Nil when it is no view, or with a cast, which changes the size of elements.
+  var mappedView: (view: View, functions: [ElementFunction])? {
+    switch self {
+    case .view(let view): return (view, [])
+    case .map(_, .cast, _): return nil
+    case .map(let operand, let function, _):
+      guard let (view, functions) = operand.mappedView else { return nil }
+      return (view, functions + [function])
+    case .concatenate, .reshape, .permute, .slice, .generate: return nil
     }
   }
 

@@ -86,24 +86,55 @@ final class TileEvaluator {
   ///
   /// `tile` must hold the whole box; `emit` gets the bytes and their position within the box.
   func produce(
-    _ tensor: LoweredTensor, _ box: Box, tile: UnsafeMutableRawBufferPointer, elementSize: Int,
+    _ tensor: LoweredTensor, _ box: Box, tile: UnsafeMutableRawBufferPointer, dtype: DType,
     emit: (UnsafeRawBufferPointer, Int) throws(ConversionError) -> Void
   ) throws(ConversionError) {
     guard let base = tile.baseAddress, !box.isEmpty else { return }
-    if case .view(let view) = tensor, try produce(view, box, tile: base, emit: emit) { return }
+    if let (view, functions) = tensor.mappedView {
+      let emitMapped = { (bytes: UnsafeMutableRawBufferPointer, position: Int) throws(ConversionError) in
+        guard let base = bytes.baseAddress else { return }
+        for function in functions {
+          Kernels.apply(function, dtype, counts: [bytes.count / dtype.size], strides: [1], base)
+        }
+        try emit(UnsafeRawBufferPointer(bytes), position)
+      }
+      if try stream(view, box, tile: base, emit: emitMapped) { return }
+      if try produce(view, box, tile: base, emit: emitMapped) { return }
+    }
     try evaluate(
       tensor, box,
-      into: Target(pointer: base, strides: TensorShape.contiguousStrides(box.count), elementSize: elementSize))
-    try emit(UnsafeRawBufferPointer(start: base, count: box.count.reduce(elementSize, *)), 0)
+      into: Target(pointer: base, strides: TensorShape.contiguousStrides(box.count), elementSize: dtype.size))
+    try emit(UnsafeRawBufferPointer(start: base, count: box.count.reduce(dtype.size, *)), 0)
   }
 
   /// Bytes that are computed, summed and written before the next ones: a part of the second-level cache.
   static let hotBytes = 256 << 10
 
+  /// Reads a box that lies verbatim in a file and emits it piece by piece. False when it does not lie there in one run.
+  private func stream(
+    _ view: LoweredTensor.View, _ box: Box, tile: UnsafeMutableRawPointer,
+    emit: (UnsafeMutableRawBufferPointer, Int) throws(ConversionError) -> Void
+  ) throws(ConversionError) -> Bool {
+    let storage = source.storages[view.storage.index]
+    guard storage.extent != nil, TensorShape.isContiguous(box.count, strides: view.strides) else { return false }
+    let start = zip(box.lower, view.strides).reduce(view.offset) { $0 + $1.0 * $1.1 } * view.elementSize
+    let total = box.count.reduce(view.elementSize, *)
+    let isWhole = start == 0 && total == storage.byteCount && storage.crc32 != nil
+    var checksum: UInt32 = 0
+    for done in stride(from: 0, to: total, by: Self.hotBytes) {
+      let piece = UnsafeMutableRawBufferPointer(start: tile, count: min(Self.hotBytes, total - done))
+      try source.read(view.storage, at: start + done, into: piece)
+      if isWhole { checksum = Checksum.crc32(UnsafeRawBufferPointer(piece), continuing: checksum) }
+      try emit(piece, done)
+    }
+    if isWhole { sum = (view.storage, checksum) }
+    return true
+  }
+
   /// Loads what a box of a view needs once, then emits it a few rows at a time. False when the scratch is too small.
   private func produce(
     _ view: LoweredTensor.View, _ box: Box, tile: UnsafeMutableRawPointer,
-    emit: (UnsafeRawBufferPointer, Int) throws(ConversionError) -> Void
+    emit: (UnsafeMutableRawBufferPointer, Int) throws(ConversionError) -> Void
   ) throws(ConversionError) -> Bool {
     let size = view.elementSize
     let strides = TensorShape.contiguousStrides(box.count)
@@ -121,7 +152,8 @@ final class TileEvaluator {
       var part = image
       part[position].count = min(rows, box.count[cut] - start)
       Kernels.copy(part, elementSize: size, from: base + start * image[position].source * size, to: tile)
-      try emit(UnsafeRawBufferPointer(start: tile, count: part[position].count * rowBytes), start * rowBytes)
+      let bytes = UnsafeMutableRawBufferPointer(start: tile, count: part[position].count * rowBytes)
+      try emit(bytes, start * rowBytes)
     }
     return true
   }

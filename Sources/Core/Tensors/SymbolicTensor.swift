@@ -132,15 +132,19 @@ public struct SymbolicTensor: Sendable, Hashable {
       parts[0].dtype, shape, .slice(operand, axis: axis, range: range, length: length))
   }
 
-  /// Each element passed through a function.
+  /// Each element passed through a function, in the tensor's own type.
+  ///
+  /// The function goes down to the sources, so that what moves elements still cancels out around it; `x * 1` and `x / 1`
+  /// are left out. Tensors of integers, booleans and complex numbers stay as they are: torch would make them float32, and
+  /// what they hold (masks, positions, packed codes) is not what a scale is meant for.
   public func mapped(_ function: ElementFunction) -> SymbolicTensor {
     switch function {
-    case .nanToZero:
-      guard dtype.isFloatingPoint else { return self }
-      if case .map(_, .nanToZero) = expression { return self }
     case .cast(_, let target): return cast(to: target)
+    case .scalar(let operation) where operation.isIdentity: return self
+    case .nanToZero, .scalar: break
     }
-    return SymbolicTensor(dtype, shape, .map(expression, function))
+    guard dtype.isFloatingPoint else { return self }
+    return SymbolicTensor(dtype, shape, expression.mapped(function))
   }
 
   /// The tensor in another precision; as it is when it holds no real floating-point numbers, or when it is a constant that
@@ -148,8 +152,24 @@ public struct SymbolicTensor: Sendable, Hashable {
   public func cast(to target: DType) -> SymbolicTensor {
     guard dtype.isFloatingPoint, target.isFloatingPoint, dtype != target else { return self }
     switch expression {
-    case .generate(.scalar), .generate(.inverseFrequencies): return self
+    case .generate(.scalar), .generate(.values), .generate(.inverseFrequencies): return self
     default: return SymbolicTensor(target, shape, .map(expression, .cast(from: dtype, to: target)))
+    }
+  }
+}
+
+extension TensorExpression {
+  /// The elements passed through a function that is computed before anything moves them. Complexity: O(size).
+  fileprivate func mapped(_ function: ElementFunction) -> TensorExpression {
+    switch self {
+    case .permute(let operand, let axes): .permute(operand.mapped(function), axes: axes)
+    case .slice(let operand, let axis, let range, let length):
+      .slice(operand.mapped(function), axis: axis, range: range, length: length)
+    case .reshape(let operand, let from, let to): .reshape(operand.mapped(function), from: from, to: to)
+    case .concatenate(let operands, let axis, let lengths):
+      .concatenate(operands.map { $0.mapped(function) }, axis: axis, lengths: lengths)
+    case .map(_, .nanToZero) where function == .nanToZero: self
+    case .source, .map, .generate: .map(self, function)
     }
   }
 }

@@ -13,7 +13,8 @@ public indirect enum TensorExpression: Sendable, Hashable {
   case concatenate([TensorExpression], axis: Int, lengths: [Int])
   /// The same elements in row-major order under another shape; `from` is the operand's shape.
   case reshape(TensorExpression, from: [Int], to: [Int])
-  /// The same elements, each passed through a function.
+  /// The same elements, each passed through a function. `SymbolicTensor` keeps functions at the sources and generators, and
+  /// casts outside of everything.
   case map(TensorExpression, ElementFunction)
   /// Elements that come from no source.
   case generate(ElementGenerator)
@@ -60,12 +61,24 @@ public enum ElementFunction: Sendable, Hashable, CustomStringConvertible {
   case nanToZero
   /// `x.to(dtype)` between floating-point types.
   case cast(from: DType, to: DType)
+  /// `x * s`, `x / s`, `x + s` or `x - s`. `ScalarOperation` says how it is rounded.
+  case scalar(ScalarOperation)
+
+  /// `x * scalar`.
+  public static func multiply(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.multiply, scalar)) }
+  /// `x / scalar`: a division, which a product with the reciprocal does not always equal.
+  public static func divide(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.divide, scalar)) }
+  /// `x + scalar`.
+  public static func add(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.add, scalar)) }
+  /// `x - scalar`.
+  public static func subtract(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.subtract, scalar)) }
 
   /// A few words for plans and reports.
   public var description: String {
     switch self {
     case .nanToZero: "NaN to 0"
     case .cast(let from, let to): "\(from.rawValue) to \(to.rawValue)"
+    case .scalar(let operation): operation.description
     }
   }
 }
@@ -74,8 +87,10 @@ public enum ElementFunction: Sendable, Hashable, CustomStringConvertible {
 public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   /// One float32 value, rank 0: `torch.tensor(value)`.
   case scalar(Float)
-  /// Float32 zeros.
-  case zeros(shape: [Int])
+  /// Zeros of any type.
+  case zeros(shape: [Int], dtype: DType = .float32)
+  /// Float32 values in row-major order; as many as the shape has elements.
+  case values([Float], shape: [Int])
   /// `torch.tril(torch.ones(n, n)).view(1, 1, n, n)` as uint8.
   case causalMask(size: Int)
   /// `torch.arange(n).expand(1, -1)` as int64.
@@ -84,11 +99,14 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   case inverseFrequencies(base: Double, dimension: Int)
   /// Float32 values drawn from a normal distribution with mean 0, the same for the same seed and shape.
   case normal(shape: [Int], standardDeviation: Float, seed: UInt64)
+  /// Float32 values drawn evenly between `-bound` and `bound`, the same for the same seed and shape.
+  case uniform(shape: [Int], bound: Float, seed: UInt64)
 
   /// Element type.
   public var dtype: DType {
     switch self {
-    case .scalar, .zeros, .inverseFrequencies, .normal: .float32
+    case .scalar, .values, .inverseFrequencies, .normal, .uniform: .float32
+    case .zeros(_, let dtype): dtype
     case .causalMask: .uint8
     case .positions: .int64
     }
@@ -98,11 +116,11 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   public var shape: [Int] {
     switch self {
     case .scalar: []
-    case .zeros(let shape): shape
+    case .zeros(let shape, _), .values(_, let shape): shape
     case .causalMask(let size): [1, 1, size, size]
     case .positions(let count): [1, count]
     case .inverseFrequencies(_, let dimension): [(dimension + 1) / 2]
-    case .normal(let shape, _, _): shape
+    case .normal(let shape, _, _), .uniform(let shape, _, _): shape
     }
   }
 
@@ -111,10 +129,12 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
     switch self {
     case .scalar(let value): "constant \(value)"
     case .zeros: "zeros"
+    case .values: "constants"
     case .causalMask: "causal mask"
     case .positions: "positions"
     case .inverseFrequencies: "inverse frequencies"
     case .normal(_, let deviation, _): "drawn (normal, std \(deviation))"
+    case .uniform(_, let bound, _): "drawn (uniform, bound \(bound))"
     }
   }
 }

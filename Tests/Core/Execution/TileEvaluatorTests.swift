@@ -22,7 +22,8 @@ import Testing
     withUnsafeTemporaryAllocation(byteCount: tileElements * 4, alignment: 64) { tile in
       Tiling.forEachTile(of: tensor.shape, elements: tileElements) { box in
         do throws(ConversionError) {
-          try evaluator.produce(lowered, box, tile: tile, elementSize: 4) { (bytes, position) throws(ConversionError) in
+          try evaluator.produce(lowered, box, tile: tile, dtype: .float32) {
+            (bytes, position) throws(ConversionError) in
             #expect(position % 4 == 0)
             got += bytes.bindMemory(to: Float.self)
           }
@@ -62,7 +63,11 @@ import Testing
           let part = try other.sliced(axis: 0, 0..<count).reshaped(shape)
           tensor = try .concatenated(Bool.random(using: &random) ? [tensor, part] : [part, tensor], axis: axis)
         }
-      default: tensor = tensor.mapped(.nanToZero)
+      default:
+        let functions: [ElementFunction] = [
+          .nanToZero, .multiply(0.3), .divide(0.7), .add(0.1), .subtract(3), .multiply(1),
+        ]
+        tensor = tensor.mapped(functions[random.below(functions.count)])
       }
     }
     return tensor
@@ -154,9 +159,19 @@ extension TensorExpression {
       let position = flat(index, to)
       let strides = TensorShape.contiguousStrides(from)
       return operand.element(zip(from, strides).map { position / $1 % $0 }, source)
-    case .map(let operand, _):
+    case .map(let operand, let function):
       let value = operand.element(index, source)
-      return value.isNaN ? 0 : value
+      switch function {
+      case .scalar(let operation):
+        let scalar = Float(operation.scalar)
+        switch operation.kind {
+        case .multiply: return value * scalar
+        case .divide: return value / scalar
+        case .add: return value + scalar
+        case .subtract: return value - scalar
+        }
+      case .nanToZero, .cast: return value.isNaN ? 0 : value
+      }
     case .generate: return .nan
     }
   }
