@@ -223,7 +223,7 @@ public enum Conversion {
       ? SpooledSource(
         input.source, folder: outputs.folder, readers: budget.spoolReaders, piece: budget.spoolBytes) : input.source
     let scratch = isRemote ? SpooledSource.disk(source.storages.map(\.byteCount), readers: budget.spoolReaders) : 0
-    let files = try CheckpointFiles(plan, at: outputs, maxShardSize: options.maxShardSize)
+    let files = try CheckpointFiles(plan, at: outputs)
     let config = try stage(plan, at: outputs.config)
     let companions = try CompanionFiles.stage(request.companions, in: outputs.folder)
     let type = outputs.format.sink

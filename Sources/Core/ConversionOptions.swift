@@ -9,7 +9,7 @@ public struct ConversionOptions: Sendable, Hashable {
   public var allowIncomplete = false
   /// Container of the checkpoint; nil is what the target's own tool writes.
   public var outputFormat: OutputFormat?
-  /// Bytes of tensor data that one file may hold; nil writes one file. Hugging Face targets only.
+  /// Bytes of tensor data that one file may hold; 0 writes one file, nil what the target's tool does: see `shardSize`.
   public var maxShardSize: Int?
   /// Precision of the model's floating-point tensors.
   public var dtype = Precision.keep
@@ -30,6 +30,19 @@ public struct ConversionOptions: Sendable, Hashable {
   /// The defaults.
   public init() {}
 
+  /// Bytes of a shard unless somebody asks for another size, as in the tool of releases from 2.0 on.
+  public static let standardShardSize = 10_000_000_000
+
+  /// Bytes of tensor data that one file of a conversion may hold; nil when the checkpoint is one file.
+  ///
+  /// Releases from 2.0 on write a folder of shards for Hugging Face, also when one shard is enough; older ones one file.
+  func shardSize(from source: Format, to target: Format) -> Int? {
+    guard target == .hf else { return nil }
+    if let maxShardSize { return maxShardSize == 0 ? nil : maxShardSize }
+    guard case .cs(let release) = source, release >= Release(2, 0) else { return nil }
+    return Self.standardShardSize
+  }
+
   /// An option that cannot be used, by its name in JSON, and why.
   public struct Problem: Sendable, Hashable {
     /// Such as `output_format`.
@@ -49,10 +62,11 @@ public struct ConversionOptions: Sendable, Hashable {
           option: "output_format", message: "A checkpoint of \(target) is written as \(names), not \(outputFormat)"))
     }
     if let maxShardSize {
-      if target.isCS {
+      if target.isCS, maxShardSize > 0 {
         problems.append(Problem(option: "max_shard_size", message: "Only Hugging Face checkpoints are cut into shards"))
-      } else if maxShardSize < 1 {
-        problems.append(Problem(option: "max_shard_size", message: "A shard has at least one byte"))
+      } else if maxShardSize < 0 {
+        problems.append(
+          Problem(option: "max_shard_size", message: "A shard has at least one byte; 0 writes one file"))
       }
     }
     return problems

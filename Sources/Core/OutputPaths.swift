@@ -4,7 +4,7 @@ import SystemPackage
 /// Where the outputs of a request go, as the vendor's tools name them.
 ///
 /// One file is `<stem>_to_<format>.<extension>`. Shards go into a folder `<stem>_to_hf` under the names that
-/// `from_pretrained` looks for, the config with them as `config.json`.
+/// `from_pretrained` looks for, the config with them as `config.json`. `OutputStem` says what a stem is.
 struct OutputPaths {
   /// Path of the config.
   let config: String
@@ -14,6 +14,8 @@ struct OutputPaths {
   let report: String
   /// Container of the checkpoint.
   let format: OutputFormat
+  /// Bytes of tensor data in a shard; nil when the checkpoint is one file.
+  let shardSize: Int?
   /// The folder of the shards, if there are any.
   private let shardFolder: FilePath?
 
@@ -27,12 +29,16 @@ struct OutputPaths {
         .appending("\(input.lastComponent?.string ?? "output")_to_\(route.target)\(ending)")
     }
     let format = request.options.outputFormat ?? OutputFormat.allowed(for: route.target)[0]
-    let shardFolder = request.options.maxShardSize == nil ? nil : stem.map { path(for: $0, "") }
+    let shardSize = request.options.shardSize(from: route.source, to: route.target)
+    let shardFolder = shardSize == nil ? nil : stem.map { path(for: $0, "") }
     self.format = format
+    self.shardSize = shardSize
     self.shardFolder = shardFolder
     checkpoint = stem.map { shardFolder?.string ?? path(for: $0, ".\(format.fileExtension)").string }
     let input = FilePath(request.config)
-    let configStem = input.removingLastComponent().appending(input.stem ?? "output")
+    let name = input.lastComponent?.string ?? "output"
+    let configStem = input.removingLastComponent()
+      .appending(request.command == .convert ? OutputStem.withoutExtensions(name) : input.stem ?? name)
     config =
       shardFolder?.appending("config.json").string
       ?? path(for: configStem, route.target == .hf ? ".json" : ".yaml").string
@@ -72,5 +78,28 @@ struct OutputPaths {
           .outputFailed, "The output folder \(folder) cannot be created: \(Errno(rawValue: errno))")
       }
     }
+  }
+}
+
+/// What the name of an output begins with.
+enum OutputStem {
+  private static let otherExtensions: Set = ["h5", "hdf5"]
+
+  /// The name of a file without all extensions that are letters alone, as the tool of release 2.10 cuts names for
+  /// `convert`: `ckpt_1.7.final.mdl` becomes `ckpt_1.7`.
+  ///
+  /// Unlike in the tool, a name without such an extension is kept (there it is lost), without `.h5` or `.hdf5`; so is one
+  /// that has nothing else, such as `.mdl`.
+  static func withoutExtensions(_ name: String) -> String {
+    var stem = name[...]
+    while let dot = stem.lastIndex(of: "."), dot > stem.startIndex {
+      let ending = stem[stem.index(after: dot)...]
+      guard !ending.isEmpty, ending.allSatisfy({ $0.isASCII && $0.isLetter }) else { break }
+      stem = stem[..<dot]
+    }
+    if stem == name, let path = FilePath.Component(name), otherExtensions.contains(path.extension?.lowercased() ?? "") {
+      return path.stem
+    }
+    return String(stem)
   }
 }

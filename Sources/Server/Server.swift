@@ -11,6 +11,7 @@ struct Zooport: AsyncParsableCommand {
     version: Core.Zooport.version,
     subcommands: [
       ListCommand.self, ConvertCommand.self, ConvertConfigCommand.self, PlanCommand.self, InspectCommand.self,
+      DiffCommand.self,
       SubmitCommand.self, StatusCommand.self, WatchCommand.self, DownloadCommand.self, CancelCommand.self,
       ServeCommand.self, CollectCommand.self, TokenCommand.self,
       SettingsCommand.self, OpenAPICommand.self,

@@ -91,7 +91,7 @@ struct CheckpointInput {
     let path = FilePath(path)
     var name = path.lastComponent?.string ?? "checkpoint"
     if ShardIndex.isIndex(path: name) { name.removeLast(".index.json".count) }
-    let stem = FilePath(name).stem ?? name
+    let stem = OutputStem.withoutExtensions(name)
     return path.removingLastComponent().appending(isShard ? ShardName(stem)?.base ?? stem : stem)
   }
 

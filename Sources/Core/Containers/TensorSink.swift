@@ -21,11 +21,14 @@ public struct SinkLayout: Sendable {
   public let tree: ObjectTree<OutputTensor>
   /// Bytes of each storage.
   public let storages: [Int]
+  /// The release that the file is for, which containers that name their writer name; nil stands for the newest.
+  public let release: Release?
 
   /// A layout. Every `OutputTensor.storage` of the tree must be an index into `storages`.
-  public init(tree: ObjectTree<OutputTensor>, storages: [Int]) {
+  public init(tree: ObjectTree<OutputTensor>, storages: [Int], release: Release? = nil) {
     self.tree = tree
     self.storages = storages
+    self.release = release
   }
 }
 

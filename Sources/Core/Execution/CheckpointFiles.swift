@@ -8,14 +8,14 @@ struct CheckpointFiles {
   let index: ConfigObject?
 
   /// Precondition: the plan has a tree. Throws as `Sharding` does.
-  init(_ plan: Plan, at outputs: OutputPaths, maxShardSize: Int?) throws(ConversionError) {
-    guard let maxShardSize else {
+  init(_ plan: Plan, at outputs: OutputPaths) throws(ConversionError) {
+    guard let shardSize = outputs.shardSize else {
       trees = [plan.tree ?? .dictionary([], ordered: true)]
       paths = [outputs.checkpoint ?? ""]
       index = nil
       return
     }
-    let sharding = try Sharding(plan, limit: maxShardSize)
+    let sharding = try Sharding(plan, limit: shardSize)
     trees = sharding.trees
     let count = trees.count
     paths = trees.indices.map { outputs.shard($0 + 1, of: count) }

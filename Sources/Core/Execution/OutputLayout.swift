@@ -39,7 +39,10 @@ struct OutputLayout {
             storage.first.tensor.expression, dtype: storage.first.tensor.dtype, descriptors: plan.sources),
           sink: sinks.count, storage: index, tensorCount: storage.tensorCount))
     }
-    sinks.append(SinkLayout(tree: output, storages: storages.map(\.first.tensor.byteCount)))
+    var release: Release?
+    if case .cs(let target) = plan.route.target { release = target }
+    sinks.append(
+      SinkLayout(tree: output, storages: storages.map(\.first.tensor.byteCount), release: release))
   }
 
   private struct Content: Hashable {

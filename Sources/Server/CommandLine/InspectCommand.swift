@@ -25,7 +25,7 @@ struct InspectCommand: ParsableCommand {
     do throws(ConversionError) {
       let source = try Checkpoint.open(path: checkpoint)
       var lines: [(key: String, value: String)] = []
-      source.tree.forEachLeaf { lines.append(($0, Self.text($1))) }
+      source.tree.forEachLeaf { lines.append(($0, $1.summary)) }
       let shown = lines.prefix(limit ?? lines.count)
       let width = shown.map(\.key.count).max() ?? 0
       for line in shown {
@@ -35,23 +35,6 @@ struct InspectCommand: ParsableCommand {
     } catch {
       StandardError.write("ERROR: \(error.message)\n")
       throw ExitCode(error.kind.exitStatus)
-    }
-  }
-
-  private static func text(_ leaf: ObjectTree<TensorDescriptor>) -> String {
-    switch leaf {
-    case .tensor(let tensor): "\(tensor.dtype.rawValue) \(tensor.shape)"
-    case .none: "None"
-    case .bool(let flag): flag ? "True" : "False"
-    case .int(let number): "\(number)"
-    case .longInt(let digits): digits
-    case .double(let number): "\(number)"
-    case .string(let text): "'\(text)'"
-    case .bytes(let bytes): "\(bytes.count) bytes"
-    case .opaque(.dtype(let name)): name
-    case .opaque(.device(let type, let index)): index.map { "\(type):\($0)" } ?? type
-    case .opaque(.complex(let real, let imaginary)): "\(real)+\(imaginary)j"
-    case .dictionary, .list, .tuple, .set: "empty"
     }
   }
 }

@@ -11,7 +11,8 @@ struct ListCommand: ParsableCommand {
     discussion: """
       Read the notes: they name the exact classes on both sides and what is lost or drawn at random on the way. A pair that \
       is marked `composed` is not offered by the vendor's tool; Zooport walks through the releases in between.
-      """)
+      """,
+    aliases: ["list-converters"])
 
   @Argument(help: "Only this model, by name or alias; `all` for every model.")
   var model: String = "all"

@@ -11,14 +11,18 @@ struct OutputOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "For hf: cut the checkpoint into files of at most so many bytes of tensors, such as 5GB or 512MiB, in a folder "
-        + "<stem>_to_hf with their index and the config, as from_pretrained reads it."))
+      "For hf: maximum bytes of tensors in one file, such as 5GB or 512MiB. The files go into a folder <stem>_to_hf with "
+        + "their index and the config, which from_pretrained loads. 0 writes one file without a folder. Default: 10GB "
+        + "from cs-2.0 and later, one file from older releases."))
   var maxShardSize: ByteCount?
 
-  @Option(help: "The same as --max-shard-size; does nothing for the Model Zoo.")
+  @Option(help: "The same as --max-shard-size. Ignored for the Model Zoo, with a warning.")
   var hfShardSize: ByteCount?
 
-  @Flag(help: "The same as --output-format safetensors; does nothing for the Model Zoo.")
+  @Flag(help: "The same as --max-shard-size 0.")
+  var singleFile = false
+
+  @Flag(help: "The same as --output-format safetensors. Ignored for the Model Zoo, with a warning.")
   var exportSafetensors = false
 
   @Flag(name: .customLong("export-h5-checkpoint"), help: "The same as --output-format hdf5; does nothing for hf.")
@@ -44,8 +48,8 @@ struct OutputOptions: ParsableArguments {
     guard maxShardSize == nil || hfShardSize == nil || maxShardSize == hfShardSize else {
       throw ValidationError("--max-shard-size and --hf-shard-size name two sizes.")
     }
-    guard [maxShardSize, hfShardSize].allSatisfy({ $0 == nil || $0?.bytes ?? 0 > 0 }) else {
-      throw ValidationError("--max-shard-size must be at least one byte.")
+    guard !singleFile || (maxShardSize ?? hfShardSize)?.bytes ?? 0 == 0 else {
+      throw ValidationError("--single-file and a shard size exclude each other.")
     }
   }
 
@@ -54,17 +58,18 @@ struct OutputOptions: ParsableArguments {
   func options(target: Format?) -> ConversionOptions {
     var options = ConversionOptions()
     options.outputFormat = outputFormat
-    options.maxShardSize = maxShardSize?.bytes
+    options.maxShardSize = singleFile ? 0 : maxShardSize?.bytes
     options.dtype = dtype
     options.verify = verify
     options.report = report
     guard let target else { return options }
     if target == .hf {
-      options.maxShardSize = maxShardSize?.bytes ?? hfShardSize?.bytes
+      options.maxShardSize = options.maxShardSize ?? hfShardSize?.bytes
     } else if hfShardSize != nil {
       StandardError.write("WARNING: --hf-shard-size is ignored: \(target) checkpoints are one file\n")
     }
     let allowed = OutputFormat.allowed(for: target)
+    let names = allowed.map(\.rawValue).joined(separator: " or ")
     for (isSet, flag, format) in [
       (exportSafetensors, "--export-safetensors", OutputFormat.safetensors),
       (exportHDF5, "--export-h5-checkpoint", .hdf5),
@@ -72,7 +77,7 @@ struct OutputOptions: ParsableArguments {
       if allowed.contains(format) {
         options.outputFormat = format
       } else {
-        StandardError.write("WARNING: \(flag) is ignored: \(target) has no \(format) checkpoints\n")
+        StandardError.write("WARNING: \(flag) is ignored: \(target) checkpoints are \(names), not \(format)\n")
       }
     }
     return options

@@ -142,7 +142,8 @@ struct PlanTable {
     return lines.joined(separator: "\n")
   }
 
-  private static func columns(_ rows: [[String]]) -> [String] {
+  /// Lines of columns that are as wide as their widest cell.
+  static func columns(_ rows: [[String]]) -> [String] {
     let count = rows.map(\.count).max() ?? 0
     let widths = (0..<count).map { column in rows.map { $0[column].count }.max() ?? 0 }
     return rows.map { row in

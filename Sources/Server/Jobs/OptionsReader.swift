@@ -55,16 +55,16 @@ struct OptionsReader {
     return nil
   }
 
-  /// A number of bytes, or a text such as `10GB`.
+  /// A number of bytes, or a text such as `10GB`. 0 asks for one file.
   private mutating func byteCount(_ value: JSONTree) -> String? {
     switch value {
     case .null: return nil
-    case .number(let number) where number >= 1 && number < 0x1p60 && number.rounded() == number:
+    case .number(let number) where number >= 0 && number < 0x1p60 && number.rounded() == number:
       options.maxShardSize = Int(number)
     case .string(let text):
-      guard let count = ByteCount(argument: text), count.bytes > 0 else { fallthrough }
+      guard let count = ByteCount(argument: text) else { fallthrough }
       options.maxShardSize = count.bytes
-    default: return "it must be a number of bytes, such as 5000000000, \"5GB\" or \"512MiB\""
+    default: return "it must be a number of bytes, such as 5000000000, \"5GB\" or \"512MiB\", or 0 for one file"
     }
     return nil
   }

@@ -200,8 +200,9 @@ enum SchemaName: String, CaseIterable, Sendable {
       "allow_incomplete": .boolean.about(
         "What a checkpoint lacks, has besides or has in another shape than its config says is a warning, not an error."),
       "output_format": JSONSchema.choice(OutputFormat.allCases.map(\.rawValue)).orNull,
-      "max_shard_size": JSONSchema.anyOf([.integer(1...(1 << 53)), .string()]).orNull.about(
-        "Bytes, or a size such as `5GB`."),
+      "max_shard_size": JSONSchema.anyOf([.integer(0...(1 << 53)), .string()]).orNull.about(
+        "Maximum bytes of tensors in one file, or a size such as `5GB`; 0 writes one file. Null is 10GB from cs-2.0 and "
+          + "later, and one file from older releases."),
       "dtype": .choice(Precision.allCases.map(\.rawValue)), "verify": .boolean,
       "stream": .boolean.about("Reads a checkpoint that is elsewhere in ranges and stores nothing of it."),
     ], optional: ["drop_unmatched_keys", "allow_incomplete", "output_format", "max_shard_size", "dtype", "verify", "stream"])

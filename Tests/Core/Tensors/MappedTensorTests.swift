@@ -31,7 +31,10 @@ import Testing
     #expect(
       joined.expression == .concatenate(parts.map(\.expression), axis: 0, lengths: [4, 8]), "two functions, two parts")
     let source = MemoryCheckpoint([("w", [12, 8])], model: false)
-    guard case .tensor(let descriptor) = source.tree["w"] else { return Issue.record("no tensor") }
+    guard case .tensor(let descriptor) = source.tree["w"] else {
+      Issue.record("no tensor")
+      return
+    }
     let expected = source["w"].enumerated().map { $0.element * ($0.offset < 32 ? 0.5 : 2) }
     #expect(try evaluated(joined, sources: ["w": descriptor], from: source) == expected)
   }

@@ -22,6 +22,9 @@ struct OptionsReaderTests {
     #expect(reader.options.outputFormat == .safetensors)
     #expect(reader.options.maxShardSize == 5_000_000_000)
     #expect(read(["max_shard_size": .number(4096)]).options.maxShardSize == 4096)
+    #expect(read(["max_shard_size": .number(0)]).options.maxShardSize == 0)
+    #expect(read(["max_shard_size": .string("0")]).options.maxShardSize == 0)
+    #expect(read(["max_shard_size": .number(0)], target: "cs-1.8").findings.isEmpty)
     #expect(read(["max_shard_size": .null, "output_format": .null]).options == ConversionOptions())
     #expect(OptionsReader(nil, command: .convert, target: .hf).options == ConversionOptions())
   }
@@ -32,8 +35,8 @@ struct OptionsReaderTests {
       ("drop_unmatched_keys", JSONTree.string("yes"), "hf"), ("output_format", .string("zip"), "hf"),
       ("output_format", .bool(true), "hf"), ("output_format", .string("hdf5"), "hf"),
       ("output_format", .string("safetensors"), "cs-1.8"), ("max_shard_size", .string("3XB"), "hf"),
-      ("max_shard_size", .number(0), "hf"), ("max_shard_size", .number(1.5), "hf"),
-      ("max_shard_size", .number(.infinity), "hf"), ("max_shard_size", .string("0GB"), "hf"),
+      ("max_shard_size", .number(-1), "hf"), ("max_shard_size", .number(1.5), "hf"),
+      ("max_shard_size", .number(.infinity), "hf"), ("max_shard_size", .string("-1GB"), "hf"),
       ("max_shard_size", .string("5GB"), "cs-1.8"), ("verify", .number(1), "hf"), ("dtype", .string("int8"), "hf"),
       ("zork", .null, "hf"), ("memory_budget", .number(1), "hf"),
     ] as [(String, JSONTree, String)])

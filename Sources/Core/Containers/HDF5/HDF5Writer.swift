@@ -18,12 +18,13 @@ public final class HDF5Writer: TensorSink {
 
   /// Lays out and writes everything but the bytes of the tensors.
   ///
-  /// `cstorchVersion` is the release that the file says wrote it.
+  /// The file says that the layout's release wrote it. Releases before 2.0 wrote no such file; for them, and when the
+  /// layout names none, it says 2.10.0, the newest that is known.
   ///
   /// Throws `.outputFailed` or `.diskFull`, and `.usage` when the format cannot hold the tree: element types that
   /// `cstorch.save` refuses (int8, complex, 8-bit floats, wide unsigned), two leaves with one key, tuples as keys,
   /// objects above 64 KiB. Complexity: O(leaves log leaves).
-  public init(path: String, layout: SinkLayout, cstorchVersion: String) throws(ConversionError) {
+  public init(path: String, layout: SinkLayout) throws(ConversionError) {
     let file = try StagedFile(path: path)
     var offsets: [Int] = []
     var end = 128
@@ -39,7 +40,7 @@ public final class HDF5Writer: TensorSink {
     var leaves = HDF5LeafWriter(
       metadata: HDF5MetadataWriter(file: file, offset: end), path: path, offsets: offsets, storages: layout.storages)
     try leaves.attribute("__version__", number: 0.5)
-    try leaves.attribute("__cstorch_version__", text: cstorchVersion)
+    try leaves.attribute("__cstorch_version__", text: Self.version(layout.release))
     try leaves.attribute("__spec__", text: try PytreeEncoder.encode(layout.tree))
     try leaves.write(layout.tree, path: nil)
     try leaves.attribute("__SUCCESS__", flag: true)
@@ -48,9 +49,10 @@ public final class HDF5Writer: TensorSink {
     self.offsets = offsets
   }
 
-  /// The same for the newest release that is known, 2.10.0.
-  public convenience init(path: String, layout: SinkLayout) throws(ConversionError) {
-    try self.init(path: path, layout: layout, cstorchVersion: "2.10.0")
+  /// A release as cstorch names itself, such as 2.9.0.
+  private static func version(_ release: Release?) -> String {
+    guard let release, release >= Release(2, 0) else { return "2.10.0" }
+    return "\(release.major).\(release.minor).0"
   }
 
   /// Writes the superblock: before that, nothing takes the file for HDF5.
