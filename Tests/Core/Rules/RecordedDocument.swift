@@ -6,6 +6,7 @@ import Testing
 /// A recorded conversion of a params document from one release to the next.
 struct RecordedDocument: Sendable, CustomTestStringConvertible {
   let name: String
+  /// The registry's name.
   let model: String
   let source: Release
   let target: Release
@@ -29,7 +30,12 @@ struct RecordedDocument: Sendable, CustomTestStringConvertible {
     else { return nil }
     let folder = file.deletingLastPathComponent()
     name = "cs-2.10/\(folder.deletingLastPathComponent().lastPathComponent)/\(folder.lastPathComponent)"
-    model = record.model
+    model =
+      switch record.model {
+      case "esm-2": "esm2"
+      case let name where name.hasSuffix("-headless"): String(name.dropLast("-headless".count))
+      case let name: name
+      }
     self.source = source
     self.target = target
     config = folder.appending(path: record.source.config).path

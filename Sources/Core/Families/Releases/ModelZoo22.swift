@@ -33,11 +33,21 @@ enum ModelZoo22 {
     }
   }
 
-  private static let accumulationDown: DocumentRule.Rewriting = { (document, _, _) in
+  /// 2.1 knows neither null nor `auto` as a size: the switch says the same.
+  private static let accumulationDown: DocumentRule.Rewriting = { (document, _, notices) in
     let sizes: [DocumentPath] = inputs.map { [$0, "micro_batch_size"] }
-    guard sizes.contains(where: { document[at: $0] == .null }), document["runconfig"] != nil else { return }
-    for size in sizes where document[at: size] == .null { document[at: size] = nil }
-    document[at: switchPath] = false
+    let words = Set(sizes.compactMap { document[at: $0] }).intersection([.null, "auto"])
+    guard let word = words.first else { return }
+    guard words.count == 1, case .object = document["runconfig"] ?? [:] else {
+      notices.append(
+        DocumentNotice(
+          sizes[0].description,
+          "Release 2.1 switches gradient accumulation on or off for training and evaluation together. The micro batch sizes "
+            + "null and auto are left as they are: set \(switchPath)."))
+      return
+    }
+    for size in sizes where document[at: size] == word { document[at: size] = nil }
+    document[at: switchPath] = .bool(word != .null)
   }
 
   private static let sparsityUp: DocumentRule.Rewriting = { (document, _, _) throws(ConfigFailure) in
