@@ -64,11 +64,13 @@ public struct CheckpointEntries: Sendable {
 
   /// True when a conversion between two formats appends to `__metadata__`.
   ///
-  /// Releases up to 1.8 do not know the entry: between them only checkpoints that have one already get one.
+  /// Release 1.6 keeps nothing beside the state dict. Releases up to 1.8 do not know the entry: between them only
+  /// checkpoints that have one already get one.
   public func takesMetadata(from source: Format, to target: Format) -> Bool {
     guard case .cs(let target) = target else { return false }
-    let newest: Release = if case .cs(let source) = source { max(source, target) } else { target }
-    return newest > Release(1, 8) || entryIndex("__metadata__") != nil
+    let source: Release = if case .cs(let source) = source { source } else { target }
+    guard min(source, target) > Release(1, 6) else { return false }
+    return max(source, target) > Release(1, 8) || entryIndex("__metadata__") != nil
   }
 
   /// The value of an entry; nil when there is none.
