@@ -178,12 +178,18 @@ public struct Revision: Sendable {
   public let takesPrefix: Bool
   /// What becomes of the other entries.
   public let entries: Entries
+  /// What the release changed in the other entries, where they are kept.
+  public let entryRules: [EntryRule]
+  /// What the release changed in the params document around the model's section.
+  public let document: [DocumentRule]
 
-  /// A revision.
+  /// A revision. Documents and entries change with a release in the same way for every model.
   public init(
     _ release: Release, coversAllKeys: Bool = false, takesPrefix: Bool = false, entries: Entries = .keep,
     tensors: [Rule] = [], config: [ConfigRule] = []
   ) {
+    entryRules = ModelZooDocuments.entries(of: release)
+    document = ModelZooDocuments.rules(of: release)
     self.release = release
     self.tensors = tensors
     self.config = config

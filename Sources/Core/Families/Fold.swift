@@ -80,7 +80,9 @@ extension Fold {
 
   private static func sparsity(_ applies: @escaping @Sendable (ConfigValue) -> Bool) -> Fold {
     Fold(
-      "sparsity", applies: { (document, _) in document["sparsity"].map(applies) ?? false },
+      "sparsity", applies: { (document, _) in
+        (document["sparsity"] ?? document[at: "trainer.init.sparsity"]).map(applies) ?? false
+      },
       scalings: [Scaling("{rest}") { (_) throws(ConfigFailure) in [.nanToZero] }],
       config: { (config) throws(ConfigFailure) in config })
   }

@@ -31,7 +31,7 @@ struct ConfigPlanner {
         let section = try convert(outcome.document, hop, &outcome)
         outcome.document = ["model": .object(section)]
       case .bridge(let crossing, .right):
-        var section = try modelSection(of: outcome.document, format: route.source)
+        var section = try ModelSection.find(in: outcome.document, format: route.source)
         var folds: [(fold: Fold, config: ConfigObject)] = []
         for fold in route.folds where fold.applies(outcome.document, section) {
           folds.append((fold, section))
@@ -41,10 +41,12 @@ struct ConfigPlanner {
         outcome.steps[outcome.steps.count - 1].folds = folds
         outcome.document = crossing.huggingFaceHeader
         for (key, value) in converted { outcome.document[key] = value }
-      case .revision:
-        // The other sections of a params file are not the model's and stay as they are.
-        let section = try modelSection(of: outcome.document, format: route.source)
-        outcome.document["model"] = .object(try convert(section, hop, &outcome))
+      case .revision(let revision, let side):
+        if side == .newer { try apply(revision, from: side, along: route, &outcome) }
+        let section = try ModelSection.find(in: outcome.document, format: route.source)
+        let converted = try convert(section, hop, &outcome)
+        outcome.document = ModelSection.replace(in: outcome.document, with: converted)
+        if side == .older { try apply(revision, from: side, along: route, &outcome) }
       }
     }
     return outcome
@@ -61,23 +63,20 @@ struct ConfigPlanner {
     return target
   }
 
+  /// Changes the document around the model's section as a revision says.
+  private static func apply(
+    _ revision: Revision, from side: Side, along route: Route, _ outcome: inout Outcome
+  ) throws(ConversionError) {
+    let (document, warnings) = try DocumentRules.apply(
+      revision.document, to: outcome.document, from: side,
+      context: DocumentContext(modelName: route.zooName, start: route.source))
+    outcome.document = document
+    outcome.warnings += warnings
+  }
+
   private static func failure(_ failures: [ConfigFailure]) -> ConversionError {
     ConfigEngine.error(
       failures.map { Diagnostic(.error, .configNotConvertible, .config($0.key), $0.message) }, warnings: [])
-  }
-
-  /// The part of a document that describes the model.
-  private static func modelSection(of document: ConfigObject, format: Format) throws(ConversionError) -> ConfigObject {
-    guard format.isCS else { return document }
-    guard case .object(let section) = document["model"] else {
-      let message =
-        "The params file has no section 'model'. A \(format) config keeps the model's parameters there; "
-        + "if this is a Hugging Face config, use --src-fmt hf."
-      throw ConversionError(
-        .configNotConvertible, "ConfigConversionError: \(message)",
-        diagnostics: [Diagnostic(.error, .configNotConvertible, .config("model"), message)])
-    }
-    return section
   }
 }
 

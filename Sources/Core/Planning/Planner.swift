@@ -116,10 +116,17 @@ public enum Planner {
       deviations += findings.deviations
       switch step.hop {
       case .bridge: entries = []
-      case .revision(let revision, _):
+      case .revision(let revision, let side):
         if case .drop(let reason) = revision.entries, !entries.isEmpty {
           entries = []
           warnings.append(Diagnostic(.warning, .stateDictMismatch, .conversion, reason))
+        }
+        if !entries.isEmpty, !revision.entryRules.isEmpty {
+          var checkpoint = CheckpointEntries(entries, stateDict: content.stateDict)
+          checkpoint.apply(revision.entryRules, from: side)
+          entries = checkpoint.entries
+          content.stateDict = checkpoint.stateDict
+          warnings += checkpoint.warnings
         }
       }
     }
@@ -134,6 +141,7 @@ public enum Planner {
       entries = OptimizerMigration(sources: sourceKeys, converted: content.stateDict).migrated(
         entries, warnings: &warnings)
     }
+    entries = finished(entries, route: route, params: outcome.document)
     if let dtype = options.precision.dtype {
       content.stateDict.values = content.stateDict.values.mapValues { value in
         value.tensor.map { .tensor($0.cast(to: dtype)) } ?? value
@@ -147,6 +155,19 @@ public enum Planner {
     var plan = try assemble(content, entries: entries, outcome: outcome, warnings: warnings, route: route)
     plan.deviations = deviations
     return plan
+  }
+
+  /// The entries with what a conversion adds to them, whatever the releases changed.
+  private static func finished(
+    _ entries: [ObjectTree<SymbolicTensor>.Entry], route: Route, params: ConfigObject
+  ) -> [ObjectTree<SymbolicTensor>.Entry] {
+    guard case .cs(let target) = route.target else { return entries }
+    var checkpoint = CheckpointEntries(entries, stateDict: StateDict())
+    if case .cs(let source) = route.source, source < Release(2, 0) { checkpoint.repairLastEpoch() }
+    if checkpoint.takesMetadata(from: route.source, to: route.target) {
+      checkpoint.appendMetadata(target, params: params)
+    }
+    return checkpoint.entries
   }
 
   private static func apply(

@@ -61,6 +61,8 @@ public struct Route: Sendable {
   public let hops: [Hop]
   /// What is folded into the weights before the step to Hugging Face.
   public let folds: [Fold]
+  /// What params files call the model.
+  public let zooName: String
 
   /// The walk along the model's ladder; nil when a format is not on it or source and target are the same.
   ///
@@ -77,7 +79,7 @@ public struct Route: Sendable {
         ? (start..<end).map { .revision(model.ladder.revisions[$0], from: .older) }
         : (end..<start).reversed().map { .revision(model.ladder.revisions[$0], from: .newer) }
     }
-    let zooName = model.zooName(requested: name ?? model.name)
+    zooName = model.zooName(requested: name ?? model.name)
     switch (source, target) {
     case (.cs(let first), .cs(let second)):
       guard let start = position(first), let end = position(second) else { return nil }
