@@ -78,7 +78,12 @@ struct Completeness {
       for instance in found {
         try pacer.step()
         judge(instance, rule, declaration, &findings)
-        if instance.values.contains(where: { $0?.value.tensor != nil }), let pattern = rule.claims(side).first {
+        guard let pattern = rule.claims(side).first else { continue }
+        if case .stack(let hole, _)? = rule.transform, declaration.isStacked {
+          for (number, value) in zip(instance.numbers, instance.values) where value?.value.tensor != nil {
+            present.insert(pattern.fill(instance.binding.merging([hole: Substring(String(number))]) { _, new in new }))
+          }
+        } else if instance.values.contains(where: { $0?.value.tensor != nil }) {
           present.insert(pattern.fill(instance.binding))
         }
       }

@@ -85,3 +85,33 @@ extension StateDictPlannerTests {
     #expect(findings.failures.count >= 1)
   }
 }
+
+/// The experts of a mixture, which one side keeps apart and the other in one tensor.
+extension StateDictPlannerTests {
+  private func experts(
+    _ values: OrderedDictionary<String, StateDict.Value>
+  ) throws -> (values: OrderedDictionary<String, StateDict.Value>, findings: StateDictPlanner.Findings) {
+    try convert(values, right: ["layers": 2, "experts": 2, "rows": 4, "columns": 3]) {
+      Scope("{layer}", "layer.{layer}", count: .cs("layers")) {
+        Stack(
+          "expert.{expert}", "experts", over: "expert", count: .cs("experts"),
+          [.cs("rows"), .cs("experts"), .cs("columns")])
+      }
+    }
+  }
+
+  private static let complete = ["0.expert.0", "0.expert.1", "1.expert.0", "1.expert.1"]
+
+  @Test func aCompleteStackIsComplete() throws {
+    let result = try experts(.init(uniqueKeysWithValues: Self.complete.map { ($0, tensor($0, [4, 3])) }))
+    #expect(result.findings.incomplete.isEmpty, "\(result.findings.incomplete)")
+    #expect(result.values.keys == ["layer.0.experts", "layer.1.experts"])
+    #expect(result.values.values.allSatisfy { $0.tensor?.shape == [4, 2, 3] })
+  }
+
+  @Test(arguments: complete) func aMissingMemberOfAStackIsNamed(_ missing: String) throws {
+    let keys = Self.complete.filter { $0 != missing }
+    let result = try experts(.init(uniqueKeysWithValues: keys.map { ($0, tensor($0, [4, 3])) }))
+    #expect(result.findings.incomplete.map(\.subject) == [.tensor(missing)])
+  }
+}
