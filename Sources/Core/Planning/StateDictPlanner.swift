@@ -281,7 +281,7 @@ struct StateDictPlanner {
         let rule = rules[slot.rule]
         guard case .generate(_, _, let recipe) = rule.transform else { continue }
         do throws(RuleFailure) {
-          let tensor = SymbolicTensor(generated: try recipe.generator(context))
+          let tensor = try Self.tensor(recipe.generator(context))
           for pattern in rule.claims(from.other) { output[pattern.fill(binding)] = .tensor(tensor) }
         } catch {
           findings.failures.append(
@@ -301,7 +301,7 @@ struct StateDictPlanner {
         let generator: ElementGenerator =
           deviation == 0
           ? .zeros(shape: shape) : .normal(shape: shape, standardDeviation: deviation, seed: Self.seed(key))
-        output[key] = .tensor(SymbolicTensor(generated: generator))
+        output[key] = .tensor(try Self.tensor(generator))
         let choice = deviation == 0 ? "set to zero" : "drawn at random (normal, mean 0, std \(deviation), fixed seed)"
         let finding = Diagnostic(
           .warning, .stateDictMismatch, .tensor(key),
@@ -312,6 +312,13 @@ struct StateDictPlanner {
         findings.failures.append(
           Diagnostic(.error, .stateDictMismatch, .tensor(key), "\(key): \(error.message)", origin: rule.origin))
       }
+    }
+  }
+
+  /// A tensor that no source holds. Throws when the config makes it larger than any tensor may be.
+  private static func tensor(_ generator: ElementGenerator) throws(RuleFailure) -> SymbolicTensor {
+    do throws(SymbolicTensor.ShapeError) { return try SymbolicTensor(generated: generator) } catch {
+      throw RuleFailure(error.message)
     }
   }
 

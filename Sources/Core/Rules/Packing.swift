@@ -89,7 +89,8 @@ public struct Packing: Sendable, Hashable {
         packed = try .concatenated(operands, axis: 0)
       } else {
         let rowCount = operands[0].shape[0]
-        guard var lengths = try? lengths(rowCount: rowCount * parts.count, parts: parts.count, context) else {
+        let (packedRows, overflow) = rowCount.multipliedReportingOverflow(by: parts.count)
+        guard !overflow, var lengths = try? lengths(rowCount: packedRows, parts: parts.count, context) else {
           throw SymbolicTensor.ShapeError(message: "\(rowCount) rows do not divide evenly for packing")
         }
         let axis = partsAxis
@@ -97,7 +98,7 @@ public struct Packing: Sendable, Hashable {
         let columns = operands[0].shape.dropFirst()
         var split: [SymbolicTensor] = []
         for operand in operands { split.append(try operand.reshaped(lengths + columns)) }
-        packed = try SymbolicTensor.concatenated(split, axis: axis).reshaped([rowCount * parts.count] + columns)
+        packed = try SymbolicTensor.concatenated(split, axis: axis).reshaped([packedRows] + columns)
       }
       return transposed ? packed.matrixTransposed : packed
     } catch { throw RuleFailure(error.message) }

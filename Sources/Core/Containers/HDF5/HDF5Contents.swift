@@ -106,9 +106,9 @@ final class HDF5Contents {
   func constant(
     shape: [Int], dtype: DType, value: Double?, name: String
   ) throws(ConversionError) -> TensorDescriptor {
-    guard let elements = TensorShape.elementCount(shape.map { max($0, 1) }), elements <= file.limits.elements,
-      shape.allSatisfy({ $0 >= 0 }), shape.count <= file.limits.rank
-    else { throw file.damaged("the constant tensor \(name) has the impossible shape \(shape)") }
+    if let problem = TensorShape.problem(shape, limits: file.limits) {
+      throw file.damaged("the constant tensor \(name) has \(problem)")
+    }
     let byteCount = (TensorShape.elementCount(shape) ?? 0) * dtype.size
     guard byteCount <= file.limits.hdf5UnstoredBytes else { throw tooLarge(name, byteCount) }
     guard let element = dtype.element(value ?? 0) else {

@@ -93,9 +93,10 @@ public struct SafetensorsReader: TensorSource {
   private static func tensor(
     _ entry: SafetensorsHeader.Entry, index: Int, path: String, limits: Limits
   ) throws(ConversionError) -> TensorDescriptor {
-    guard let count = TensorShape.elementCount(entry.shape), count <= limits.elements,
-      count * entry.dtype.size == entry.range.count
-    else {
+    if let problem = TensorShape.problem(entry.shape, limits: limits) {
+      throw ConversionError(.hostileInput, "\(path): '\(entry.name.prefix(200))' has \(problem)")
+    }
+    guard let count = TensorShape.elementCount(entry.shape), count * entry.dtype.size == entry.range.count else {
       throw ConversionError(
         .hostileInput,
         "\(path): '\(entry.name.prefix(200))' of shape \(entry.shape) does not fit its \(entry.range.count) bytes")
