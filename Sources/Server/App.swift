@@ -26,13 +26,15 @@ struct App<Runner: ConversionRunner> {
 
   /// Opens the data folder, takes its lock, migrates the database, sweeps leftovers and puts interrupted jobs back.
   ///
-  /// Throws `FolderLock.Taken`, `Exposure.Refused`, `Errno` or a database error. Nothing runs and nothing listens yet.
+  /// Throws `FolderLock.Taken`, `DataFolder.LostDatabase`, `DataFolder.ForeignDatabase`, `Exposure.Refused`, `Errno` or a database error. Nothing runs and nothing listens yet.
   init(settings: Settings, runner: Runner, listings: [ModelListing], logger: Logger) throws {
-    self.settings = settings
+    var settings = settings
     self.logger = logger
     data = try DataFolder(root: settings.dataFolder)
     lock = try FolderLock(path: data.lock)
-    let database = try Database(path: data.database.string)
+    let database = try data.openDatabase()
+    settings.requiresTokens = try database.requiresTokens(settings.requiresTokens)
+    self.settings = settings
     let store = SQLiteJobStore(database: database)
     let uploads = SQLiteUploadStore(database: database)
     let partials = SQLitePartialUploadStore(database: database)
