@@ -19,6 +19,7 @@ public struct SafetensorsReader: TensorSource {
   public init(file: InputFile, limits: Limits = .standard) throws(ConversionError) {
     let length = try Self.headerLength(file, limits)
     let start = 8 + length
+    try limits.take(2 * length)
     let header = try SafetensorsHeader(try file.bytes(at: 8, count: length), path: file.path, limits: limits)
     try Self.checkRanges(header.entries, dataSize: file.size - start, path: file.path)
     var storages: [StorageDescriptor] = []
