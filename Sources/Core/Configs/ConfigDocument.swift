@@ -48,6 +48,8 @@ public struct ConfigDocument: Sendable {
       throw ConversionError(
         .hostileInput, "\(path) has \(file.size) bytes; a config of at most \(limits.configBytes) is read")
     }
+    // The bytes, and the texts that are made of them.
+    try limits.take(2 * file.size)
     let bytes = try file.bytes(at: 0, count: file.size)
     return try parse(bytes, name: path, syntax: syntax ?? Syntax(path: path), limits: limits)
   }

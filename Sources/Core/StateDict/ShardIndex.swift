@@ -28,6 +28,7 @@ public struct ShardIndex: Sendable, Hashable {
       throw ConversionError(
         .hostileInput, "\(path) has \(file.size) bytes; an index of at most \(limits.indexBytes) is read")
     }
+    try limits.take(2 * file.size)
     return try parse(try file.bytes(at: 0, count: file.size), name: path, limits: limits)
   }
 

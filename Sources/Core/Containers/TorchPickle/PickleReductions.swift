@@ -137,8 +137,10 @@ extension PickleMachine {
     _ shape: [Int], _ type: NumpyDType, columnMajor: Bool, _ bytes: [UInt8]
   ) throws(ConversionError) -> TensorDescriptor {
     let dtype = try littleEndian(type).dtype
-    guard let count = TensorShape.elementCount(shape), count <= limits.elements, count * dtype.size == bytes.count
-    else {
+    if let problem = TensorShape.problem(shape, limits: limits) {
+      throw hostile("a numpy array\(nearestKey()) has \(problem)")
+    }
+    guard let count = TensorShape.elementCount(shape), count * dtype.size == bytes.count else {
       throw hostile("a numpy array of shape \(shape)\(nearestKey()) does not fit its \(bytes.count) bytes")
     }
     var strides = TensorShape.contiguousStrides(columnMajor ? shape.reversed() : shape)

@@ -86,10 +86,13 @@ protocol PickleStorageResolver {
 /// The nodes of one pickle. Freed flat, whatever refers to what.
 struct PickleHeap {
   private(set) var nodes: [PickleNode] = []
+  /// Items of all nodes together.
+  private(set) var itemCount = 0
 
   /// Adds a node and returns the value that refers to it.
   mutating func add(_ kind: PickleNode.Kind, _ items: [PickleValue] = []) -> PickleValue {
     nodes.append(PickleNode(kind: kind, items: items))
+    itemCount += items.count
     return .node(nodes.count - 1)
   }
 
@@ -126,7 +129,9 @@ struct PickleHeap {
   mutating func append(_ items: some Sequence<PickleValue>, to index: Int, as kind: Collection) -> Bool {
     switch (nodes[index].kind, kind) {
     case (.list, .list), (.set, .set), (.dictionary, .dictionary):
+      let before = nodes[index].items.count
       nodes[index].items.append(contentsOf: items)
+      itemCount += nodes[index].items.count - before
       return true
     default: return false
     }
