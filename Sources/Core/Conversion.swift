@@ -173,7 +173,7 @@ public enum Conversion {
   static func plan(
     _ request: ConversionRequest
   ) throws(ConversionError) -> (plan: Plan, input: CheckpointInput?) {
-    if let target = Format(request.targetFormat), let problem = request.options.problems(target: target).first {
+    if let target = Format(target: request.targetFormat), let problem = request.options.problems(target: target).first {
       throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
     }
     // As the vendor's tool: a format that is named says how its configs are written, whatever the file is called.

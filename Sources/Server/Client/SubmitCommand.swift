@@ -95,7 +95,7 @@ struct SubmitConvertCommand: ClientCommand {
   }
 
   func run(_ client: ServiceClient) throws {
-    var options = output.options(target: Format(formats.tgtFmt))
+    var options = output.options(target: Format(target: formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
     options.allowIncomplete = allowIncomplete
     options.stream = stream

@@ -79,7 +79,7 @@ struct ConvertCommand: ParsableCommand {
   }
 
   func run() throws {
-    var options = output.options(target: Format(formats.tgtFmt))
+    var options = output.options(target: Format(target: formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
     options.allowIncomplete = allowIncomplete
     options.memoryBudget = memoryBudget.bytes

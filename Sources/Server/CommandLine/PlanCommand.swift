@@ -58,7 +58,7 @@ struct PlanCommand: ParsableCommand {
   }
 
   func run() throws {
-    var options = output.options(target: Format(formats.tgtFmt))
+    var options = output.options(target: Format(target: formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
     options.allowIncomplete = allowIncomplete
     let request = ConversionRequest(
