@@ -10,6 +10,8 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   var resolver: Resolver
   let limits: Limits
   var heap = PickleHeap()
+  /// Instances of classes that were read as plain values.
+  var objects: [PickledObject] = []
   /// Tensors made so far.
   var tensorCount = 0
   private(set) var stack: [PickleValue] = []
@@ -246,10 +248,8 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   // MARK: Names
 
   private func global(module: String, name: String) throws(ConversionError) -> PickleGlobal {
-    guard let global = PickleGlobal(module: module, name: name) else {
-      throw hostile("refuses the global \(module.prefix(200)).\(name.prefix(200)), which a checkpoint does not need")
-    }
-    return global
+    if let global = PickleGlobal(module: module, name: name) { return global }
+    return try foreign(module: module, name: name)
   }
 
   private mutating func stackGlobal() throws(ConversionError) {
