@@ -22,6 +22,7 @@ struct ConfigPlanner {
 
   /// Converts a document. Throws `.configNotConvertible` with one diagnostic for each key at fault.
   static func convert(_ document: ConfigObject, along route: Route) throws(ConversionError) -> Outcome {
+    try ConfigIdentity.check(document, along: route)
     var outcome = Outcome(document: document, input: document, steps: [], warnings: [])
     var section = try modelSection(of: document, format: route.source)
     for hop in route.hops {

@@ -99,17 +99,10 @@ enum Detection {
   /// The way to another release may let any key pass, so the keys are tried on the way to the layout that is furthest
   /// from the source. Throws nothing but `.cancelled`.
   private static func fits(_ checkpoint: ObjectTree<TensorDescriptor>, _ route: Route) throws(ConversionError) -> Bool {
-    let (model, source) = (route.model, route.source)
-    let furthest: Format? =
-      if source == .hf {
-        model.bridge.map { .cs($0.release) }
-      } else if model.bridge != nil {
-        .hf
-      } else {
-        (source == .cs(model.oldest) ? model.releases.last : model.oldest).map(Format.cs)
-      }
-    guard let furthest, let probe = Route(model: model, source: source, target: furthest),
-      var state = try? CheckpointContent(checkpoint, format: source, bareAllowed: true).stateDict
+    guard let probe = KnownKeys.probe(route.model, from: route.source),
+      var state = try? CheckpointContent(
+        checkpoint, format: route.source, bareAllowed: true, known: KnownKeys(route.model, in: route.source)
+      ).stateDict
     else {
       try Interruption.check()
       return false

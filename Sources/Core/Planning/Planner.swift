@@ -33,7 +33,8 @@ public enum Planner {
   ) throws(ConversionError) -> Plan {
     var outcome = try ConfigPlanner.convert(config, along: route)
     var content = try CheckpointContent(
-      checkpoint, format: route.source, bareAllowed: route.target.isCS || options.containerIsFlat)
+      checkpoint, format: route.source, bareAllowed: route.target.isCS || options.containerIsFlat,
+      known: KnownKeys(route.model, in: route.source))
     if route.target == .hf, outcome.input["sparsity"]?.isTruthyInPython ?? false {
       // A sparse Model Zoo checkpoint marks pruned weights with NaN; Hugging Face knows dense weights only.
       content.stateDict.values = content.stateDict.values.mapValues { value in
@@ -46,12 +47,15 @@ public enum Planner {
     var failures: [Diagnostic] = []
     var droppedKeys = false
     var deviations: [Diagnostic] = []
+    if let warning = content.wrapperWarning { warnings.append(warning) }
     if let wrapper = content.wrapper {
-      deviations.append(
-        Diagnostic(
-          .warning, .stateDictMismatch, .conversion,
-          "The state dict was found under '\(wrapper)'; what is around it is left out"))
+      let finding = Diagnostic(
+        .warning, .stateDictMismatch, .conversion,
+        "The state dict was found under '\(wrapper)'; what is around it is left out")
+      warnings.append(finding)
+      deviations.append(finding)
     }
+    var unmatched: [String] = []
     var entries = content.otherEntries
     var prefix = route.optionalPrefix
     for step in outcome.steps {
@@ -59,10 +63,16 @@ public enum Planner {
       let planner = StateDictPlanner(step: step, optionalPrefix: step.hop.keepsPrefix ? nil : prefix)
       content.stateDict = try planner.convert(content.stateDict, findings: &findings)
       if !step.hop.keepsPrefix { prefix = nil }
+      let ignored = IgnoredByTransformers.keys(among: findings.unmatched, along: route)
+      if let warning = IgnoredByTransformers.warning(findings.unmatched.filter(ignored.contains), along: route) {
+        warnings.append(warning)
+      }
+      findings.unmatched.removeAll(where: ignored.contains)
       for short in findings.unmatched {
         // The user knows the key as it stands in the file.
         let long = (route.optionalPrefix ?? "") + short
         let key = !sourceKeys.contains(short) && sourceKeys.contains(long) ? long : short
+        unmatched.append(key)
         let finding = Diagnostic(
           options.dropUnmatchedKeys ? .warning : .error, .keysUnmatched, .tensor(key), "Key not matched: \(key)")
         if options.dropUnmatchedKeys { warnings.append(finding) } else { failures.append(finding) }
@@ -80,7 +90,12 @@ public enum Planner {
         }
       }
     }
-    if !failures.isEmpty { throw failure(failures, warnings: warnings, keys: content.keyCount, route: route) }
+    let isNothingLeft = droppedKeys && unmatched.count == content.keyCount
+    if !failures.isEmpty || isNothingLeft {
+      let causes = UnmatchedCauses(keys: unmatched, of: content.keyCount, along: route).explanation
+      throw failure(failures, warnings: warnings, causes: causes, keys: content.keyCount, dropsAll: isNothingLeft,
+        route: route)
+    }
     if droppedKeys {
       warnings.append(
         Diagnostic(
@@ -88,7 +103,8 @@ public enum Planner {
           "proceeding even though some keys weren't matched because of --drop-unmatched-keys"))
     }
     if !entries.isEmpty {
-      entries = OptimizerMigration(sources: sourceKeys, converted: content.stateDict).migrated(
+      let fileKeys = sourceKeys.map { content.wrappedKeys[$0] ?? $0 }
+      entries = OptimizerMigration(sources: fileKeys, converted: content.stateDict).migrated(
         entries, warnings: &warnings)
     }
     if let dtype = options.precision.dtype {
@@ -107,8 +123,16 @@ public enum Planner {
   }
 
   private static func failure(
-    _ failures: [Diagnostic], warnings: [Diagnostic], keys: Int, route: Route
+    _ failures: [Diagnostic], warnings: [Diagnostic], causes: String?, keys: Int, dropsAll: Bool,
+    route: Route
   ) -> ConversionError {
+    let cause = causes.map { [Diagnostic(.error, .keysUnmatched, .conversion, $0)] } ?? []
+    if dropsAll {
+      let message =
+        "Not one key is a \(route.source) key of \(route.model.name): --drop-unmatched-keys would leave nothing of the model. "
+        + (causes ?? "Check --model and --src-fmt.")
+      return ConversionError(.keysUnmatched, message, diagnostics: cause + failures + warnings)
+    }
     let unmatched = failures.count { $0.kind == .keysUnmatched }
     guard unmatched > 0 else {
       let unsupported = failures.contains { $0.kind == .configNotConvertible }
@@ -119,10 +143,12 @@ public enum Planner {
     }
     var message = "Unable to match all keys. If you want to proceed by dropping keys that couldn't be matched, "
     message += "rerun with --drop-unmatched-keys."
-    if unmatched == keys {
+    if let causes {
+      message += " \(causes)"
+    } else if unmatched == keys {
       message += " Not one key is a \(route.source) key of \(route.model.name): check --model and --src-fmt."
     }
-    return ConversionError(.keysUnmatched, message, diagnostics: warnings + failures)
+    return ConversionError(.keysUnmatched, message, diagnostics: cause + failures + warnings)
   }
 
   /// Numbers the tensors and builds the output's object tree around them.

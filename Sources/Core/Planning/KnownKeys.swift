@@ -1,0 +1,59 @@
+/// Which keys belong to a model in one of its formats, whatever the config says.
+///
+/// The way to another release may let any key pass, so keys are tried on the way to the layout that is furthest from the
+/// source: a key is known when a rule on that way claims it.
+struct KnownKeys: Sendable {
+  private struct Stage {
+    let claims: PatternIndex
+    let passesOthers: Bool
+  }
+
+  private let stages: [Stage]
+  private let optionalPrefix: String?
+
+  /// The keys of a model in a format; nil when the format leads nowhere, so that nothing is known of it.
+  init?(_ model: Model, in source: Format) {
+    guard let probe = Self.probe(model, from: source) else { return nil }
+    optionalPrefix = probe.optionalPrefix
+    stages = probe.hops.map { hop in
+      let (rules, side, passes): ([Rule], Side, Bool) =
+        switch hop {
+        case .bridge(let bridge, let side): (bridge.tensors, side, false)
+        case .revision(let revision, let side): (revision.tensors, side, !revision.coversAllKeys)
+        }
+      let claims = rules.enumerated().flatMap { number, rule in
+        rule.claims(side).enumerated().map { (PatternIndex.Slot(rule: number, position: $0), $1) }
+      }
+      return Stage(claims: PatternIndex(claims), passesOthers: passes)
+    }
+  }
+
+  /// The route to the layout that is furthest from the source; nil when there is no other layout.
+  static func probe(_ model: Model, from source: Format) -> Route? {
+    let furthest: Format? =
+      if source == .hf {
+        model.bridge.map { .cs($0.release) }
+      } else if model.bridge != nil {
+        .hf
+      } else {
+        (source == .cs(model.oldest) ? model.releases.last : model.oldest).map(Format.cs)
+      }
+    return furthest.flatMap { Route(model: model, source: source, target: $0) }
+  }
+
+  /// True for a key of the model. Complexity: O(segments), once for each step of the way.
+  func contains(_ key: some StringProtocol) -> Bool {
+    if claims(String(key)) { return true }
+    guard let optionalPrefix, key.hasPrefix(optionalPrefix) else { return false }
+    return claims(String(key.dropFirst(optionalPrefix.count)))
+  }
+
+  private func claims(_ key: String) -> Bool {
+    let segments = key.split(separator: ".", omittingEmptySubsequences: false)
+    for stage in stages {
+      if !stage.claims.matches(segments).isEmpty { return true }
+      if !stage.passesOthers { return false }
+    }
+    return false
+  }
+}
