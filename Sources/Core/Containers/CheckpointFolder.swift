@@ -70,6 +70,7 @@ struct CheckpointFolder {
       return "is a repository of a hub cache; pass the folder of one snapshot: \(choice)"
     }
     guard let model = names.first(where: { $0.hasPrefix("models--") }) else { return nil }
-    return "is a hub cache; pass the folder of one snapshot, such as \(FilePath(path).appending(model).string)/snapshots/COMMIT"
+    return
+      "is a hub cache; pass the folder of one snapshot, such as \(FilePath(path).appending(model).string)/snapshots/COMMIT"
   }
 }

@@ -73,7 +73,8 @@ enum CheckpointSignature: Equatable {
   private static func otherFormat(_ head: [UInt8]) -> String? {
     let ggml = "is a GGML file; convert the original checkpoint instead"
     let known: [(String, String)] = [
-      ("GGUF", "is a GGUF file; convert the original checkpoint instead"), ("tjgg", ggml), ("lmgg", ggml), ("fmgg", ggml),
+      ("GGUF", "is a GGUF file; convert the original checkpoint instead"), ("tjgg", ggml), ("lmgg", ggml),
+      ("fmgg", ggml),
       ("version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"),
       ("\u{1F}\u{8B}", "is compressed with gzip; decompress it first"),
       ("\u{28}\u{B5}\u{2F}\u{FD}", "is compressed with zstd; decompress it first"),
@@ -83,7 +84,8 @@ enum CheckpointSignature: Equatable {
     ]
     if let description = description(known, of: head) { return description }
     guard head.count > 262, head[257..<262].elementsEqual("ustar".utf8) else { return nil }
-    return "is a tar archive; unpack it with `tar -xf` and pass what is inside. If torch 0.1 wrote it as a checkpoint, save "
+    return
+      "is a tar archive; unpack it with `tar -xf` and pass what is inside. If torch 0.1 wrote it as a checkpoint, save "
       + "it again with a later release"
   }
 

@@ -17,7 +17,8 @@ package enum NeighbouringFormats {
       return "holds an adapter (LoRA or another PEFT method) and not the model; merge it into its base model with "
         + "merge_and_unload() of peft, save that with save_pretrained, and convert the result"
     }
-    if has({ isTensorFlow($0) || $0 == "saved_model.pb" || $0.hasSuffix(".ckpt.index") || $0.hasSuffix(".ckpt.meta") }) {
+    if has({ isTensorFlow($0) || $0 == "saved_model.pb" || $0.hasSuffix(".ckpt.index") || $0.hasSuffix(".ckpt.meta") })
+    {
       return "holds TensorFlow weights only; load them with from_pretrained(..., from_tf=True), save them with "
         + "save_pretrained, and convert that"
     }
@@ -26,10 +27,13 @@ package enum NeighbouringFormats {
         + "save_pretrained, and convert that"
     }
     if has({ $0.hasSuffix(".gguf") || $0.hasSuffix(".ggml") }) {
-      return "holds GGUF files only, which are quantised or packed for llama.cpp; convert the original checkpoint instead"
+      return
+        "holds GGUF files only, which are quantised or packed for llama.cpp; convert the original checkpoint instead"
     }
     if has({ $0.hasSuffix(".onnx") }) { return "holds ONNX graphs only; convert the original checkpoint instead" }
-    if has({ $0.hasSuffix(".ot") }) { return "holds weights of rust-bert only; convert the original checkpoint instead" }
+    if has({ $0.hasSuffix(".ot") }) {
+      return "holds weights of rust-bert only; convert the original checkpoint instead"
+    }
     return nil
   }
 

@@ -40,7 +40,8 @@ public struct DiagnosticSummary: Sendable {
       rest.append(
         Line(
           severity: .warning,
-          text: "Key not matched: \(described.joined(separator: ", ")) (of the config; the target has no such setting)"))
+          text: "Key not matched: \(described.joined(separator: ", ")) (of the config; the target has no such setting)")
+      )
     }
     lines = causes + tensors(.error) + changes + tensors(.warning) + rest
   }

@@ -41,11 +41,15 @@ package enum KeyRuns {
     var count: Int
   }
 
+  /// Keys with more numbers than any model has are left as they are.
+  private static let longest = 32
+
   private static func pieces(_ key: String) -> [String] {
     var pieces = [""]
     for character in key {
       let isDigit = character.isASCII && character.isNumber
       if isDigit != pieces.count.isMultiple(of: 2) { pieces.append("") }
+      guard pieces.count <= longest else { return [key] }
       pieces[pieces.count - 1].append(character)
     }
     return pieces
@@ -61,6 +65,7 @@ package enum KeyRuns {
         runs.append((number, number))
       }
     }
-    return "{" + runs.map { $0.first == $0.last ? "\($0.first)" : "\($0.first)..\($0.last)" }.joined(separator: ",") + "}"
+    return "{" + runs.map { $0.first == $0.last ? "\($0.first)" : "\($0.first)..\($0.last)" }.joined(separator: ",")
+      + "}"
   }
 }

@@ -31,7 +31,8 @@ struct CheckpointContent {
     _ tree: ObjectTree<TensorDescriptor>, format: Format, bareAllowed: Bool = false, known: KnownKeys? = nil
   ) throws(ConversionError) {
     var wrappers = known.map(TrainerWrappers.init)
-    let entries: [ObjectTree<TensorDescriptor>.Entry] = if case .dictionary(let entries, _) = tree { entries } else { [] }
+    let entries: [ObjectTree<TensorDescriptor>.Entry] =
+      if case .dictionary(let entries, _) = tree { entries } else { [] }
     let usual =
       format.isCS && tree["model"] != nil ? "model" : Self.holdsTensors(entries) ? "" : Self.unwrap(entries)?.name
     var found: StateDictSearch.Place?

@@ -33,7 +33,9 @@ enum IgnoredByTransformers {
 
   private static func neoX(_ prefix: String) -> [KeyPattern] {
     masks("\(prefix)layers.{layer}.attention")
-      + [KeyPattern("\(prefix)layers.{layer}.attention.rotary_emb.inv_freq"), KeyPattern("\(prefix)rotary_emb.inv_freq")]
+      + [
+        KeyPattern("\(prefix)layers.{layer}.attention.rotary_emb.inv_freq"), KeyPattern("\(prefix)rotary_emb.inv_freq"),
+      ]
   }
 
   private static func positions(_ prefix: String) -> [KeyPattern] { [KeyPattern("\(prefix)embeddings.position_ids")] }

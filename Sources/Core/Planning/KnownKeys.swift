@@ -9,12 +9,13 @@ struct KnownKeys: Sendable {
   }
 
   private let stages: [Stage]
+  /// A prefix that some release of the model takes. It is the model's own and no trainer's, also where it is not taken.
   private let optionalPrefix: String?
 
   /// The keys of a model in a format; nil when the format leads nowhere, so that nothing is known of it.
   init?(_ model: Model, in source: Format) {
     guard let probe = Self.probe(model, from: source) else { return nil }
-    optionalPrefix = probe.optionalPrefix
+    optionalPrefix = source.isCS ? model.revisions.lazy.compactMap(\.optionalPrefix).first : nil
     stages = probe.hops.map { hop in
       let (rules, side, passes): ([Rule], Side, Bool) =
         switch hop {

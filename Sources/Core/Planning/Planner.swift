@@ -93,7 +93,8 @@ public enum Planner {
     let isNothingLeft = droppedKeys && unmatched.count == content.keyCount
     if !failures.isEmpty || isNothingLeft {
       let causes = UnmatchedCauses(keys: unmatched, of: content.keyCount, along: route).explanation
-      throw failure(failures, warnings: warnings, causes: causes, keys: content.keyCount, dropsAll: isNothingLeft,
+      throw failure(
+        failures, warnings: warnings, causes: causes, keys: content.keyCount, dropsAll: isNothingLeft,
         route: route)
     }
     if droppedKeys {

@@ -20,13 +20,16 @@ struct TrainerWrappers {
     "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod", "_fpw_module", "_forward_module",
   ]
 
+  /// No trainer nests deeper.
+  private static let deepest = 16
+
   /// Wrappers around the keys of a model.
   init(_ known: KnownKeys) { self.known = known }
 
   /// The key of the model inside a wrapped key; nil when it is no key of the model, wrapped or not.
   ///
   /// Inner wrappers are taken off wherever they stand, outer ones from the front, one after the other, until the rest is a
-  /// key of the model. Complexity: O(segments^2).
+  /// key of the model. Complexity: O(segments), up to `deepest` times.
   func unwrapped(_ key: String) -> String? {
     if known.contains(key) { return key }
     return inside(key)?.key
@@ -41,7 +44,7 @@ struct TrainerWrappers {
     }
     guard !wrappers.isEmpty || rest.first.map(Self.outer.contains) ?? false else { return nil }
     var front = ""
-    while true {
+    for _ in 0...Self.deepest {
       let candidate = rest.joined(separator: ".")
       if candidate.utf8.count < key.utf8.count, known.contains(candidate) {
         return (candidate, front.isEmpty ? wrappers : [front] + wrappers)
@@ -50,6 +53,7 @@ struct TrainerWrappers {
       front += "\(first)."
       rest.removeFirst()
     }
+    return nil
   }
 
   /// New names for the keys of a state dict, in their order: those of the model without wrappers, all others as they are.

@@ -28,7 +28,8 @@ struct UnmatchedCauses {
     let parts = keys.filter { key in
       key.split(separator: ".").contains { segment in
         ["lora_", "ia3_l", "hada_w", "lokr_w", "oft_r", "vera_lambda", "adapter_"].contains { segment.hasPrefix($0) }
-          || ["prompt_embeddings", "prompt_encoder", "base_layer", "modules_to_save", "original_module"].contains(segment)
+          || ["prompt_embeddings", "prompt_encoder", "base_layer", "modules_to_save", "original_module"].contains(
+            segment)
       }
     }
     guard let example = parts.first else { return nil }
@@ -49,7 +50,8 @@ struct UnmatchedCauses {
     for (segments, name) in heads {
       let parts = keys.filter { $0.split(separator: ".").contains(where: segments.contains) }
       guard let example = parts.first, parts.count < count else { continue }
-      return "\(example) is part of \(name), which \(route.model.name) does not have: rerun with --drop-unmatched-keys to leave "
+      return
+        "\(example) is part of \(name), which \(route.model.name) does not have: rerun with --drop-unmatched-keys to leave "
         + "it out."
     }
     return nil
@@ -64,15 +66,18 @@ struct UnmatchedCauses {
       return "These are keys of \(other): use --model \(other)."
     }
     func most(_ test: (String) -> Bool) -> Bool { tried.count(where: test) * 10 >= tried.count * 9 }
-    for prefix in ["bert.", "transformer.", "gpt_neox.", "model.", "encoder.", "decoder."] where most({ known.contains(prefix + $0) }) {
-      return "The keys lack '\(prefix)': this is the model without its head (\(route.source == .hf ? "the base class of transformers" : "a bare model")), "
+    for prefix in ["bert.", "transformer.", "gpt_neox.", "model.", "encoder.", "decoder."]
+    where most({ known.contains(prefix + $0) }) {
+      return
+        "The keys lack '\(prefix)': this is the model without its head (\(route.source == .hf ? "the base class of transformers" : "a bare model")), "
         + "and \(route.model.name) is the model with it. Load it with the class that has the head, \(headClass), save that, and convert it."
     }
     if let first = tried.first?.prefix(while: { $0 != "." }), most({ $0.hasPrefix("\(first).") }),
       most({ known.contains($0.dropFirst(first.count + 1)) })
     {
-      return "Every key begins with '\(first).', which no model has. If it is the name of a wrapper, save the state dict of what it "
-        + "holds: without '\(first).' these are keys of \(route.model.name)."
+      return
+        "Every key begins with '\(first).'; without it these are keys of \(route.model.name). If it is the name of a wrapper, "
+        + "save the state dict of what it holds."
     }
     return nil
   }

@@ -146,7 +146,8 @@ private struct ShardJoin {
       notices.append(
         Diagnostic(
           .warning, .unreadableInput, .file(names[shard]),
-          "\(name) decides where tensors that lie in two shards are read from: \(names[shard]) also holds \(named)\(others)"))
+          "\(name) decides where tensors that lie in two shards are read from: \(names[shard]) also holds \(named)\(others)"
+        ))
     }
   }
 

@@ -143,7 +143,8 @@ struct HubSelection: Sendable {
         .usage,
         "\(reference) holds more than one checkpoint: \(others.prefix(8).joined(separator: ", ")). Name one in files.")
     }
-    if others.isEmpty, let problem = NeighbouringFormats.describe(names.filter { $0.hasPrefix(folder) }.map(Self.name)) {
+    if others.isEmpty, let problem = NeighbouringFormats.describe(names.filter { $0.hasPrefix(folder) }.map(Self.name))
+    {
       throw ConversionError(.fileNotFound, "\(reference) \(problem)")
     }
     let kind = reference.variant.map { " of the variant \($0)" } ?? ""

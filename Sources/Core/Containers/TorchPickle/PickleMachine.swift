@@ -12,6 +12,8 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   var heap = PickleHeap()
   /// Instances of classes that were read as plain values.
   var objects: [PickledObject] = []
+  /// Storages of float32 arrays that stand for bfloat16, by the arrays' own.
+  var narrowed: [StorageID: StorageID] = [:]
   /// Tensors made so far.
   var tensorCount = 0
   private(set) var stack: [PickleValue] = []

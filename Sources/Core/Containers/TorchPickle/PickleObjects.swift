@@ -9,6 +9,9 @@ struct PickledObject: Hashable {
 }
 
 extension PickleMachine {
+  /// At most so many instances are remembered for the warning that names them.
+  private static var namedObjects: Int { 1_000 }
+
   /// What a name that is not in `PickleGlobal` stands for.
   ///
   /// Throws `.unreadableInput` for what everyday files hold and no converter can use, `.hostileInput` for everything else.
@@ -17,7 +20,8 @@ extension PickleMachine {
     case .plainClass(let name): return .plainClass(name)
     case .module(let name): throw wholeModel(name)
     case .tensor(let form): throw unreadable("the tensor\(nearestKey()) \(form)")
-    case .distributedCheckpoint: throw ConversionError(.unreadableInput, "\(input.name) \(DistributedCheckpoint.wayOut)")
+    case .distributedCheckpoint:
+      throw ConversionError(.unreadableInput, "\(input.name) \(DistributedCheckpoint.wayOut)")
     case .forbidden:
       throw hostile(
         "refuses the global \(module.prefix(200)).\(name.prefix(200))\(nearestKey()), which a checkpoint does not need")
@@ -26,7 +30,9 @@ extension PickleMachine {
 
   /// An instance of a class as plain values: its attributes once `BUILD` brings them, until then what it was made from.
   mutating func plainObject(_ className: String, _ items: [PickleValue]) -> PickleValue {
-    objects.append(PickledObject(className: className, key: nearestText()))
+    if objects.count < Self.namedObjects {
+      objects.append(PickledObject(className: className, key: nearestText()))
+    }
     if className.hasPrefix("pathlib") {
       var parts: [String] = []
       for case .string(let part) in items { parts.append(part) }
@@ -63,6 +69,10 @@ extension PickleMachine {
     if name == DType.bfloat16.rawValue, data.dtype == .float32, data.isContiguous, data.offset == 0,
       let bytes = resolver.inlineBytes(data.storage), bytes.count == data.byteCount
     {
+      // One copy, however often the array is named.
+      if let storage = narrowed[data.storage] {
+        return heap.add(.tensor(TensorDescriptor(dtype: .bfloat16, shape: data.shape, storage: storage)))
+      }
       var halves: [UInt8] = []
       halves.reserveCapacity(bytes.count / 2)
       var isExact = true
@@ -72,6 +82,7 @@ extension PickleMachine {
       }
       if isExact {
         let storage = try resolver.inlineStorage(halves)
+        narrowed[data.storage] = storage
         return heap.add(.tensor(TensorDescriptor(dtype: .bfloat16, shape: data.shape, storage: storage)))
       }
     }

@@ -120,7 +120,8 @@ extension PickleMachine {
     else { throw hostile("the pickle has a malformed tensor\(nearestKey())") }
     // The fifth argument says whether it is trained, which a conversion does not change.
     try checkExtras(
-      hooks: version == 1 ? nil : items[5], metadata: items.count == counts.upperBound && version > 1 ? items.last : nil)
+      hooks: version == 1 ? nil : items[5], metadata: items.count == counts.upperBound && version > 1 ? items.last : nil
+    )
     var dtype = storage.dtype
     if version == 3 {
       guard case .global(.dtype(let name)) = items[6] else { throw hostile("a tensor\(nearestKey()) has no type") }
