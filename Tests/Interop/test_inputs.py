@@ -353,9 +353,11 @@ class Net(torch.nn.Module):
 
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("make", [lambda case: case.model, lambda case: Net(), lambda case: torch.nn.Linear(2, 2)])
-def test_whole_models_are_called_that(case, make, inside):
+@pytest.mark.parametrize("legacy", [False, True])
+def test_whole_models_are_called_that(case, make, inside, legacy):
     model = make(case)
-    said = case.refused(case.convert(case.save({"model": model} if inside else model)), 5, "whole model", "model.state_dict()")
+    torch.save({"model": model} if inside else model, case.path("x.bin"), _use_new_zipfile_serialization=not legacy)
+    said = case.refused(case.convert("x.bin"), 5, "whole model", "model.state_dict()")
     assert "refuses the global" not in said
 
 

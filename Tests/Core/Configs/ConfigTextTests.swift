@@ -1,3 +1,4 @@
+import OrderedCollections
 import Core
 import Testing
 

@@ -45,10 +45,13 @@ import Testing
     }
   }
 
-  private static let gpt2 = Catalogue.model(named: "gpt2")
+  private func known(_ format: Format) throws -> KnownKeys {
+    let model = try #require(Catalogue.model(named: "gpt2"))
+    return try #require(KnownKeys(model, in: format))
+  }
 
   @Test func renamesCountsAndNames() throws {
-    var wrappers = TrainerWrappers(try #require(KnownKeys(try #require(Self.gpt2), in: .hf)))
+    var wrappers = TrainerWrappers(try known(.hf))
     let names = try wrappers.renamed([
       "module.transformer.wte.weight", "module.transformer.h._orig_mod.0.ln_1.bias", "module.criterion.weight",
       "lm_head.weight",
@@ -60,13 +63,13 @@ import Testing
   }
 
   @Test func nothingIsSaidWhereNothingIsWrapped() throws {
-    var wrappers = TrainerWrappers(try #require(KnownKeys(try #require(Self.gpt2), in: .hf)))
+    var wrappers = TrainerWrappers(try known(.hf))
     #expect(try wrappers.renamed(["transformer.wte.weight", "x"]) == ["transformer.wte.weight", "x"])
     #expect(wrappers.warning == nil)
   }
 
   @Test func refusesTheModelTwice() throws {
-    var wrappers = TrainerWrappers(try #require(KnownKeys(try #require(Self.gpt2), in: .hf)))
+    var wrappers = TrainerWrappers(try known(.hf))
     let error = conversionError { try wrappers.renamed(["lm_head.weight", "module.lm_head.weight"]) }
     #expect(error?.kind == .unreadableInput)
     #expect(error?.message.contains("'module.lm_head.weight'") == true)
@@ -74,7 +77,7 @@ import Testing
 
   /// The prefix that a release of the Model Zoo itself allows is no trainer's.
   @Test func theModelsOwnPrefixStays() throws {
-    let wrappers = TrainerWrappers(try #require(KnownKeys(try #require(Self.gpt2), in: .cs(Release(1, 7)))))
+    let wrappers = TrainerWrappers(try known(.cs(Release(1, 7))))
     #expect(wrappers.unwrapped("model.lm_head.weight") == "model.lm_head.weight")
     #expect(wrappers.unwrapped("module.model.lm_head.weight") == "model.lm_head.weight")
   }
@@ -90,7 +93,7 @@ import Testing
 
   private func found(_ tree: Tree, format: Format = .hf) throws -> CheckpointContent {
     try CheckpointContent(
-      tree, format: format, bareAllowed: true, known: KnownKeys(try #require(Self.gpt2), in: format))
+      tree, format: format, bareAllowed: true, known: try known(format))
   }
 
   private func around(_ state: Tree, _ path: String...) -> Tree {

@@ -134,7 +134,8 @@ extension PickleMachine {
   /// The dictionary key that is being filled, for messages: it lies on the stack below the value.
   func nearestKey() -> String { nearestText().map { " at '\($0)'" } ?? "" }
 
-  private func wholeModel(_ name: String) -> ConversionError {
+  /// An error for a model that was saved instead of its weights.
+  func wholeModel(_ name: String) -> ConversionError {
     unreadable(
       "holds a whole model object (\(name.prefix(200))) and not its weights. Load it with the code that made it, save "
         + "model.state_dict() with torch.save, and convert that")

@@ -91,6 +91,8 @@ extension PickleMachine {
   ///
   /// Source: `persistent_id` in `torch/serialization.py`. The location, such as `cuda:0`, does not matter here.
   func persistentID(_ value: PickleValue) throws(ConversionError) -> PersistentID {
+    // Before torch 1.6 the source text of the class of a model stood in the stream.
+    if let fields = heap.tuple(value), case .string("module")? = fields.first { throw wholeModel("a torch.nn.Module") }
     guard let fields = heap.tuple(value), (5...6).contains(fields.count), case .string("storage") = fields[0],
       case .global(.storage(let dtype)) = fields[1], case .int(let count) = fields[4], count >= 0
     else { throw hostile("the pickle has a persistent id that names no storage") }
