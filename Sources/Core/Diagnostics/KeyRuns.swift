@@ -20,7 +20,7 @@ package enum KeyRuns {
       var groups = OrderedDictionary<[String], [Item]>()
       for item in items {
         var shape = item.pieces
-        if place < shape.count, Int(shape[place]) != nil { shape[place] = "{}" }
+        if place < shape.count, Int(shape[place]).map(String.init) == shape[place] { shape[place] = "{}" }
         groups[shape, default: []].append(item)
       }
       items = groups.elements.map { shape, members in

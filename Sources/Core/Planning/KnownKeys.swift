@@ -49,7 +49,8 @@ struct KnownKeys: Sendable {
     return claims(String(key.dropFirst(optionalPrefix.count)))
   }
 
-  private func claims(_ key: String) -> Bool {
+  /// True for a key of the model without the prefix that some release takes. Complexity as `contains`.
+  func claims(_ key: String) -> Bool {
     let segments = key.split(separator: ".", omittingEmptySubsequences: false)
     for stage in stages {
       if !stage.claims.matches(segments).isEmpty { return true }

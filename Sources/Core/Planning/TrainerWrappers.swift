@@ -46,7 +46,7 @@ struct TrainerWrappers {
     var front = ""
     for _ in 0...Self.deepest {
       let candidate = rest.joined(separator: ".")
-      if candidate.utf8.count < key.utf8.count, known.contains(candidate) {
+      if candidate.utf8.count < key.utf8.count, known.claims(candidate) {
         return (candidate, front.isEmpty ? wrappers : [front] + wrappers)
       }
       guard let first = rest.first, Self.outer.contains(first) else { return nil }

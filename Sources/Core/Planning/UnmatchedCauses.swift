@@ -84,10 +84,12 @@ struct UnmatchedCauses {
 
   private var headClass: String { route.model.bridge?.hfClass ?? route.model.csClass }
 
-  /// The first other model of the catalogue that all of the keys belong to.
+  /// The first other model of the catalogue that all of the keys belong to, one of the same type before all others.
   private func otherModel(_ tried: [String]) -> String? {
     guard tried.count == keys.count || keys.count > Self.sample else { return nil }
-    for model in Catalogue.models where model.name != route.model.name && model.formats.contains(route.source) {
+    func isOfSameType(_ model: Model) -> Bool { model.bridge?.modelType == route.model.bridge?.modelType }
+    let others = Catalogue.models.filter { $0.name != route.model.name && $0.formats.contains(route.source) }
+    for model in others.filter(isOfSameType) + others.filter({ !isOfSameType($0) }) {
       guard let known = KnownKeys(model, in: route.source) else { continue }
       if tried.allSatisfy({ known.contains($0) }) { return model.name }
     }
