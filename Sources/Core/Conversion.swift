@@ -206,7 +206,7 @@ public enum Conversion {
     options.containerIsFlat = input.source.kind == .safetensors
     let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
     var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
-    plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
+    plan.warnings.insert(contentsOf: findings + config.warnings + input.source.notices, at: 0)
     return (plan, input)
   }
 

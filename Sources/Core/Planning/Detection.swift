@@ -131,7 +131,10 @@ enum Detection {
     var known: [Layout: Bool] = [:]
     for route in routes {
       try Interruption.check()
-      guard let content = try? CheckpointContent(checkpoint, format: route.source, bareAllowed: true) else { continue }
+      guard
+        let content = try? CheckpointContent(
+          checkpoint, format: route.source, bareAllowed: true, known: KnownKeys(route.model, in: route.source))
+      else { continue }
       let (rules, side) = layout(of: route)
       let layout = Layout(model: route.model.name, patterns: rules.map { $0.claims(side) })
       let fits = known[layout] ?? knows(content.stateDict, rules, side)

@@ -36,6 +36,7 @@ public struct ShardIndex: Sendable, Hashable {
   public static func parse(
     _ bytes: [UInt8], name: String, limits: Limits = .standard
   ) throws(ConversionError) -> ShardIndex {
+    try ConfigText.check(Array(bytes.prefix(512)), size: bytes.count, name: name)
     var documentLimits = limits
     documentLimits.configBytes = limits.indexBytes
     // The tensors, and some room for what `metadata` says.

@@ -115,9 +115,8 @@ struct PlanTable {
       report.hops.isEmpty ? "\(report.sourceFormat) -> \(report.targetFormat)" : report.hops.joined(separator: " -> ")
     lines.append("\(report.error == nil ? "Convertible" : "Not convertible"): \(report.model), \(way)")
     if let container = report.container { lines.append("Container: \(container.rawValue)") }
-    for finding in report.diagnostics {
-      let mark = finding.severity == .error ? "ERROR" : "WARNING"
-      lines.append("\(mark): \(debug ? finding.description : finding.message)")
+    for line in DiagnosticSummary(report.diagnostics, namesRules: debug).lines {
+      lines.append("\(line.severity == .error ? "ERROR" : "WARNING"): \(line.text)")
     }
     guard report.error == nil else { return lines.joined(separator: "\n") }
     lines.append("")

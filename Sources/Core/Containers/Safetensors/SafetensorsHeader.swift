@@ -43,6 +43,8 @@ struct SafetensorsHeader {
 
   private static func metadata(_ parser: inout SafetensorsHeaderParser) throws(ConversionError) -> [String: String] {
     var metadata: [String: String] = [:]
+    // The library takes null for no metadata.
+    if try parser.takesNull() { return metadata }
     try parser.expect("{")
     var first = true
     while try parser.hasNext("}", first: &first) {

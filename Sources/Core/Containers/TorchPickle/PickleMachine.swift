@@ -10,6 +10,10 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   var resolver: Resolver
   let limits: Limits
   var heap = PickleHeap()
+  /// Instances of classes that were read as plain values.
+  var objects: [PickledObject] = []
+  /// Storages of float32 arrays that stand for bfloat16, by the arrays' own.
+  var narrowed: [StorageID: StorageID] = [:]
   /// Tensors made so far.
   var tensorCount = 0
   private(set) var stack: [PickleValue] = []
@@ -279,10 +283,8 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   // MARK: Names
 
   private func global(module: String, name: String) throws(ConversionError) -> PickleGlobal {
-    guard let global = PickleGlobal(module: module, name: name) else {
-      throw hostile("refuses the global \(module.prefix(200)).\(name.prefix(200)), which a checkpoint does not need")
-    }
-    return global
+    if let global = PickleGlobal(module: module, name: name) { return global }
+    return try foreign(module: module, name: name)
   }
 
   private mutating func stackGlobal() throws(ConversionError) {
