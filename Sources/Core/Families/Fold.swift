@@ -80,7 +80,8 @@ extension Fold {
 
   private static func sparsity(_ applies: @escaping @Sendable (ConfigValue) -> Bool) -> Fold {
     Fold(
-      "sparsity", applies: { (document, _) in
+      "sparsity",
+      applies: { (document, _) in
         (document["sparsity"] ?? document[at: "trainer.init.sparsity"]).map(applies) ?? false
       },
       scalings: [Scaling("{rest}") { (_) throws(ConfigFailure) in [.nanToZero] }],

@@ -10,7 +10,8 @@ enum ConfigIdentity {
     guard route.source == .hf, case .string(let type)? = config["model_type"] else { return }
     let types = Set(route.model.bridges.flatMap(\.modelTypes))
     guard !types.isEmpty, !types.contains(type) else { return }
-    let others = Catalogue.models.filter { model in model.bridges.contains { $0.modelTypes.contains(type) } }.map(\.name)
+    let others = Catalogue.models.filter { model in model.bridges.contains { $0.modelTypes.contains(type) } }.map(
+      \.name)
     let way =
       others.isEmpty
       ? "no model of the catalogue has this type" : "use --model \(others.joined(separator: " or --model "))"

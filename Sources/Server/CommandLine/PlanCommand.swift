@@ -34,7 +34,8 @@ struct PlanCommand: ParsableCommand {
   @Flag(help: "Leave out keys that no rule matches, instead of failing.")
   var dropUnmatchedKeys = false
 
-  @Flag(help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
+  @Flag(
+    help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
   var allowIncomplete = false
 
   @OptionGroup var output: OutputOptions
