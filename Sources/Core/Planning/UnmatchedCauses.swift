@@ -92,7 +92,7 @@ struct UnmatchedCauses {
     let others = Catalogue.models.filter { $0.name != route.model.name && $0.formats.contains(route.source) }
     for model in others.filter(isOfSameType) + others.filter({ !isOfSameType($0) }) {
       guard let known = KnownKeys(model, in: route.source) else { continue }
-      if tried.allSatisfy({ known.contains($0) }) { return model.name }
+      if tried.allSatisfy({ known.claims($0) }) { return model.name }
     }
     return nil
   }
