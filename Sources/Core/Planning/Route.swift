@@ -93,7 +93,7 @@ public struct Route: Sendable {
         folds = []
       } else {
         hops = walk(far, near) + [.bridge(crossing, from: .cs)]
-        folds = bridge.folds
+        folds = bridge.folds(at: crossing.release)
       }
     case (.hf, .hf): return nil
     }
