@@ -1,6 +1,6 @@
 /// CodeGen: GPT-J with q, k and v in one matrix. Hugging Face on the left, Model Zoo on the right.
 ///
-/// Facts: Model Zoo Release 1.8.0 (`salesforce_codegen_hf_cs.py` of its checkpoint converters) and transformers'
+/// Facts: Model Zoo Release 1.8.0 and 2.10.0 (`salesforce_codegen_hf_cs.py` of the checkpoint converters) and transformers'
 /// `modeling_codegen.py`.
 extension Family {
   static let codegen = Family(
@@ -31,10 +31,8 @@ enum CodeGen {
         "self_attn.proj_q_dense_layer.weight", "self_attn.proj_v_dense_layer.weight",
         "self_attn.proj_k_dense_layer.weight",
       ],
-      Packing(rows: [.dimension(.fixed(slices)), .parts, .rest], square: true))
+      Packing(rows: [.dimension(.fixed(slices)), .parts, .rest], square: true), [.hidden, .hidden])
     Refuse(.hf, "attn.qkv_proj.bias", "CodeGen has no bias in the projections of its attention")
-    Refuse(
-      .cs, "self_attn.proj_{part=q|k|v}_dense_layer.bias", "CodeGen has no bias in the projections of its attention")
     Generated(.hf, "attn.causal_mask", beside: "attn.out_proj.weight") { (context) throws(RuleFailure) in
       try context.causalMask()
     }
@@ -45,8 +43,8 @@ enum CodeGen {
   /// Slices of the packed matrix.
   private static let slices = 4
 
-  @ConfigRulesBuilder static var config: [ConfigRule] {
-    GPTJ.sharedConfig(dropout: 0)
+  @Sendable @ConfigRulesBuilder static func config(_ release: Release) -> [ConfigRule] {
+    GPTJ.sharedConfig(release, dropout: 0)
     Require(.cs, "position_embedding_type", "rotary")
     Require(.cs, "use_bias_in_output", true)
     Require(.cs, "use_untied_layer_norm", false)

@@ -33,9 +33,11 @@ enum DecoderParts {
   }
 
   /// A body and its final norm in Hugging Face; the Model Zoo keeps that norm, one module, under two names.
-  @RulesBuilder static func finalNorm(_ hf: KeyPattern, file: String = #fileID, line: Int = #line) -> [Rule] {
+  @RulesBuilder static func finalNorm(
+    _ hf: KeyPattern, bias: DeclaredShape.Presence = .optional, file: String = #fileID, line: Int = #line
+  ) -> [Rule] {
     Rename(
-      hf, mirrored: ["transformer_decoder.norm.{leaf}", "ln_f.{leaf}"], [.hidden], bias: .optional, file: file,
+      hf, mirrored: ["transformer_decoder.norm.{leaf}", "ln_f.{leaf}"], [.hidden], bias: bias, file: file,
       line: line)
   }
 
@@ -56,6 +58,42 @@ enum DecoderParts {
     Require(.cs, "fixed_sparse_attention", .null)
     Require(.cs, "norm_first", true)
     Require(.cs, "use_ff_layer1_dropout", false)
+    anotherModel
+  }
+
+  /// Keys with which the Model Zoo's classes of decoders build what no HF decoder of the GPT line has.
+  @ConfigRulesBuilder static var anotherModel: [ConfigRule] {
+    RefuseKey(
+      .cs, "attention_module", unless: "aiayn_attention", reason: "the HF model has keys and values for every head")
+    for key in [
+      "attention_sliding_window_length", "attention_sink_tokens", "attention_chunk_size",
+      "attention_vertical_column_spacing", "attention_vertical_column_width", "attention_qk_norm_layer",
+      "attention_logit_softcapping", "final_logit_softcapping", "constant_pos_embedding",
+    ] {
+      RefuseKey(.cs, key, unless: .null, reason: "the HF model has no such setting")
+    }
+    for key in [
+      "use_sink_token", "scale_qk_dot_by_layer_idx", "norm_first_sandwich", "alibi_trainable_slopes",
+      "sliding_window_every_other_decoder_layer",
+    ] {
+      RefuseKey(.cs, key, unless: false, .null, reason: "the HF model has no such setting")
+    }
+    for key in ["num_extra_input_vocab_tokens", "position_embedding_offset"] {
+      RefuseKey(.cs, key, unless: 0, .null, reason: "the HF model has no such setting")
+    }
+    RefuseKey(.cs, "cross_attention_layers", unless: [], .null, reason: "the HF model has no cross-attention")
+  }
+
+  /// Rotary embeddings that the HF model does not have, of models whose base is fixed and that do not scale positions.
+  @ConfigRulesBuilder static var plainRotary: [ConfigRule] {
+    fixedRotaryBase
+    RefuseKey(.cs, "pos_scaling_factor", unless: 1, .null, reason: "the HF model does not scale positions")
+    Ignore(.cs, "pos_scaling_type", "pos_scaling_extra_args")
+  }
+
+  /// The base of rotary embeddings that the HF model has in any case.
+  @ConfigRulesBuilder static var fixedRotaryBase: [ConfigRule] {
+    RefuseKey(.cs, "rope_theta", unless: 10000, .null, reason: "the HF model has the base 10000")
   }
 
   /// A feed-forward layer that HF leaves out, or null, is four times as wide as the model.
@@ -76,8 +114,8 @@ extension RuleContext {
 }
 
 extension ConfigRule {
-  /// Keys with which transformers labels a config; they describe the file and not the model.
+  /// Keys with which transformers labels every config.
   @ConfigRulesBuilder static var huggingFaceBookkeeping: [ConfigRule] {
-    Ignore(.hf, "_name_or_path", "architectures", "torch_dtype", "dtype", "transformers_version")
+    Ignore(.hf, "architectures", "torch_dtype", "dtype", "transformers_version")
   }
 }

@@ -91,28 +91,41 @@ public struct Bridge: Sendable {
   /// The `model_type`s of the Hugging Face config; the first is the one that is written.
   public let modelTypes: [String]
   /// What muP training and sparsity left in a Model Zoo checkpoint and Hugging Face has no words for.
-  public let folds: [Fold]
+  private let folds: [Fold]
+  private let muP: @Sendable (Release) -> MuPSupport
   private let tensors: @Sendable (Release) -> [Rule]
   private let config: @Sendable (Release) -> [ConfigRule]
 
-  /// A bridge. The closures get the release that is converted from or to.
+  /// A bridge. The closures get the release that is converted from or to. Without `muP`, muP models are refused.
   public init(
     covers: ClosedRange<Release>, hfClass: String, modelTypes: [String], folds: [Fold] = [],
+    muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused },
     tensors: @escaping @Sendable (Release) -> [Rule], config: @escaping @Sendable (Release) -> [ConfigRule]
   ) {
     self.covers = covers
     self.hfClass = hfClass
     self.modelTypes = modelTypes
     self.folds = folds
+    self.muP = muP
     self.tensors = tensors
     self.config = config
   }
 
+  /// What is folded into the weights of a checkpoint of a release on the way to Hugging Face, in this order.
+  public func folds(at release: Release) -> [Fold] { [muP(release).fold].compactMap(\.self) + folds }
+
   /// The rules for one release. `zooName` is what the release's params file calls the model.
+  ///
+  /// Rules that every model of Hugging Face shares exist for the keys that the model's own rules do not mention.
   public func crossing(at release: Release, zooName: String) -> Crossing {
-    Crossing(
+    let own = config(release) + Crossing.releaseConfig(release, zooName: zooName, modelTypes: modelTypes)
+    let known = Side.allCases.map { side in (side, Set(own.flatMap { $0.claimedKeys(on: side) })) }
+    let shared = (ConfigRule.ofEveryModel + muP(release).neutralKeys).filter { rule in
+      known.allSatisfy { side, keys in keys.isDisjoint(with: rule.claimedKeys(on: side)) }
+    }
+    return Crossing(
       release: release, hfClass: hfClass, modelType: modelTypes.first ?? "", tensors: tensors(release),
-      config: config(release) + Crossing.releaseConfig(release, zooName: zooName, modelTypes: modelTypes))
+      config: own + shared)
   }
 }
 

@@ -10,13 +10,13 @@ public struct Fold: Sendable {
   public struct Scaling: Sendable {
     /// Keys of the Model Zoo, without the optional prefix.
     public let pattern: KeyPattern
-    /// The functions, applied in this order with a rounding each. Throws when the config lacks a value.
-    public let functions: @Sendable (ConfigObject) throws(ConfigFailure) -> [ElementFunction]
+    /// Functions of a model's section. Throws when the section lacks a value.
+    public typealias Functions = @Sendable (ConfigObject) throws(ConfigFailure) -> [ElementFunction]
+    /// The functions, applied in this order with a rounding each.
+    public let functions: Functions
 
     /// A scaling.
-    public init(
-      _ pattern: KeyPattern, _ functions: @escaping @Sendable (ConfigObject) throws(ConfigFailure) -> [ElementFunction]
-    ) {
+    public init(_ pattern: KeyPattern, _ functions: @escaping Functions) {
       self.pattern = pattern
       self.functions = functions
     }
@@ -28,18 +28,26 @@ public struct Fold: Sendable {
   public let applies: @Sendable (_ document: ConfigObject, _ model: ConfigObject) -> Bool
   /// What happens to tensors. The first pattern that a key fits counts.
   public let scalings: [Scaling]
+  /// Pairs of keys that one tensor may stand under, of which one may be missing or None while a config ties them. Both
+  /// are there after the fold, which may scale them differently.
+  public let shared: [(String, String)]
+  /// True when the model's section ties the pairs.
+  public let ties: @Sendable (ConfigObject) -> Bool
   /// The model's section after the fold.
   public let config: @Sendable (ConfigObject) throws(ConfigFailure) -> ConfigObject
 
   /// A fold.
   public init(
     _ name: String, applies: @escaping @Sendable (_ document: ConfigObject, _ model: ConfigObject) -> Bool,
-    scalings: [Scaling],
+    scalings: [Scaling], shared: [(String, String)] = [],
+    ties: @escaping @Sendable (ConfigObject) -> Bool = { _ in false },
     config: @escaping @Sendable (ConfigObject) throws(ConfigFailure) -> ConfigObject
   ) {
     self.name = name
     self.applies = applies
     self.scalings = scalings
+    self.shared = shared
+    self.ties = ties
     self.config = config
   }
 
@@ -47,6 +55,7 @@ public struct Fold: Sendable {
   ///
   /// Throws when the config lacks a value that a scaling needs. Complexity: O(tensors).
   func apply(to state: inout StateDict, _ config: ConfigObject) throws(ConfigFailure) {
+    if ties(config) { separate(&state) }
     let index = PatternIndex(
       scalings.enumerated().map { (PatternIndex.Slot(rule: $0.offset, position: 0), $0.element.pattern) })
     var functions: [Int: [ElementFunction]] = [:]
@@ -66,6 +75,18 @@ public struct Fold: Sendable {
       state.values[key] = .tensor(chosen.reduce(tensor) { $0.mapped($1) })
     }
   }
+
+  /// Puts a shared tensor under both of its keys.
+  private func separate(_ state: inout StateDict) {
+    for prefix in ["", Model.optionalPrefix] {
+      for (first, second) in shared {
+        for (key, twin) in [(prefix + first, prefix + second), (prefix + second, prefix + first)] {
+          guard state.values[key]?.tensor == nil, let value = state.values[twin], value.tensor != nil else { continue }
+          state.values[key] = value
+        }
+      }
+    }
+  }
 }
 
 extension Fold {
@@ -80,7 +101,8 @@ extension Fold {
 
   private static func sparsity(_ applies: @escaping @Sendable (ConfigValue) -> Bool) -> Fold {
     Fold(
-      "sparsity", applies: { (document, _) in
+      "sparsity",
+      applies: { (document, _) in
         (document["sparsity"] ?? document[at: "trainer.init.sparsity"]).map(applies) ?? false
       },
       scalings: [Scaling("{rest}") { (_) throws(ConfigFailure) in [.nanToZero] }],

@@ -36,8 +36,8 @@ enum GPT2 {
     [Release(1, 7)...Release(1, 8), Release(2, 1)...Release.current].map { releases in
       Bridge(
         covers: releases, hfClass: hfClass, modelTypes: ["gpt2"],
-        folds: [releases.lowerBound < Release(2, 0) ? .anySparsity : .sidebandSparsity], tensors: tensors,
-        config: config)
+        folds: [releases.lowerBound < Release(2, 0) ? .anySparsity : .sidebandSparsity],
+        muP: { .folded(.decoderMuP(positions: positions(at: $0))) }, tensors: tensors, config: config)
     }
   }
 
@@ -73,11 +73,13 @@ enum GPT2 {
 
   /// Learned positions, which release 2.1 put into a module of their own.
   @RulesBuilder static func positions(_ hf: KeyPattern, _ release: Release) -> [Rule] {
-    if release >= Release(2, 1) {
-      Rename(hf, "embedding_layer.position_embeddings.embed.weight", [.positions, .hidden])
-    } else {
-      Rename(hf, "embedding_layer.position_embeddings.weight", [.positions, .hidden])
-    }
+    Rename(hf, positions(at: release), [.positions, .hidden])
+  }
+
+  /// The key of learned positions.
+  static func positions(at release: Release) -> KeyPattern {
+    release >= Release(2, 1)
+      ? "embedding_layer.position_embeddings.embed.weight" : "embedding_layer.position_embeddings.weight"
   }
 
   // MARK: Config
@@ -94,10 +96,10 @@ enum GPT2 {
     Key(dimension: "n_head", "num_heads")
     Key(dimension: "n_layer", "num_hidden_layers")
     Key(dimension: "n_inner", "filter_size")
-    Key("activation_function", "nonlinearity")
+    Key(activation: "activation_function", at: release)
     Key(number: "attn_pdrop", "attention_dropout_rate")
     Key(number: "resid_pdrop", "dropout_rate")
-    Key("rotary_dim")
+    Key(integer: "rotary_dim")
     Key(number: "layer_norm_epsilon")
     Key(number: "initializer_range")
     Key(

@@ -1,8 +1,8 @@
 /// GPT-J. Hugging Face on the left, Model Zoo on the right.
 ///
 /// Attention and feed-forward run side by side behind one norm; heads rotate pairs of neighbours on both sides, so that
-/// q, k and v need no reordering. Facts: Model Zoo Release 1.8.0 (`gptj_hf_cs.py` of its checkpoint converters, `GPTJModel`)
-/// and transformers' `modeling_gptj.py`.
+/// q, k and v need no reordering. Facts: Model Zoo Release 1.8.0 and 2.10.0 (`gptj_hf_cs.py` of the checkpoint converters,
+/// `gptj_model.py`) and transformers' `modeling_gptj.py`.
 extension Family {
   static let gptj = Family(
     "gptj",
@@ -10,13 +10,13 @@ extension Family {
       Model(
         "gptj", csClass: "GPTJModel", ladder: .gptj,
         offered: .steps(from: Release(1, 8), every: Release(1, 8)...Release(2, 0)),
-        bridges: GPTJ.bridges(hfClass: "GPTJForCausalLM", modelType: "gptj", config: GPTJ.config) {
+        bridges: GPTJ.bridges(hfClass: "GPTJForCausalLM", modelType: "gptj", muP: GPTJ.muP, config: GPTJ.config) {
           GPTJ.withHead { GPTJ.body { GPTJ.separateHeads } }
         }),
       Model(
         "gptj-headless", zooName: "gptj", csClass: "GPTJModel", caveat: DecoderParts.headlessCaveat, ladder: .gptj,
         offered: .steps(from: Release(2, 0)),
-        bridges: GPTJ.bridges(hfClass: "GPTJModel", modelType: "gptj", config: GPTJ.config) {
+        bridges: GPTJ.bridges(hfClass: "GPTJModel", modelType: "gptj", muP: GPTJ.muP, config: GPTJ.config) {
           GPTJ.withoutHead(followsEmbedding: true) { GPTJ.body { GPTJ.separateHeads } }
         }),
     ])
@@ -25,23 +25,32 @@ extension Family {
 /// The parts of GPT-J, for itself and for CodeGen.
 enum GPTJ {
   static func bridges(
-    hfClass: String, modelType: String, config: [ConfigRule], @RulesBuilder tensors: () -> [Rule]
+    hfClass: String, modelType: String, muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused },
+    config: @escaping @Sendable (Release) -> [ConfigRule], @RulesBuilder tensors: () -> [Rule]
   ) -> [Bridge] {
     let tensors = tensors()
-    return [
+    return [Release(1, 7)...Release(1, 8), Release(2, 0)...Release.current].map { releases in
       Bridge(
-        covers: Release(1, 7)...Release(1, 8), hfClass: hfClass, modelTypes: [modelType], folds: [.anySparsity],
-        tensors: { _ in tensors }, config: { _ in config })
-    ]
+        covers: releases, hfClass: hfClass, modelTypes: [modelType],
+        folds: [releases.lowerBound < Release(2, 0) ? .anySparsity : .sidebandSparsity], muP: muP,
+        tensors: { _ in tensors }, config: config)
+    }
+  }
+
+  /// muP came to GPT-J with 2.3. From 2.4 on, a `scale_qk_dot_by_d` that is left out is false, muP or not.
+  @Sendable static func muP(_ release: Release) -> MuPSupport {
+    release < Release(2, 3) ? .refused : .folded(.decoderMuP(dividesByDefault: release < Release(2, 4)))
   }
 
   // MARK: Tensors
 
   /// A model for causal language modelling around a body.
   @RulesBuilder static func withHead(@RulesBuilder _ body: () -> [Rule]) -> [Rule] {
-    Rename("lm_head.{leaf}", "lm_head.{leaf}")
+    Rename(
+      "lm_head.{leaf}", "lm_head.{leaf}", [.vocabulary, .hidden],
+      bias: .when(.flag(.cs, "use_bias_in_output")))
     Scope("transformer", "", body)
-    Tie(.hf, "lm_head.weight", to: "transformer.wte.weight", when: RuleCondition.flag(.hf, "tie_word_embeddings"))
+    Tie(.hf, "lm_head.weight", to: "transformer.wte.weight", when: .flag(.hf, "tie_word_embeddings"))
   }
 
   /// A body alone, which gets a head in the Model Zoo.
@@ -54,15 +63,20 @@ enum GPTJ {
 
   /// Everything but the head; `heads` says how a block keeps q, k and v.
   @RulesBuilder static func body(@RulesBuilder _ heads: () -> [Rule]) -> [Rule] {
-    Rename("wte.{leaf}", "embedding_layer.word_embeddings.{leaf}")
-    DecoderParts.finalNorm("ln_f.{leaf}")
+    Rename("wte.weight", "embedding_layer.word_embeddings.weight", [.vocabulary, .hidden])
+    DecoderParts.finalNorm("ln_f.{leaf}", bias: .always)
     DecoderParts.sharedEmbeddings()
-    Scope("h.{layer}", "transformer_decoder.layers.{layer}") {
+    Scope("h.{layer}", "transformer_decoder.layers.{layer}", count: .layers) {
       heads()
-      Rename("ln_1.{leaf}", "norm1.{leaf}")
-      Rename("attn.out_proj.{leaf}", "self_attn.proj_output_dense_layer.{leaf}")
-      Rename("mlp.fc_in.{leaf}", "ffn.ffn.0.linear_layer.{leaf}")
-      Rename("mlp.fc_out.{leaf}", "ffn.ffn.1.linear_layer.{leaf}")
+      Rename("ln_1.{leaf}", "norm1.{leaf}", [.hidden])
+      Rename("attn.out_proj.weight", "self_attn.proj_output_dense_layer.weight", [.hidden, .hidden])
+      Rename("mlp.fc_in.{leaf}", "ffn.ffn.0.linear_layer.{leaf}", [.inner, .hidden])
+      Rename("mlp.fc_out.{leaf}", "ffn.ffn.1.linear_layer.{leaf}", [.hidden, .inner])
+      for part in ["q", "k", "v", "output"] {
+        Refuse(
+          .cs, KeyPattern("self_attn.proj_\(part)_dense_layer.bias"),
+          "the HF model has no bias in the projections of its attention")
+      }
     }
   }
 
@@ -70,9 +84,9 @@ enum GPTJ {
   @RulesBuilder static var separateHeads: [Rule] {
     Refuse(
       .cs, "norm3.{leaf}", "the model has a second norm in each block (use_untied_layer_norm); the HF model has one")
-    Rename("attn.q_proj.{leaf}", "self_attn.proj_q_dense_layer.{leaf}")
-    Rename("attn.k_proj.{leaf}", "self_attn.proj_k_dense_layer.{leaf}")
-    Rename("attn.v_proj.{leaf}", "self_attn.proj_v_dense_layer.{leaf}")
+    Rename("attn.q_proj.weight", "self_attn.proj_q_dense_layer.weight", [.hidden, .hidden])
+    Rename("attn.k_proj.weight", "self_attn.proj_k_dense_layer.weight", [.hidden, .hidden])
+    Rename("attn.v_proj.weight", "self_attn.proj_v_dense_layer.weight", [.hidden, .hidden])
     Generated(.hf, "attn.bias", beside: "attn.out_proj.weight") { (context) throws(RuleFailure) in
       try context.causalMask()
     }
@@ -81,8 +95,8 @@ enum GPTJ {
 
   // MARK: Config
 
-  @ConfigRulesBuilder static var config: [ConfigRule] {
-    sharedConfig(dropout: 0.1)
+  @Sendable @ConfigRulesBuilder static func config(_ release: Release) -> [ConfigRule] {
+    sharedConfig(release, dropout: 0.1)
     Key(
       "rotary", "position_embedding_type",
       forward: { (value, _) throws(ConfigFailure) in
@@ -94,31 +108,33 @@ enum GPTJ {
         return true
       })
     // The head of the HF model always has a bias; a CS model without one keeps that fact in the HF config.
-    Key("use_bias_in_output", "use_bias_in_output", forward: { (_, _) throws(ConfigFailure) in true })
+    Key("use_bias_in_output", "use_bias_in_output", .flag, forward: { (_, _) throws(ConfigFailure) in true })
     Fill(.cs, "use_bias_in_output", true)
   }
 
   /// What the configs of GPT-J and CodeGen have in common. `dropout` is what a dropout that HF leaves out means.
-  @ConfigRulesBuilder static func sharedConfig(dropout: Double) -> [ConfigRule] {
+  @ConfigRulesBuilder static func sharedConfig(_ release: Release, dropout: Double) -> [ConfigRule] {
     // Embedding
     Key(dimension: "vocab_size")
     Key(dimension: "n_positions", "max_position_embeddings")
-    Key("rotary_dim")
-    Key("embd_pdrop", "embedding_dropout_rate")
-    Key("tie_word_embeddings", "share_embedding_weights")
+    Key(integer: "rotary_dim")
+    Key(number: "embd_pdrop", "embedding_dropout_rate")
+    Key(flag: "tie_word_embeddings", "share_embedding_weights")
     // Decoder
     Key(dimension: "n_embd", "hidden_size")
     Key(dimension: "n_head", "num_heads")
     Key(dimension: "n_layer", "num_hidden_layers")
     Key(dimension: "n_inner", "filter_size")
-    Key("activation_function", "nonlinearity")
-    Key("attn_pdrop", "attention_dropout_rate")
-    Key("resid_pdrop", "residual_dropout_rate")
-    Key("layer_norm_epsilon")
-    Key("initializer_range")
+    Key(activation: "activation_function", at: release)
+    Key(number: "attn_pdrop", "attention_dropout_rate")
+    Key(number: "resid_pdrop", "residual_dropout_rate")
+    Key(number: "layer_norm_epsilon")
+    Key(number: "initializer_range")
     Require(.hf, "scale_attn_weights", true)
     Require(.cs, "attention_type", "scaled_dot_product")
     DecoderParts.requirements(attentionBias: false)
+    DecoderParts.plainRotary
+    if release >= Release(2, 0) { Require(.cs, "norm_type", "layernorm") }
     // What the Model Zoo is told explicitly
     Fill(.cs, "use_ffn_bias_in_attention", false)
     Fill(.cs, "use_projection_bias_in_attention", false)

@@ -2,8 +2,8 @@ import OrderedCollections
 
 /// GPT-NeoX. Hugging Face on the left, Model Zoo on the right.
 ///
-/// Facts: Model Zoo Release 1.8.0 (`gpt_neox_hf_cs.py` of its checkpoint converters; the Model Zoo runs it as `GPTJModel`
-/// with two norms in each block) and transformers' `modeling_gpt_neox.py`.
+/// Facts: Model Zoo Release 1.8.0 and 2.10.0 (`gpt_neox_hf_cs.py` of the checkpoint converters; the Model Zoo runs it as
+/// `GPTJModel` with two norms in each block) and transformers' `modeling_gpt_neox.py`.
 extension Family {
   static let gptNeoX = Family(
     "gpt-neox",
@@ -12,13 +12,14 @@ extension Family {
         "gpt-neox", csClass: "GPTJModel (configured as neox)", ladder: .gptj,
         offered: .steps(from: Release(1, 8), every: Release(1, 8)...Release(2, 0)),
         bridges: GPTNeoX.bridges(hfClass: "GPTNeoXForCausalLM") {
-          Rename("embed_out.{leaf}", "lm_head.{leaf}")
+          Rename("embed_out.weight", "lm_head.weight", [.vocabulary, .hidden])
           // The spelling of transformers 5.
-          Alias(.hf, "lm_head.{leaf}", for: "embed_out.{leaf}", yields: true)
+          Alias(.hf, "lm_head.weight", for: "embed_out.weight", yields: true)
+          Refuse(.cs, "lm_head.bias", "the head of the HF model has no bias")
           Scope("gpt_neox", "") { GPTNeoX.body }
           Tie(
             .hf, "embed_out.weight", to: "gpt_neox.embed_in.weight",
-            when: RuleCondition.flag(.hf, "tie_word_embeddings"))
+            when: .flag(.hf, "tie_word_embeddings"))
         }),
       Model(
         "gpt-neox-headless", zooName: "gpt-neox", csClass: "GPTJModel (configured as neox)",
@@ -33,21 +34,22 @@ extension Family {
 enum GPTNeoX {
   static func bridges(hfClass: String, @RulesBuilder tensors: () -> [Rule]) -> [Bridge] {
     let tensors = tensors()
-    return [
+    return [Release(1, 7)...Release(1, 8), Release(2, 1)...Release.current].map { releases in
       Bridge(
-        covers: Release(1, 7)...Release(1, 8), hfClass: hfClass, modelTypes: ["gpt_neox"], folds: [.anySparsity],
-        tensors: { _ in tensors }, config: { _ in config })
-    ]
+        covers: releases, hfClass: hfClass, modelTypes: ["gpt_neox"],
+        folds: [releases.lowerBound < Release(2, 0) ? .anySparsity : .sidebandSparsity],
+        tensors: { _ in tensors }, config: config)
+    }
   }
 
   /// Everything but the head.
   @RulesBuilder static var body: [Rule] {
-    Rename("embed_in.{leaf}", "embedding_layer.word_embeddings.{leaf}")
-    DecoderParts.finalNorm("final_layer_norm.{leaf}")
+    Rename("embed_in.weight", "embedding_layer.word_embeddings.weight", [.vocabulary, .hidden])
+    DecoderParts.finalNorm("final_layer_norm.{leaf}", bias: .always)
     DecoderParts.sharedEmbeddings()
-    Scope("layers.{layer}", "transformer_decoder.layers.{layer}") {
-      Rename("input_layernorm.{leaf}", "norm1.{leaf}")
-      Rename("post_attention_layernorm.{leaf}", "norm3.{leaf}")
+    Scope("layers.{layer}", "transformer_decoder.layers.{layer}", count: .layers) {
+      Rename("input_layernorm.{leaf}", "norm1.{leaf}", [.hidden])
+      Rename("post_attention_layernorm.{leaf}", "norm3.{leaf}", [.hidden])
       Split(
         "attention.query_key_value.{leaf}",
         into: [
@@ -56,10 +58,11 @@ enum GPTNeoX {
         ],
         Packing(
           rows: [.dimension(.cs("num_heads")), .parts, .rest], square: true,
-          rotary: [RotaryPairs(parts: [0, 1], heads: .cs("num_heads"), rotary: .cs("rotary_dim"))]))
-      Rename("attention.dense.{leaf}", "self_attn.proj_output_dense_layer.{leaf}")
-      Rename("mlp.dense_h_to_4h.{leaf}", "ffn.ffn.0.linear_layer.{leaf}")
-      Rename("mlp.dense_4h_to_h.{leaf}", "ffn.ffn.1.linear_layer.{leaf}")
+          rotary: [RotaryPairs(parts: [0, 1], heads: .cs("num_heads"), rotary: .cs("rotary_dim"))]),
+        [.hidden, .hidden])
+      Rename("attention.dense.{leaf}", "self_attn.proj_output_dense_layer.{leaf}", [.hidden, .hidden])
+      Rename("mlp.dense_h_to_4h.{leaf}", "ffn.ffn.0.linear_layer.{leaf}", [.inner, .hidden])
+      Rename("mlp.dense_4h_to_h.{leaf}", "ffn.ffn.1.linear_layer.{leaf}", [.hidden, .inner])
       Generated(.hf, "attention.bias", beside: "attention.query_key_value.bias") { (context) throws(RuleFailure) in
         try context.causalMask()
       }
@@ -74,11 +77,11 @@ enum GPTNeoX {
     }
   }
 
-  @ConfigRulesBuilder static var config: [ConfigRule] {
+  @Sendable @ConfigRulesBuilder static func config(_ release: Release) -> [ConfigRule] {
     // Embedding
     Key(dimension: "vocab_size")
     Key(dimension: "max_position_embeddings")
-    Key("tie_word_embeddings", "share_embedding_weights")
+    Key(flag: "tie_word_embeddings", "share_embedding_weights")
     Key(
       "rotary", "position_embedding_type",
       forward: { (_, _) throws(ConfigFailure) in
@@ -98,19 +101,31 @@ enum GPTNeoX {
     Key(dimension: "num_attention_heads", "num_heads")
     Key(dimension: "num_hidden_layers")
     Key(dimension: "intermediate_size", "filter_size")
-    Key("hidden_act", "nonlinearity")
-    Key("layer_norm_eps", "layer_norm_epsilon")
-    Key("initializer_range")
+    Key(activation: "hidden_act", at: release)
+    Key(number: "layer_norm_eps", "layer_norm_epsilon")
+    Key(number: "initializer_range")
     Require(.hf, "use_parallel_residual", true)
+    RefuseKey(.hf, "attention_bias", unless: true, reason: "the target has biases in its attention")
     Require(.hf, "scale_attn_weights", true)
     Require(.cs, "attention_type", "scaled_dot_product")
     DecoderParts.requirements(attentionBias: true)
     Require(.cs, "use_bias_in_output", false)
     Require(.cs, "use_untied_layer_norm", true)
-    // The dropouts of the HF model are no part of its config in the versions that the Model Zoo reads.
     Require(.cs, "embedding_dropout_rate", 0.0)
-    Require(.cs, "attention_dropout_rate", 0.0)
-    Require(.cs, "residual_dropout_rate", 0.0)
+    if release < Release(2, 0) {
+      // The dropouts of the HF model are no part of its config in the versions that these releases read.
+      Require(.cs, "attention_dropout_rate", 0.0)
+      Require(.cs, "residual_dropout_rate", 0.0)
+      DecoderParts.plainRotary
+      Ignore(.hf, "rope_scaling")
+      Check(.hf) { (config) throws(ConfigFailure) in try PositionScaling.refuse(in: config) }
+    } else {
+      Key(number: "attention_dropout", "attention_dropout_rate")
+      Key(number: "hidden_dropout", "residual_dropout_rate")
+      Require(.cs, "norm_type", "layernorm")
+      DecoderParts.fixedRotaryBase
+      PositionScaling.rules(.linear, .yarn, .longrope)
+    }
     // What each side is told explicitly
     Fill(.cs, "attention_type", "scaled_dot_product")
     Fill(.cs, "use_untied_layer_norm", true)
@@ -130,14 +145,14 @@ enum GPTNeoX {
     Assume(.hf, "num_attention_heads", 64)
     Assume(.hf, "intermediate_size", 24576)
     Assume(.hf, "hidden_act", "gelu")
-    // transformers 5 keeps both in one mapping.
     Assume(.hf, "rotary_pct") { (config) throws(ConfigFailure) in
-      try ropeParameter("partial_rotary_factor", of: config) ?? 0.25
+      rotaryParameter("partial_rotary_factor", of: config) ?? 0.25
     }
     Assume(.hf, "rotary_emb_base") { (config) throws(ConfigFailure) in
-      try ropeParameter("rope_theta", of: config) ?? 10000
+      rotaryParameter("rope_theta", of: config) ?? 10000
     }
-    Ignore(.hf, "rope_parameters")
+    RefuseKey(.hf, "rope_theta", unless: 10000, .null, reason: "the target has the base 10000")
+    Ignore(.hf, "rope_parameters", "partial_rotary_factor")
     Assume(.hf, "max_position_embeddings", 2048)
     Assume(.hf, "initializer_range", 0.02)
     Assume(.hf, "layer_norm_eps", 1e-5)
@@ -165,13 +180,9 @@ enum GPTNeoX {
     return .double(rows.double / Double(size))
   }
 
-  /// A value of `rope_parameters`; nil where the config has none. Only the plain kind of rotary embedding has a counterpart.
-  private static func ropeParameter(_ key: String, of config: ConfigObject) throws(ConfigFailure) -> ConfigValue? {
-    guard case .object(let parameters)? = config["rope_parameters"] else { return nil }
-    if let kind = parameters["rope_type"], kind != "default" {
-      throw .unsupported("rope_parameters", kind, supported: ["default"])
-    }
-    return parameters[key]
+  /// A value that transformers 5 keeps in `rope_parameters` and older versions in the config itself; nil for none.
+  private static func rotaryParameter(_ key: String, of config: ConfigObject) -> ConfigValue? {
+    config.value(at: "rope_parameters.\(key)") ?? config[key]
   }
 
   private static func headSize(of config: ConfigObject, heads: String) throws(ConfigFailure) -> Int {

@@ -22,6 +22,8 @@ struct ConfigEngine {
     var warnings: [Diagnostic] = []
     /// Rules over several keys that have run.
     var done: Set<Int> = []
+    /// Keys that say nothing about the model.
+    var idle: [String] = []
 
     mutating func attempt<Value>(_ rule: ConfigRule, _ work: () throws(ConfigFailure) -> Value?) -> Value? {
       do throws(ConfigFailure) { return try work() } catch {
@@ -71,6 +73,10 @@ struct ConfigEngine {
           state.target.setValue(value, at: key)
         }
       }
+    }
+    if let first = state.idle.first {
+      let keys = state.idle.map { "'\($0)'" }.joined(separator: ", ")
+      state.warn(first, "Left out, because the target has no such setting and the model does not depend on it: \(keys)")
     }
     if !state.failures.isEmpty { throw Self.error(state.failures, warnings: warnings + state.warnings) }
     warnings += state.warnings
@@ -152,6 +158,7 @@ struct ConfigEngine {
           throw .unsupported(key, value, supported: allowed)
         }
       }
+    case .describesNothing: state.idle.append(key)
     case .ignore, .assume, .fill, .check, .caution, .refuse: break
     }
   }
@@ -179,7 +186,9 @@ extension ConfigRule {
     switch action {
     case .key(let left, let right, _, _, _): [side == .left ? left : right]
     case .keys(let left, let right, _, _): side == .left ? left : right
-    case .require(side, let key, _), .ignore(side, let key), .refuse(side, let key, _, _): [key]
+    case .require(side, let key, _), .ignore(side, let key), .describesNothing(side, let key),
+      .refuse(side, let key, _, _):
+      [key]
     default: []
     }
   }

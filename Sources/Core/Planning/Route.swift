@@ -93,7 +93,7 @@ public struct Route: Sendable {
         folds = []
       } else {
         hops = walk(far, near) + [.bridge(crossing, from: .cs)]
-        folds = bridge.folds
+        folds = bridge.folds(at: crossing.release)
       }
     case (.hf, .hf): return nil
     }
@@ -105,6 +105,14 @@ public struct Route: Sendable {
       let covered = model.releases.indices.filter { bridge.covers.contains(model.releases[$0]) }
       return covered.min { abs($0 - far) < abs($1 - far) }.map { (bridge, $0) }
     }.min { abs($0.near - far) < abs($1.near - far) }
+  }
+}
+
+extension Route {
+  /// The class of transformers on this way; nil between two releases.
+  var hfClass: String? {
+    for case .bridge(let crossing, _) in hops { return crossing.hfClass }
+    return nil
   }
 }
 

@@ -26,6 +26,8 @@ public struct ConfigRule: Sendable {
     case require(Side, String, [ConfigValue])
     /// A key of one side that says nothing the other side needs; left out without a warning.
     case ignore(Side, String)
+    /// A key of one side that says nothing about the model. Left out; the keys of this kind share one line.
+    case describesNothing(Side, String)
     /// A key of one side that stands for another model while its value is not one of these. Unlike a required key it
     /// may stand on both sides; it is left out without a warning.
     case refuse(Side, String, unless: [ConfigValue], reason: String)

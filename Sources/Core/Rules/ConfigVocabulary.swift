@@ -202,6 +202,17 @@ struct Ignore: ConfigRuleGroup {
   }
 }
 
+/// Keys of one side that say nothing about the model: names, tokens, how text is generated. They are left out, and named
+/// together in one warning.
+struct DescribesNothing: ConfigRuleGroup {
+  let configRules: [ConfigRule]
+
+  /// These keys of `side`.
+  init(_ side: Side, _ keys: [String], file: String = #fileID, line: Int = #line) {
+    configRules = keys.map { ConfigRule(.describesNothing(side, $0), origin: Origin(file, line)) }
+  }
+}
+
 /// What a config of one side means when it leaves a key out.
 struct Assume: ConfigRuleGroup {
   let configRules: [ConfigRule]
@@ -321,6 +332,7 @@ extension ConfigRule {
         forward: translated(forward, from: .left), backward: translated(backward, from: .right))
     case .require(let side, let key, let allowed): rule.action = .require(side, moved(key, side), allowed)
     case .ignore(let side, let key): rule.action = .ignore(side, moved(key, side))
+    case .describesNothing(let side, let key): rule.action = .describesNothing(side, moved(key, side))
     case .refuse(let side, let key, let harmless, let reason):
       rule.action = .refuse(side, moved(key, side), unless: harmless, reason: reason)
     case .assume(let side, let key, let orNull, let derive):
