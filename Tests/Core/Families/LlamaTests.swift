@@ -95,6 +95,9 @@ import Testing
     AcceptedKey(["nonlinearity": "reglu"], ["hidden_act": "relu"]),
     AcceptedKey(["nonlinearity": "geglu"], ["hidden_act": "gelu"]),
     AcceptedKey(["embeddings_scale": 1.0, "mup_base_hidden_size": nil], ["hidden_size": 16]),
+    AcceptedKey(
+      ["embeddings_scale": 2.0, "share_embedding_weights": true],
+      ["tie_word_embeddings": false, "embeddings_scale": nil]),
   ])
   func convertsToHuggingFace(_ accepted: AcceptedKey) throws {
     let config = try Self.configs.hf(accepted.source)
@@ -111,11 +114,10 @@ import Testing
     RefusedKey("fixed_sparse_attention", ["n_heads": 2]), RefusedKey("use_position_embedding", false),
     RefusedKey("use_projection_bias_in_attention", true), RefusedKey("attention_inner_dim", 18),
     RefusedKey("attention_module", "other"), RefusedKey("attention_sliding_window_length", 4),
-    RefusedKey("attention_qk_norm_layer", "rmsnorm"), RefusedKey("embeddings_scale", 2.0),
-    RefusedKey("attention_logits_alpha", 0.5), RefusedKey("output_logits_alpha", 2.0),
-    RefusedKey("mup_base_hidden_size", 8), RefusedKey("final_logit_softcapping", 30.0),
+    RefusedKey("attention_qk_norm_layer", "rmsnorm"),
+    RefusedKey("final_logit_softcapping", 30.0),
     RefusedKey("attention_logit_softcapping", 50.0), RefusedKey("norm_first_sandwich", true),
-    RefusedKey("scale_qk_dot_by_d", true), RefusedKey("attention_chunk_size", 2), RefusedKey("use_sink_token", true),
+    RefusedKey("attention_chunk_size", 2), RefusedKey("use_sink_token", true),
     RefusedKey("position_embedding_offset", 1), RefusedKey("rel_distance_mode", "capped"),
     RefusedKey("cross_attention_layers", [1]), RefusedKey("num_extra_input_vocab_tokens", 3),
   ])
@@ -133,6 +135,12 @@ import Testing
     ] as [(ConfigObject, String)])
   func refusesSections(_ section: ConfigObject, key: String) {
     Self.configs.checkRefusal(of: key) { try Self.configs.hf(section) }
+  }
+
+  /// Without a head there is nothing that the scale of the logits could go into; so the vendor's tool refuses all of muP.
+  @Test func refusesMuPWithoutAHead() {
+    let configs = ConfigConversion(model: "llama-headless", csBase: Self.section, release: "cs-2.9")
+    configs.checkRefusal(of: "embeddings_scale") { try configs.hf(["embeddings_scale": 2.0]) }
   }
 
   /// What the class takes for a key that is not there is no Llama.

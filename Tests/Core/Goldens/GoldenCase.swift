@@ -1,5 +1,6 @@
 import Core
 import Foundation
+import OrderedCollections
 import Testing
 
 /// One recorded conversion of the vendor's tool: its inputs, and what it wrote.
@@ -14,6 +15,8 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
   let expectedCheckpoint: String
   /// Keys that the tool draws at random: dtype and shape count.
   let randomKeys: Set<String>
+  /// Where the tool's config is not usable: what stands there instead, by path; null for a key that must not be there.
+  let corrections: ConfigObject
   /// Keys computed with a power in float32: one unit in the last place is granted. May begin with `*`.
   let roundedKeys: [String]
 
@@ -32,6 +35,19 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
     struct Files: Decodable {
       let config: String
       let checkpoint: String
+
+      enum CodingKeys: CodingKey {
+        case config, checkpoint
+      }
+
+      /// A checkpoint of several files is a list; the first is its index, the second its only shard.
+      init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        config = try values.decode(String.self, forKey: .config)
+        checkpoint =
+          try (try? values.decode(String.self, forKey: .checkpoint))
+          ?? values.decode([String].self, forKey: .checkpoint)[1]
+      }
     }
     let model: String
     let src_fmt: String
@@ -56,6 +72,12 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
     expectedCheckpoint = record.expected.checkpoint
     randomKeys = Set(record.random_keys ?? [])
     roundedKeys = record.approx_1ulp_keys ?? []
+    corrections = (try? ConfigDocument.load(path: file.path).root.section(at: "corrected")) ?? [:]
+  }
+
+  /// Where a conversion into a folder writes what the tool wrote into `expected`.
+  func output(_ expected: String, in folder: TemporaryFolder) -> String {
+    folder.file(expected.hasPrefix("expected/") ? String(expected.dropFirst("expected/".count)) : expected)
   }
 
   func isRounded(_ key: String) -> Bool {
