@@ -41,6 +41,13 @@ enum DecoderParts {
       line: line)
   }
 
+  /// Buffers of older versions of transformers, which makes them anew when it loads a model.
+  @RulesBuilder static func oldBuffers(_ keys: KeyPattern..., file: String = #fileID, line: Int = #line) -> [Rule] {
+    for key in keys {
+      Only(.hf, key, "a buffer of older versions, made anew when the model is loaded", file: file, line: line)
+    }
+  }
+
   /// Embeddings that are one tensor with the head, and None in the checkpoint, while the config says that they are shared.
   @RulesBuilder static func sharedEmbeddings(file: String = #fileID, line: Int = #line) -> [Rule] {
     Tie(

@@ -168,6 +168,12 @@ enum GPTNeoX {
     let size = try headSize(of: config, heads: "num_attention_heads")
     guard let share = share.numberInPython, let rows = Int(exactly: (Double(size) * share.double).rounded(.towardZero))
     else { throw ConfigFailure("rotary_pct", "'rotary_pct' must be a number, not \(share.pythonDescription).") }
+    guard rows > 0, rows % 2 == 0 else {
+      throw ConfigFailure(
+        "rotary_pct",
+        "A rotary_pct of \(share.double) gives each head of \(size) rows \(rows) rotary ones; rotary embeddings turn pairs, "
+          + "so there must be an even number of them.")
+    }
     return .int(rows)
   }
 
@@ -176,6 +182,10 @@ enum GPTNeoX {
     let size = try headSize(of: config, heads: "num_heads")
     guard let rows = rows.numberInPython else {
       throw ConfigFailure("rotary_dim", "'rotary_dim' must be a number, not \(rows.pythonDescription).")
+    }
+    guard rows.double.truncatingRemainder(dividingBy: 2) == 0 else {
+      throw ConfigFailure(
+        "rotary_dim", "'rotary_dim' is \(rows.pythonDescription); rotary embeddings turn pairs of rows.")
     }
     return .double(rows.double / Double(size))
   }
