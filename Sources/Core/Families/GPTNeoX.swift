@@ -117,14 +117,13 @@ enum GPTNeoX {
       Require(.cs, "attention_dropout_rate", 0.0)
       Require(.cs, "residual_dropout_rate", 0.0)
       DecoderParts.plainRotary
-      Ignore(.hf, "rope_scaling")
-      Check(.hf) { (config) throws(ConfigFailure) in try PositionScaling.refuse(in: config) }
+      RopeScaling.none
     } else {
       Key(number: "attention_dropout", "attention_dropout_rate")
       Key(number: "hidden_dropout", "residual_dropout_rate")
       Require(.cs, "norm_type", "layernorm")
       DecoderParts.fixedRotaryBase
-      PositionScaling.rules(.linear, .yarn, .longrope)
+      RopeScaling.scaling(kinds: [.linear, .yarn, .longrope])
     }
     // What each side is told explicitly
     Fill(.cs, "attention_type", "scaled_dot_product")
@@ -152,7 +151,7 @@ enum GPTNeoX {
       rotaryParameter("rope_theta", of: config) ?? 10000
     }
     RefuseKey(.hf, "rope_theta", unless: 10000, .null, reason: "the target has the base 10000")
-    Ignore(.hf, "rope_parameters", "partial_rotary_factor")
+    Ignore(.hf, "partial_rotary_factor")
     Assume(.hf, "max_position_embeddings", 2048)
     Assume(.hf, "initializer_range", 0.02)
     Assume(.hf, "layer_norm_eps", 1e-5)

@@ -42,6 +42,7 @@ extension ConfigRule {
       "_name_or_path", "_commit_hash", "_attn_implementation", "_attn_implementation_autoset", "attn_implementation",
       "_flash_attn_2_enabled", "auto_map", "tokenizer_class", "transformers.js_config", "task_specific_params",
       "finetuning_task", "problem_type", "id2label", "label2id", "num_labels", "classifier_dropout", "prefix", "n_ctx",
+      "pretraining_tp",
       "gradient_checkpointing", "chunk_size_feed_forward", "torchscript", "tf_legacy_loss", "is_decoder", "use_cache",
       "return_dict", "output_attentions", "output_hidden_states", "output_scores", "return_dict_in_generate",
     ]

@@ -247,10 +247,7 @@ enum DecoderConfig {
     "use_sink_token": [false], "moe.num_experts": [.null, 0, 1], "scale_qk_dot_by_layer_idx": [false],
     "cross_attention_layers": [[]], "rel_distance_mode": ["default"], "position_embedding_offset": [0],
     "num_extra_input_vocab_tokens": [0], "constant_pos_embedding": [.null],
-    "memory_tokens.memory_tokens_enabled": [false], "embeddings_scale": [.null, 1],
-    "scale_qk_dot_by_d": [.null, false],
-    "attention_logits_alpha": [.null, 1], "output_logits_alpha": [.null, 1], "output_logits_scale": [.null, 1],
-    "mup_base_hidden_size": [.null], "mup_base_filter_size": [.null],
+    "memory_tokens.memory_tokens_enabled": [false],
   ]
 
   /// HF keys that say nothing about what the model computes.

@@ -16,7 +16,10 @@ extension Family {
         "gemma2", csClass: Llama.csClass("Gemma2"), ladder: .gpt2.from(Release(2, 3)),
         offered: .steps(from: Release(2, 3)),
         bridges: [
-          Llama.bridge("Gemma2ForCausalLM", "gemma2", from: Release(2, 3), config: Gemma2.config) {
+          Llama.bridge(
+            "Gemma2ForCausalLM", "gemma2", from: Release(2, 3),
+            muP: .refusedUnless(carried: ["embeddings_scale", "attention_logits_alpha"]), config: Gemma2.config
+          ) {
             Llama.causal { Gemma2.body }
           }
         ])
@@ -72,7 +75,7 @@ enum Gemma2 {
     }
     DecoderConfig.refusedVariations(except: [
       "attention_sliding_window_length", "sliding_window_every_other_decoder_layer", "attention_logit_softcapping",
-      "final_logit_softcapping", "norm_first_sandwich", "embeddings_scale", "attention_logits_alpha",
+      "final_logit_softcapping", "norm_first_sandwich",
     ])
     Ignore(.hf, "initializer_range", "hidden_act", "cache_implementation", "use_bidirectional_attention")
     Ignore(.cs, "initializer_range")

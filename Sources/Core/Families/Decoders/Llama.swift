@@ -11,7 +11,11 @@ extension Family {
       Model(
         "llama", aliases: Llama.aliases(), csClass: Llama.csClass("Llama"), ladder: .gpt2.from(Release(1, 9)),
         offered: .steps(from: Release(1, 9)),
-        bridges: [Llama.bridge("LlamaForCausalLM", "llama", config: Llama.config) { Llama.causal { Llama.body } }]),
+        bridges: [
+          Llama.bridge("LlamaForCausalLM", "llama", muP: .folded(.decoderMuP()), config: Llama.config) {
+            Llama.causal { Llama.body }
+          }
+        ]),
       Model(
         "llama-headless", zooName: "llama", aliases: Llama.aliases("-headless"), csClass: Llama.csClass("Llama"),
         caveat: DecoderParts.headlessCaveat, ladder: .gpt2.from(Release(2, 1)), offered: .steps(from: Release(2, 1)),
@@ -20,7 +24,9 @@ extension Family {
         "mistral", csClass: Llama.csClass("Mistral"), ladder: .gpt2.from(Release(2, 1)),
         offered: .steps(from: Release(2, 1)),
         bridges: [
-          Llama.bridge("MistralForCausalLM", "mistral", config: Llama.mistralConfig) { Llama.causal { Llama.body } }
+          Llama.bridge("MistralForCausalLM", "mistral", muP: .folded(.decoderMuP()), config: Llama.mistralConfig) {
+            Llama.causal { Llama.body }
+          }
         ]),
       Model(
         "mistral-headless", zooName: "mistral", csClass: Llama.csClass("Mistral"),
@@ -40,13 +46,13 @@ enum Llama {
   }
 
   static func bridge(
-    _ hfClass: String, _ modelType: String, from oldest: Release = Release(2, 1),
+    _ hfClass: String, _ modelType: String, from oldest: Release = Release(2, 1), muP: MuPSupport = .refused,
     config: @escaping @Sendable (Release) -> [ConfigRule], @RulesBuilder tensors: () -> [Rule]
   ) -> Bridge {
     let tensors = tensors()
     return Bridge(
       covers: oldest...Release.current, hfClass: hfClass, modelTypes: [modelType], folds: [.sidebandSparsity],
-      tensors: { _ in tensors }, config: config)
+      muP: { _ in muP }, tensors: { _ in tensors }, config: config)
   }
 
   // MARK: Tensors
