@@ -10,13 +10,15 @@ extension Family {
         "codegen", zooName: "gptj", csClass: "GPTJModel (configured as codegen)", ladder: .gptj,
         offered: .steps(from: Release(1, 8), every: Release(1, 8)...Release(2, 0)),
         bridges: GPTJ.bridges(hfClass: "CodeGenForCausalLM", modelType: "codegen", config: CodeGen.config) {
-          GPTJ.withHead { GPTJ.body { CodeGen.packedHeads } }
+          release in
+          GPTJ.withHead { GPTJ.body { CodeGen.packedHeads(release) } }
         }),
       Model(
         "codegen-headless", zooName: "gptj", csClass: "GPTJModel (configured as codegen)",
         caveat: DecoderParts.headlessCaveat, ladder: .gptj, offered: .steps(from: Release(2, 0)),
         bridges: GPTJ.bridges(hfClass: "CodeGenModel", modelType: "codegen", config: CodeGen.config) {
-          GPTJ.withoutHead { GPTJ.body { CodeGen.packedHeads } }
+          release in
+          GPTJ.withoutHead { GPTJ.body { CodeGen.packedHeads(release) } }
         }),
     ])
 }
@@ -24,7 +26,7 @@ extension Family {
 enum CodeGen {
   /// One matrix for q, v and k, in this order, in each of the four slices over which the model was first trained,
   /// whatever the number of heads.
-  @RulesBuilder static var packedHeads: [Rule] {
+  @RulesBuilder static func packedHeads(_ release: Release) -> [Rule] {
     Split(
       "attn.qkv_proj.weight",
       into: [
@@ -32,12 +34,15 @@ enum CodeGen {
         "self_attn.proj_k_dense_layer.weight",
       ],
       Packing(rows: [.dimension(.fixed(slices)), .parts, .rest], square: true), [.hidden, .hidden])
-    Refuse(.hf, "attn.qkv_proj.bias", "CodeGen has no bias in the projections of its attention")
-    Generated(.hf, "attn.causal_mask", beside: "attn.out_proj.weight") { (context) throws(RuleFailure) in
-      try context.causalMask()
+    Refuse(.hf, "attn.qkv_proj.bias", GPTJ.noAttentionBias)
+    if release < Release(2, 0) {
+      Generated(.hf, "attn.causal_mask", beside: "attn.out_proj.weight") { (context) throws(RuleFailure) in
+        try context.causalMask()
+      }
+    } else {
+      DecoderParts.oldBuffers("attn.causal_mask")
     }
-    Only(.hf, "attn.bias", "a buffer of older versions, made anew when the model is loaded")
-    Only(.hf, "attn.masked_bias", "a buffer of older versions, made anew when the model is loaded")
+    DecoderParts.oldBuffers("attn.bias", "attn.masked_bias")
   }
 
   /// Slices of the packed matrix.

@@ -41,6 +41,13 @@ enum DecoderParts {
       line: line)
   }
 
+  /// Buffers of older versions of transformers, which makes them anew when it loads a model.
+  @RulesBuilder static func oldBuffers(_ keys: KeyPattern..., file: String = #fileID, line: Int = #line) -> [Rule] {
+    for key in keys {
+      Only(.hf, key, "a buffer of older versions, made anew when the model is loaded", file: file, line: line)
+    }
+  }
+
   /// Embeddings that are one tensor with the head, and None in the checkpoint, while the config says that they are shared.
   @RulesBuilder static func sharedEmbeddings(file: String = #fileID, line: Int = #line) -> [Rule] {
     Tie(
@@ -58,30 +65,9 @@ enum DecoderParts {
     Require(.cs, "fixed_sparse_attention", .null)
     Require(.cs, "norm_first", true)
     Require(.cs, "use_ff_layer1_dropout", false)
-    anotherModel
-  }
-
-  /// Keys with which the Model Zoo's classes of decoders build what no HF decoder of the GPT line has.
-  @ConfigRulesBuilder static var anotherModel: [ConfigRule] {
     RefuseKey(
       .cs, "attention_module", unless: "aiayn_attention", reason: "the HF model has keys and values for every head")
-    for key in [
-      "attention_sliding_window_length", "attention_sink_tokens", "attention_chunk_size",
-      "attention_vertical_column_spacing", "attention_vertical_column_width", "attention_qk_norm_layer",
-      "attention_logit_softcapping", "final_logit_softcapping", "constant_pos_embedding",
-    ] {
-      RefuseKey(.cs, key, unless: .null, reason: "the HF model has no such setting")
-    }
-    for key in [
-      "use_sink_token", "scale_qk_dot_by_layer_idx", "norm_first_sandwich", "alibi_trainable_slopes",
-      "sliding_window_every_other_decoder_layer",
-    ] {
-      RefuseKey(.cs, key, unless: false, .null, reason: "the HF model has no such setting")
-    }
-    for key in ["num_extra_input_vocab_tokens", "position_embedding_offset"] {
-      RefuseKey(.cs, key, unless: 0, .null, reason: "the HF model has no such setting")
-    }
-    RefuseKey(.cs, "cross_attention_layers", unless: [], .null, reason: "the HF model has no cross-attention")
+    DecoderConfig.refusedVariations()
   }
 
   /// Rotary embeddings that the HF model does not have, of models whose base is fixed and that do not scale positions.

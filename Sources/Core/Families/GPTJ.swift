@@ -11,13 +11,15 @@ extension Family {
         "gptj", csClass: "GPTJModel", ladder: .gptj,
         offered: .steps(from: Release(1, 8), every: Release(1, 8)...Release(2, 0)),
         bridges: GPTJ.bridges(hfClass: "GPTJForCausalLM", modelType: "gptj", muP: GPTJ.muP, config: GPTJ.config) {
-          GPTJ.withHead { GPTJ.body { GPTJ.separateHeads } }
+          release in
+          GPTJ.withHead { GPTJ.body { GPTJ.separateHeads(release) } }
         }),
       Model(
         "gptj-headless", zooName: "gptj", csClass: "GPTJModel", caveat: DecoderParts.headlessCaveat, ladder: .gptj,
         offered: .steps(from: Release(2, 0)),
         bridges: GPTJ.bridges(hfClass: "GPTJModel", modelType: "gptj", muP: GPTJ.muP, config: GPTJ.config) {
-          GPTJ.withoutHead(followsEmbedding: true) { GPTJ.body { GPTJ.separateHeads } }
+          release in
+          GPTJ.withoutHead(followsEmbedding: true) { GPTJ.body { GPTJ.separateHeads(release) } }
         }),
     ])
 }
@@ -26,14 +28,14 @@ extension Family {
 enum GPTJ {
   static func bridges(
     hfClass: String, modelType: String, muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused },
-    config: @escaping @Sendable (Release) -> [ConfigRule], @RulesBuilder tensors: () -> [Rule]
+    config: @escaping @Sendable (Release) -> [ConfigRule],
+    @RulesBuilder tensors: @escaping @Sendable (Release) -> [Rule]
   ) -> [Bridge] {
-    let tensors = tensors()
-    return [Release(1, 7)...Release(1, 8), Release(2, 0)...Release.current].map { releases in
+    [Release(1, 7)...Release(1, 8), Release(2, 0)...Release.current].map { releases in
       Bridge(
         covers: releases, hfClass: hfClass, modelTypes: [modelType],
         folds: [releases.lowerBound < Release(2, 0) ? .anySparsity : .sidebandSparsity], muP: muP,
-        tensors: { _ in tensors }, config: config)
+        tensors: tensors, config: config)
     }
   }
 
@@ -72,25 +74,29 @@ enum GPTJ {
       Rename("attn.out_proj.weight", "self_attn.proj_output_dense_layer.weight", [.hidden, .hidden])
       Rename("mlp.fc_in.{leaf}", "ffn.ffn.0.linear_layer.{leaf}", [.inner, .hidden])
       Rename("mlp.fc_out.{leaf}", "ffn.ffn.1.linear_layer.{leaf}", [.hidden, .inner])
-      for part in ["q", "k", "v", "output"] {
-        Refuse(
-          .cs, KeyPattern("self_attn.proj_\(part)_dense_layer.bias"),
-          "the HF model has no bias in the projections of its attention")
-      }
+      Refuse(.hf, "attn.out_proj.bias", noAttentionBias)
+      Refuse(.cs, "self_attn.proj_{part=q|k|v|output}_dense_layer.bias", noAttentionBias)
     }
   }
 
+  static let noAttentionBias = "the HF model has no bias in the projections of its attention"
+
   /// q, k and v each in a matrix of its own, behind the one norm of a block.
-  @RulesBuilder static var separateHeads: [Rule] {
+  @RulesBuilder static func separateHeads(_ release: Release) -> [Rule] {
     Refuse(
       .cs, "norm3.{leaf}", "the model has a second norm in each block (use_untied_layer_norm); the HF model has one")
+    Refuse(.hf, "attn.{part=q|k|v}_proj.bias", noAttentionBias)
     Rename("attn.q_proj.weight", "self_attn.proj_q_dense_layer.weight", [.hidden, .hidden])
     Rename("attn.k_proj.weight", "self_attn.proj_k_dense_layer.weight", [.hidden, .hidden])
     Rename("attn.v_proj.weight", "self_attn.proj_v_dense_layer.weight", [.hidden, .hidden])
-    Generated(.hf, "attn.bias", beside: "attn.out_proj.weight") { (context) throws(RuleFailure) in
-      try context.causalMask()
+    if release < Release(2, 0) {
+      Generated(.hf, "attn.bias", beside: "attn.out_proj.weight") { (context) throws(RuleFailure) in
+        try context.causalMask()
+      }
+      Generated(.hf, "attn.masked_bias", beside: "attn.out_proj.weight") { (_) throws(RuleFailure) in .scalar(-1e9) }
+    } else {
+      DecoderParts.oldBuffers("attn.bias", "attn.masked_bias")
     }
-    Generated(.hf, "attn.masked_bias", beside: "attn.out_proj.weight") { (_) throws(RuleFailure) in .scalar(-1e9) }
   }
 
   // MARK: Config
@@ -110,6 +116,10 @@ enum GPTJ {
     // The head of the HF model always has a bias; a CS model without one keeps that fact in the HF config.
     Key("use_bias_in_output", "use_bias_in_output", .flag, forward: { (_, _) throws(ConfigFailure) in true })
     Fill(.cs, "use_bias_in_output", true)
+    if release >= Release(2, 0) {
+      Require(.cs, "use_untied_layer_norm", false)
+      Fill(.cs, "use_untied_layer_norm", false)
+    }
   }
 
   /// What the configs of GPT-J and CodeGen have in common. `dropout` is what a dropout that HF leaves out means.

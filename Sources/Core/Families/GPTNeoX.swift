@@ -117,14 +117,13 @@ enum GPTNeoX {
       Require(.cs, "attention_dropout_rate", 0.0)
       Require(.cs, "residual_dropout_rate", 0.0)
       DecoderParts.plainRotary
-      Ignore(.hf, "rope_scaling")
-      Check(.hf) { (config) throws(ConfigFailure) in try PositionScaling.refuse(in: config) }
+      RopeScaling.none
     } else {
       Key(number: "attention_dropout", "attention_dropout_rate")
       Key(number: "hidden_dropout", "residual_dropout_rate")
       Require(.cs, "norm_type", "layernorm")
       DecoderParts.fixedRotaryBase
-      PositionScaling.rules(.linear, .yarn, .longrope)
+      RopeScaling.scaling(kinds: [.linear, .yarn, .longrope])
     }
     // What each side is told explicitly
     Fill(.cs, "attention_type", "scaled_dot_product")
@@ -152,7 +151,7 @@ enum GPTNeoX {
       rotaryParameter("rope_theta", of: config) ?? 10000
     }
     RefuseKey(.hf, "rope_theta", unless: 10000, .null, reason: "the target has the base 10000")
-    Ignore(.hf, "rope_parameters", "partial_rotary_factor")
+    Ignore(.hf, "partial_rotary_factor")
     Assume(.hf, "max_position_embeddings", 2048)
     Assume(.hf, "initializer_range", 0.02)
     Assume(.hf, "layer_norm_eps", 1e-5)
@@ -168,6 +167,12 @@ enum GPTNeoX {
     let size = try headSize(of: config, heads: "num_attention_heads")
     guard let share = share.numberInPython, let rows = Int(exactly: (Double(size) * share.double).rounded(.towardZero))
     else { throw ConfigFailure("rotary_pct", "'rotary_pct' must be a number, not \(share.pythonDescription).") }
+    guard rows > 0, rows % 2 == 0 else {
+      throw ConfigFailure(
+        "rotary_pct",
+        "A rotary_pct of \(share.double) gives each head of \(size) rows \(rows) rotary ones; rotary embeddings turn pairs, "
+          + "so there must be an even number of them.")
+    }
     return .int(rows)
   }
 
@@ -176,6 +181,10 @@ enum GPTNeoX {
     let size = try headSize(of: config, heads: "num_heads")
     guard let rows = rows.numberInPython else {
       throw ConfigFailure("rotary_dim", "'rotary_dim' must be a number, not \(rows.pythonDescription).")
+    }
+    guard rows.double.truncatingRemainder(dividingBy: 2) == 0 else {
+      throw ConfigFailure(
+        "rotary_dim", "'rotary_dim' is \(rows.pythonDescription); rotary embeddings turn pairs of rows.")
     }
     return .double(rows.double / Double(size))
   }

@@ -1,11 +1,13 @@
-/// What configs of every model in transformers may hold besides what describes the model.
+/// What configs of every model may hold besides what describes the model.
 ///
-/// Facts: `configuration_utils.py` and the configs of transformers 4.57 and 5.
+/// Facts: `configuration_utils.py` and the configs of transformers 4.57 and 5; the classes of models in Model Zoo 1.8.0 and
+/// 2.10.0.
 extension ConfigRule {
   /// Rules for every model, where the model's own rules do not mention the key.
   @ConfigRulesBuilder static var ofEveryModel: [ConfigRule] {
     anotherModel
     DescribesNothing(.hf, describesNothing)
+    DescribesNothing(.cs, describesTraining)
   }
 
   /// Keys with which a config of a class means another model than the class alone.
@@ -24,12 +26,23 @@ extension ConfigRule {
       .hf, "rope_scaling", unless: .null, reason: "the target does not scale the positions of rotary embeddings")
   }
 
-  /// Keys that name files, tokens, tasks and defaults of generation, and what a training run did.
+  /// Keys of the Model Zoo that say how a model is initialized, trained, evaluated and run.
+  static let describesTraining =
+    [
+      "loss_scaling", "loss_weight", "allow_multireplica", "mixed_precision", "compute_eval_metrics",
+      "boundary_casting", "attention_kernel", "attention_softmax_fp32", "fold_rope_consts", "dtype",
+      "use_experimental_flex_api", "lr_adjustment_groups", "start_token", "loop_dim", "stop_sequences", "max_tokens",
+      "temperature", "top_k", "top_p", "initializer",
+    ]
+    + ["embedding", "attention", "ffn", "ffn_output_layer", "output_layer"].map { "\($0)_initializer" }
+
+  /// Keys of Hugging Face that name files, tokens, tasks and defaults of generation, and what a training run did.
   static let describesNothing =
     [
       "_name_or_path", "_commit_hash", "_attn_implementation", "_attn_implementation_autoset", "attn_implementation",
       "_flash_attn_2_enabled", "auto_map", "tokenizer_class", "transformers.js_config", "task_specific_params",
       "finetuning_task", "problem_type", "id2label", "label2id", "num_labels", "classifier_dropout", "prefix", "n_ctx",
+      "pretraining_tp",
       "gradient_checkpointing", "chunk_size_feed_forward", "torchscript", "tf_legacy_loss", "is_decoder", "use_cache",
       "return_dict", "output_attentions", "output_hidden_states", "output_scores", "return_dict_in_generate",
     ]

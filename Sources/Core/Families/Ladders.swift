@@ -7,7 +7,8 @@ extension Ladder {
     from: Release(1, 7),
     [
       Revision(Release(1, 8), takesPrefix: true),
-      Revision(Release(2, 0), tensors: tiedNorms + tiedHead, config: normType("use_rms_norm", "rmsnorm")),
+      Revision(
+        Release(2, 0), tensors: tiedNorms + tiedHead, config: normType("use_rms_norm", "rmsnorm", isWritten: true)),
       Revision(Release(2, 1), tensors: embeddedPositions),
       Revision(Release(2, 3), config: forgottenKeys),
     ])
@@ -43,8 +44,10 @@ extension Ladder {
     }
   }
 
-  /// A flag for one kind of norm became the name of the kind.
-  @ConfigRulesBuilder private static func normType(_ flag: String, _ kind: ConfigValue) -> [ConfigRule] {
+  /// A flag for one kind of norm became the name of the kind; with `isWritten`, written where the flag was left out.
+  @ConfigRulesBuilder private static func normType(
+    _ flag: String, _ kind: ConfigValue, isWritten: Bool = false
+  ) -> [ConfigRule] {
     Key(
       flag, "norm_type",
       forward: { (value, _) throws(ConfigFailure) in value.isTruthyInPython ? kind : "layernorm" },
@@ -55,8 +58,10 @@ extension Ladder {
         default: throw .unsupported("norm_type", value, supported: [kind, "layernorm"])
         }
       })
-    Assume(.older, flag, false)
-    Assume(.newer, "norm_type", "layernorm")
+    if isWritten {
+      Assume(.older, flag, false)
+      Assume(.newer, "norm_type", "layernorm")
+    }
   }
 
   // MARK: 2.1

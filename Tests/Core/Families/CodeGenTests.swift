@@ -88,7 +88,7 @@ import Testing
   /// Six rows to a slice: two of q, two of v, two of k; eight heads still make four slices.
   @Test(arguments: [("q", 0), ("v", 1), ("k", 2)]) func unpacksFourSlices(_ name: String, position: Int) throws {
     let source = MemoryCheckpoint([(Self.packed, [24, 8])], model: false)
-    let plan = try planned("codegen-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
+    let plan = try plannedParts("codegen-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
     let rows = source.rows(Self.packed, columns: 8)
     let expected = (0..<4).flatMap { (slice: Int) -> [Float] in
       let first = slice * 6 + position * 2
@@ -100,7 +100,7 @@ import Testing
 
   @Test func packsFourSlices() throws {
     let source = MemoryCheckpoint(["q", "k", "v"].map { (Self.part($0), [8, 8]) }, model: true)
-    let plan = try planned("codegen-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("codegen-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, source)
     var expected: [Float] = []
     for slice in 0..<4 {
       for name in ["q", "v", "k"] {
@@ -116,13 +116,13 @@ import Testing
     ] as [(DType, DType, DType)] {
       let dtypes = [Self.part("q"): narrow, Self.part("k"): wide, Self.part("v"): wide]
       let source = MemoryCheckpoint(["q", "k", "v"].map { (Self.part($0), [8, 8]) }, model: true, dtypes: dtypes)
-      let plan = try planned("codegen-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, source)
+      let plan = try plannedParts("codegen-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, source)
       #expect(plan.tensor(Self.packed)?.dtype == expected)
     }
     let double = MemoryCheckpoint(
       ["q", "k", "v"].map { (Self.part($0), [8, 8]) }, model: true, dtypes: [Self.part("q"): .float64])
     let error = conversionError {
-      try planned("codegen-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, double)
+      try plannedParts("codegen-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, double)
     }
     #expect(error?.kind == .stateDictMismatch)
   }
@@ -130,7 +130,7 @@ import Testing
   @Test func writesOneMaskPerBlock() throws {
     let source = MemoryCheckpoint(
       ["transformer_decoder.layers.0.self_attn.proj_output_dense_layer.weight": [8, 8]], model: true)
-    let plan = try planned("codegen", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("codegen", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
     #expect(plan.keys == ["transformer.h.0.attn.out_proj.weight", "transformer.h.0.attn.causal_mask"])
     #expect(plan.tensor("transformer.h.0.attn.causal_mask")?.expression == .generate(.causalMask(size: 3)))
   }
@@ -138,26 +138,26 @@ import Testing
   @Test func leavesBuffersOut() throws {
     let names = ["causal_mask", "bias", "masked_bias", "out_proj.weight"]
     let source = MemoryCheckpoint(names.map { ("transformer.h.0.attn.\($0)", [8, 8]) }, model: false)
-    let plan = try planned("codegen", from: "hf", to: "cs-1.7", config: Self.hfConfig, source)
+    let plan = try plannedParts("codegen", from: "hf", to: "cs-1.7", config: Self.hfConfig, source)
     #expect(plan.keys == ["transformer_decoder.layers.0.self_attn.proj_output_dense_layer.weight"])
   }
 
   @Test func doesNotKnowTheSecondNormOfGPTJ() throws {
     let key = "transformer_decoder.layers.0.norm3.weight"
     let source = MemoryCheckpoint([("model." + key, [8]), ("model.ln_f.weight", [8])], model: true)
-    let error = conversionError { try planned("codegen", from: "cs-1.8", to: "hf", config: Self.csConfig, source) }
+    let error = conversionError { try plannedParts("codegen", from: "cs-1.8", to: "hf", config: Self.csConfig, source) }
     #expect(error?.kind == .keysUnmatched)
     #expect(error?.diagnostics.filter { $0.severity == .error }.map(\.message) == ["Key not matched: model.\(key)"])
     var options = Planner.Options()
     options.dropUnmatchedKeys = true
-    let plan = try planned("codegen", from: "cs-1.8", to: "hf", config: Self.csConfig, source, options: options)
+    let plan = try plannedParts("codegen", from: "cs-1.8", to: "hf", config: Self.csConfig, source, options: options)
     #expect(plan.keys == ["transformer.ln_f.weight"])
     #expect(plan.warnings.map(\.subject).contains(.tensor("model.\(key)")))
   }
 
   @Test func refusesWrongPacking() {
     let source = MemoryCheckpoint([("transformer.h.0.attn.qkv_proj.weight", [22, 8])], model: false)
-    let error = conversionError { try planned("codegen", from: "hf", to: "cs-1.8", config: Self.hfConfig, source) }
+    let error = conversionError { try plannedParts("codegen", from: "hf", to: "cs-1.8", config: Self.hfConfig, source) }
     #expect(error?.kind == .stateDictMismatch)
     #expect(error?.message.contains("transformer.h.0.attn.qkv_proj.weight") == true)
     #expect(error?.message.contains("[22, 8]") == true)
@@ -169,7 +169,7 @@ import Testing
       ? "transformer_decoder.layers.0.self_attn.proj_k_dense_layer.bias" : "transformer.h.0.attn.qkv_proj.bias"
     let source = MemoryCheckpoint([(key, [24])], model: fromModelZoo)
     let error = conversionError {
-      try planned(
+      try plannedParts(
         "codegen", from: fromModelZoo ? "cs-1.8" : "hf", to: fromModelZoo ? "hf" : "cs-1.8",
         config: fromModelZoo ? Self.csConfig : Self.hfConfig, source)
     }

@@ -141,7 +141,7 @@ import Testing
     let keys = OrderedSet(pairs.map(\.0))
     let buffers = ["transformer.h.0.attn.bias", "transformer.h.0.attn.masked_bias"]
     let source = MemoryCheckpoint((keys + buffers).map { ($0, Self.shape($0)) }, model: false)
-    let plan = try planned("gptj", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
+    let plan = try plannedParts("gptj", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
     #expect(plan.keys == Set(pairs.map(\.1)))
     for (hf, cs) in pairs { #expect(plan.tensor(cs)?.expression == .source(hf)) }
   }
@@ -150,7 +150,7 @@ import Testing
     let head = [("lm_head.weight", "lm_head.weight"), ("lm_head.bias", "lm_head.bias")]
     let pairs = Self.bodyKeys.map { ("transformer.\($0.hf)", $0.cs) } + head
     let source = MemoryCheckpoint(pairs.map { (prefix + $0.1, Self.shape($0.1)) }, model: true)
-    let plan = try planned("gptj", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("gptj", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
     let buffers = [0, 11].flatMap { ["transformer.h.\($0).attn.bias", "transformer.h.\($0).attn.masked_bias"] }
     #expect(plan.keys == Set(pairs.map(\.0) + buffers))
     for (hf, cs) in pairs where !cs.hasPrefix("ln_f") {
@@ -164,16 +164,16 @@ import Testing
   @Test func fillsSharedEmbeddings() throws {
     let shapes: [(String, [Int]?)] = [("embedding_layer.word_embeddings.weight", nil), ("lm_head.weight", [5, 4])]
     let source = MemoryCheckpoint(shapes, model: true)
-    let plan = try planned("gptj", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("gptj", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
     #expect(plan.tensor("transformer.wte.weight")?.expression == .source("lm_head.weight"))
   }
 
   @Test func acceptsAbsentSecondNormOnly() throws {
     let key = "transformer_decoder.layers.0.norm3.weight"
     let absent = MemoryCheckpoint([(key, nil)], model: true)
-    #expect(try planned("gptj", from: "cs-1.7", to: "hf", config: Self.csConfig, absent).tensors.isEmpty)
+    #expect(try plannedParts("gptj", from: "cs-1.7", to: "hf", config: Self.csConfig, absent).tensors.isEmpty)
     let present = MemoryCheckpoint([(key, [4])], model: true)
-    let error = conversionError { try planned("gptj", from: "cs-1.7", to: "hf", config: Self.csConfig, present) }
+    let error = conversionError { try plannedParts("gptj", from: "cs-1.7", to: "hf", config: Self.csConfig, present) }
     #expect(error?.kind == .configNotConvertible)
     #expect(error?.diagnostics.map(\.subject) == [.tensor(key)])
   }
@@ -181,7 +181,7 @@ import Testing
   /// The vendor's tool gives GPT-J a head after the embedding, other models one after the config.
   @Test func fitsAHeadToTheEmbedding() throws {
     let source = MemoryCheckpoint(["wte.weight": [7, 4]], model: false)
-    let plan = try planned("gptj-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
+    let plan = try plannedParts("gptj-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
     #expect(plan.tensor("lm_head.weight")?.shape == [7, 4])
     #expect(plan.tensor("lm_head.bias")?.shape == [7])
     for model in ["codegen-headless", "gpt2-headless"] {
@@ -191,19 +191,19 @@ import Testing
       for (key, value) in ["embd_pdrop": 0.1, "attn_pdrop": 0.1, "resid_pdrop": 0.1] as ConfigObject {
         config[key] = value
       }
-      let error = conversionError { try planned(model, from: "hf", to: "cs-1.8", config: config, source) }
+      let error = conversionError { try plannedParts(model, from: "hf", to: "cs-1.8", config: config, source) }
       #expect(error?.kind == .stateDictMismatch, "\(model)")
       #expect(error?.message.contains("the config asks for shape [5, 4]") == true)
       #expect(error?.message.contains("has [7, 4]") == true)
       config["vocab_size"] = 7
-      let fitting = try planned(model, from: "hf", to: "cs-1.8", config: config, source)
+      let fitting = try plannedParts(model, from: "hf", to: "cs-1.8", config: config, source)
       #expect(fitting.tensor("lm_head.weight")?.shape == [7, 4])
     }
   }
 
   @Test func givesHeadlessModelsAHead() throws {
     let source = MemoryCheckpoint(["wte.weight": [5, 4]], model: false)
-    let plan = try planned("gptj-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
+    let plan = try plannedParts("gptj-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
     #expect(plan.tensor("lm_head.weight")?.shape == [5, 4])
     let weights = try plan.floats("lm_head.weight", from: source)
     #expect(Set(weights).count == 20)
@@ -213,7 +213,7 @@ import Testing
 
     let keys = ["embedding_layer.word_embeddings.weight", "lm_head.weight", "lm_head.bias"]
     let trained = MemoryCheckpoint(keys.map { ($0, Self.shape($0)) }, model: true)
-    let back = try planned("gptj-headless", from: "cs-1.8", to: "hf", config: Self.csConfig, trained)
+    let back = try plannedParts("gptj-headless", from: "cs-1.8", to: "hf", config: Self.csConfig, trained)
     #expect(back.keys == ["wte.weight"])
   }
 }

@@ -128,7 +128,7 @@ import Testing
   @Test(arguments: packedRows) func unpacksHeads(_ name: String, rows: [Int]) throws {
     let source = MemoryCheckpoint(
       [(Self.packed + "weight", [36, 12]), (Self.packed + "bias", [36])], model: false)
-    let plan = try planned("gpt-neox-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
+    let plan = try plannedParts("gpt-neox-headless", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
     let packed = source.rows(Self.packed + "weight", columns: 12)
     #expect(try plan.floats(Self.part(name) + "weight", from: source) == rows.flatMap { packed[$0] })
     #expect(plan.tensor(Self.part(name) + "weight")?.shape == [12, 12])
@@ -139,7 +139,7 @@ import Testing
   @Test func packsHeads() throws {
     let names = ["q", "k", "v"].flatMap { [Self.part($0) + "weight", Self.part($0) + "bias"] }
     let source = MemoryCheckpoint(names.map { ($0, $0.hasSuffix("weight") ? [12, 12] : [12]) }, model: true)
-    let plan = try planned("gpt-neox-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("gpt-neox-headless", from: "cs-1.7", to: "hf", config: Self.csConfig, source)
     var weight = [[Float]](repeating: [], count: 36)
     var bias = [Float](repeating: 0, count: 36)
     for (name, rows) in Self.packedRows {
@@ -159,7 +159,7 @@ import Testing
   @Test func namesMissingPart() {
     let names = ["q", "k"].map { Self.part($0) + "bias" }
     let source = MemoryCheckpoint(names.map { ($0, [12]) }, model: true)
-    let error = conversionError { try planned("gpt-neox", from: "cs-1.8", to: "hf", config: Self.csConfig, source) }
+    let error = conversionError { try plannedParts("gpt-neox", from: "cs-1.8", to: "hf", config: Self.csConfig, source) }
     #expect(error?.kind == .stateDictMismatch)
     #expect(error?.message.contains(Self.part("v") + "bias") == true)
   }
@@ -170,7 +170,7 @@ import Testing
     let names = ["q", "k", "v"].map { Self.part($0) + "bias" }
     let source = MemoryCheckpoint(names.map { ($0, [12]) }, model: true)
     let error = conversionError {
-      try planned("gpt-neox", from: "cs-1.8", to: "hf", config: ["model": .object(section)], source)
+      try plannedParts("gpt-neox", from: "cs-1.8", to: "hf", config: ["model": .object(section)], source)
     }
     #expect(error?.kind == .stateDictMismatch)
     #expect(error?.message.contains("rotary_dim") == true)
@@ -196,25 +196,25 @@ import Testing
     let pairs = Self.bodyKeys.map { ("gpt_neox.\($0.hf)", $0.cs) } + [("embed_out.weight", "lm_head.weight")]
     let buffers = ["bias", "masked_bias", "rotary_emb.inv_freq"].map { "gpt_neox.layers.3.attention.\($0)" }
     let hf = MemoryCheckpoint((OrderedSet(pairs.map(\.0)) + buffers).map { ($0, [2]) }, model: false)
-    let toModelZoo = try planned("gpt-neox", from: "hf", to: "cs-1.8", config: Self.hfConfig, hf)
+    let toModelZoo = try plannedParts("gpt-neox", from: "hf", to: "cs-1.8", config: Self.hfConfig, hf)
     #expect(toModelZoo.keys == Set(pairs.map(\.1)))
     for (hf, cs) in pairs { #expect(toModelZoo.tensor(cs)?.expression == .source(hf)) }
 
     let cs = MemoryCheckpoint(pairs.map { ($0.1, [2]) }, model: true)
-    let toHuggingFace = try planned("gpt-neox", from: "cs-1.8", to: "hf", config: Self.csConfig, cs)
+    let toHuggingFace = try plannedParts("gpt-neox", from: "cs-1.8", to: "hf", config: Self.csConfig, cs)
     #expect(toHuggingFace.keys == Set(pairs.map(\.0)))
     for (hf, cs) in pairs where !cs.hasPrefix("ln_f") { #expect(toHuggingFace.tensor(hf)?.expression == .source(cs)) }
   }
 
   @Test func readsAHeadUnderItsOtherNameOnlyAlone() throws {
     let alone = MemoryCheckpoint(["lm_head.weight": [5, 12]], model: false)
-    let plan = try planned("gpt-neox", from: "hf", to: "cs-1.8", config: Self.hfConfig, alone)
+    let plan = try plannedParts("gpt-neox", from: "hf", to: "cs-1.8", config: Self.hfConfig, alone)
     #expect(plan.tensor("lm_head.weight")?.expression == .source("lm_head.weight"))
 
     for names in [["lm_head", "embed_out"], ["embed_out", "lm_head"]] {
       let both = MemoryCheckpoint(names.map { ("\($0).weight", [5, 12]) }, model: false)
       let error = conversionError {
-        try planned("gpt-neox", from: "hf", to: "cs-1.8", config: Self.hfConfig, both)
+        try plannedParts("gpt-neox", from: "hf", to: "cs-1.8", config: Self.hfConfig, both)
       }
       #expect(error?.kind == .keysUnmatched)
       #expect(error?.diagnostics.contains { $0.subject == .tensor("lm_head.weight") } == true)

@@ -85,3 +85,13 @@ func planned(
     config: config, checkpoint: checkpoint.tree, along: Catalogue.route(model: model, from: source, to: target),
     options: options)
 }
+
+/// Plans a conversion of a few tensors of a model, or of tensors of other shapes than a whole model has.
+func plannedParts(
+  _ model: String, from source: String, to target: String, config: ConfigObject, _ checkpoint: MemoryCheckpoint,
+  options: Planner.Options = Planner.Options()
+) throws -> Plan {
+  var options = options
+  options.allowIncomplete = true
+  return try planned(model, from: source, to: target, config: config, checkpoint, options: options)
+}

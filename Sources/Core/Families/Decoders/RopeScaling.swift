@@ -19,6 +19,19 @@ struct RopeScaling {
     kinds: [Kind] = Kind.allCases, base: Double = 10000, isWritten: Bool = true, partial: String? = nil
   ) -> [ConfigRule] {
     Key(number: "rope_theta")
+    scaling(kinds: kinds, isWritten: isWritten)
+    // transformers 5 keeps base, scaling and share in one section.
+    Assume(.hf, "rope_theta") { (config) throws(ConfigFailure) in
+      try parameters(config)?["rope_theta"] ?? (base == 10000 ? nil : .double(base))
+    }
+    if base != 10000 { Assume(.cs, "rope_theta", 10000.0) }
+    if let partial {
+      Assume(.hf, partial) { (config) throws(ConfigFailure) in try parameters(config)?["partial_rotary_factor"] }
+    }
+  }
+
+  /// The scaling alone, of models whose base is fixed. `isWritten`: a config that scales nothing says so.
+  @ConfigRulesBuilder static func scaling(kinds: [Kind], isWritten: Bool = true) -> [ConfigRule] {
     Keys(
       ["rope_scaling", "original_max_position_embeddings"],
       ["pos_scaling_factor", "pos_scaling_type", "pos_scaling_extra_args"]
@@ -34,18 +47,23 @@ struct RopeScaling {
       try huggingFace(config, kinds, plain: isWritten ? ["rope_scaling": .null] : [:])
     }
     caution
-    // transformers 5 keeps base, scaling and share in one section.
-    Assume(.hf, "rope_theta") { (config) throws(ConfigFailure) in
-      try parameters(config)?["rope_theta"] ?? (base == 10000 ? nil : .double(base))
-    }
-    if base != 10000 { Assume(.cs, "rope_theta", 10000.0) }
     Assume(.hf, "rope_scaling") { (config) throws(ConfigFailure) in
       try parameters(config).map { .object($0.filter { !["rope_theta", "partial_rotary_factor"].contains($0.key) }) }
     }
-    if let partial {
-      Assume(.hf, partial) { (config) throws(ConfigFailure) in try parameters(config)?["partial_rotary_factor"] }
-    }
     Ignore(.hf, "rope_parameters")
+  }
+
+  /// A model whose positions the Model Zoo does not scale.
+  @ConfigRulesBuilder static var none: [ConfigRule] {
+    Ignore(.hf, "rope_scaling", "rope_parameters")
+    Check(.hf) { (config) throws(ConfigFailure) in
+      for key in ["rope_scaling", "rope_parameters"] {
+        guard case .object(let scaling)? = config[key], let kind = scaling["rope_type"] ?? scaling["type"] else {
+          continue
+        }
+        guard kind == "default" else { throw .unsupported(key, kind, supported: ["default"]) }
+      }
+    }
   }
 
   private let kind: Kind?
