@@ -78,7 +78,8 @@ enum SantaCoder {
 
   /// Keys of the published model that the vendor's tool writes beside what is converted.
   private static let bookkeeping: KeyValuePairs<String, ConfigValue> = [
-    "attention_head_type": "multiquery", "scale_attn_by_inverse_layer_idx": false, "scale_attn_weight": true,
+    "architectures": ["GPT2LMHeadCustomModel"], "attention_head_type": "multiquery",
+    "scale_attn_by_inverse_layer_idx": false, "scale_attn_weight": true,
     "auto_map": [
       "AutoConfig": "configuration_gpt2_mq.GPT2CustomConfig",
       "AutoModelForCausalLM": "modeling_gpt2_mq.GPT2LMHeadCustomModel",

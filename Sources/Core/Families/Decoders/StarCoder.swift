@@ -148,7 +148,8 @@ enum StarCoder {
 
   /// Keys that the vendor's tool writes beside the model's own.
   private static let bookkeeping: KeyValuePairs<String, ConfigValue> = [
-    "validate_runner_input": true, "use_cache": true, "transformers_version": "4.28.1", "summary_use_proj": true,
+    "architectures": ["GPTBigCodeForCausalLM"], "validate_runner_input": true, "use_cache": true,
+    "transformers_version": "4.28.1", "summary_use_proj": true,
     "summary_type": "cls_index", "inference_runner": 0, "eos_token_id": 0, "bos_token_id": 0,
     "max_sequence_length": .null, "max_batch_size": .null,
   ]
