@@ -369,3 +369,24 @@ extension ConfigFailure {
     path.isEmpty ? self : ConfigFailure("\(path).\(key)", message)
   }
 }
+
+extension [ConfigRule] {
+  /// The rules but for those about some keys, of either side: what one model takes over from another.
+  func except(_ keys: String...) -> [ConfigRule] {
+    filter { rule in Set(rule.mentionedKeys).isDisjoint(with: keys) }
+  }
+}
+
+extension ConfigRule {
+  /// The keys that the rule is about, of both sides.
+  fileprivate var mentionedKeys: [String] {
+    switch action {
+    case .key(let left, let right, _, _, _): [left, right]
+    case .keys(let left, let right, _, _): left + right
+    case .require(_, let key, _), .ignore(_, let key), .describesNothing(_, let key), .refuse(_, let key, _, _),
+      .assume(_, let key, _, _), .fill(_, let key, _, _), .caution(_, let key, _):
+      [key]
+    case .check: []
+    }
+  }
+}
