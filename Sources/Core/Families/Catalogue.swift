@@ -1,7 +1,9 @@
 /// Every model that Zooport knows. One explicit array: nothing registers itself.
 public enum Catalogue {
   /// The families, in the order of `list`.
-  public static let all: [Family] = [.bert, .codegen, .gpt2, .gptj, .gptNeoX, .t5]
+  public static let all: [Family] = [
+    .bert, .clipVision, .codegen, .esm2, .gpt2, .gptj, .gptNeoX, .roberta, .t5,
+  ]
 
   /// Every model, in the order of `list`.
   public static var models: [Model] { all.flatMap(\.models) }
