@@ -85,3 +85,12 @@ func planned(
     config: config, checkpoint: checkpoint.tree, along: Catalogue.route(model: model, from: source, to: target),
     options: options)
 }
+
+/// The same for a checkpoint of which a test has some keys only.
+func plannedInPart(
+  _ model: String, from source: String, to target: String, config: ConfigObject, _ checkpoint: MemoryCheckpoint
+) throws -> Plan {
+  var options = Planner.Options()
+  options.allowIncomplete = true
+  return try planned(model, from: source, to: target, config: config, checkpoint, options: options)
+}
