@@ -43,8 +43,8 @@ faults: build ## Kill the service at 100 random moments and disturb its disk, da
 	@scripts/setup.sh test
 	ZOOPORT_KILLS=100 scripts/faults.sh -q -s Tests/Faults
 
-fuzz: setup ## Fuzz every parser for SECONDS_EACH (600), with libFuzzer; TARGETS names some of them.
-	scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)
+fuzz: setup ## Convert 5,000 files with random shapes, then fuzz every parser for SECONDS_EACH (600); TARGETS names some.
+	SHAPES=5000 scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)
 
 interop-cerebras: build ## Compare with cerebras_pytorch 2.10.0 and, in MODEL_ZOO, the vendor's classes (MODELS, FMT choose).
 	@MODEL_ZOO="$(MODEL_ZOO)" MODELS="$(MODELS)" FMT="$(FMT)" scripts/interop-cerebras.sh

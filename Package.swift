@@ -81,10 +81,16 @@ let package = Package(
       swiftSettings: settings
     ),
 
+    // Conversions of recorded checkpoints with impossible shapes, for a suite and for the fuzzer.
+    .target(
+      name: "HostileShapes",
+      dependencies: ["Core", .product(name: "OrderedCollections", package: "swift-collections")],
+      path: "Tests/HostileShapes", swiftSettings: settings),
+
     .testTarget(
       name: "CoreTests",
       dependencies: [
-        "Core",
+        "Core", "HostileShapes",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "OrderedCollections", package: "swift-collections"),
         .product(name: "SystemPackage", package: "swift-system"),
@@ -125,7 +131,7 @@ let package = Package(
     .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
     .executableTarget(
       name: "Fuzz",
-      dependencies: ["CFuzzer", "Core"],
+      dependencies: ["CFuzzer", "Core", "HostileShapes"],
       path: "Tests/Fuzz", exclude: ["CFuzzer", "Corpus"],
       swiftSettings: settings + (fuzzer == nil ? [] : [.define("FUZZING")]),
       linkerSettings: fuzzer.map { [.unsafeFlags([$0]), .linkedLibrary("stdc++")] } ?? []),

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes every parser with libFuzzer, from the kept inputs on.
 #   fuzz.sh SECONDS [TARGET ...]        each target for so long; all targets unless some are named
+# With SHAPES=N, N recorded checkpoints with random shapes are converted as well, the same ones each time.
 # What a target finds (a crash, a hang, too much memory) stays in .build-fuzz/found, and the script fails.
 # With KEEP=1 the inputs that reach new code are merged into Tests/Fuzz/Corpus, to be reviewed and committed.
 set -euo pipefail
@@ -9,7 +10,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:?seconds for each target}
 shift
 targets=("$@")
-if [ "${#targets[@]}" -eq 0 ]; then targets=(pickle zip legacy safetensors hdf5 chunk json yaml index); fi
+if [ "${#targets[@]}" -eq 0 ]; then targets=(pickle zip legacy safetensors hdf5 chunk json yaml index shapes); fi
 
 resources=$(swiftc -print-target-info | sed -n 's/.*"runtimeResourcePath" *: *"\(.*\)".*/\1/p')
 export ZOOPORT_FUZZER="$resources/clang/lib/linux/libclang_rt.fuzzer_no_main-$(uname -m).a"
@@ -23,6 +24,7 @@ fuzz=.build-fuzz/release/Fuzz
 # The fuzzer itself reports a trap, with the input.
 export SWIFT_BACKTRACE=enable=no
 mkdir -p .build-fuzz/found
+if [ -n "${SHAPES:-}" ]; then timeout 3600 "$fuzz" seeded "$SHAPES"; fi
 status=0
 for target in "${targets[@]}"; do
   corpus=.build-fuzz/corpus/$target

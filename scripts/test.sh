@@ -46,4 +46,11 @@ if [ -f ../shared/tools/check_goldens.py ]; then
   "$ZOOPORT_PYTHON" ../shared/tools/check_goldens.py --binary "$ZOOPORT_BINARY" \
     --deviations Tests/Fixtures/deviations.json ../shared/goldens/cs-1.8
 fi
+if [ -f ../shared/cases/run_cases.py ]; then
+  say "12. Inputs that users of such tools have met"
+  "$ZOOPORT_PYTHON" ../shared/cases/run_cases.py --binary "$ZOOPORT_BINARY" \
+    prefix_module prefix_compile prefix_lightning segment_fsdp tensor_beside model_state_dict adapter negative_bit \
+    null_metadata overlay_shard distributed_checkpoint whole_model namespace_beside meta_tensor device_tensor old_t5_bias \
+    drops_everything other_model not_a_config utf16_config
+fi
 say "Every check passed."

@@ -32,6 +32,8 @@ public struct ConversionRequest: Sendable {
   public var files = InputFiles.onDisk
   /// Paths of files on the disk that are published with the outputs as they are, under their names.
   public var companions: [String] = []
+  /// What is told of memory that names and values of the inputs take; nil makes an account of `options.memoryBudget`.
+  public var memory: MemoryAccount?
 
   /// A request. Nothing is checked before `Conversion.run`.
   public init(
@@ -135,6 +137,9 @@ public enum Conversion {
       throw ConversionError(.usage, "The request names no checkpoint.")
     }
     monitor.report(ConversionProgress(phase: .planning))
+    var request = request
+    let memory = request.memory ?? MemoryAccount(budget: request.options.memoryBudget)
+    request.memory = memory
     let (plan, input) = try plan(request)
     let route = plan.route
     guard let input else {
@@ -168,12 +173,14 @@ public enum Conversion {
   static func plan(
     _ request: ConversionRequest
   ) throws(ConversionError) -> (plan: Plan, input: CheckpointInput?) {
-    if let target = Format(request.targetFormat), let problem = request.options.problems(target: target).first {
+    if let target = Format(target: request.targetFormat), let problem = request.options.problems(target: target).first {
       throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
     }
     // As the vendor's tool: a format that is named says how its configs are written, whatever the file is called.
     let syntax = Format(request.sourceFormat).map { $0.isCS ? ConfigDocument.Syntax.yaml : .json }
-    let config = try ConfigDocument.load(path: request.config, syntax: syntax, files: request.files)
+    var limits = Limits.standard
+    limits.memory = request.memory ?? MemoryAccount(budget: request.options.memoryBudget)
+    let config = try ConfigDocument.load(path: request.config, syntax: syntax, limits: limits, files: request.files)
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
     options.allowIncomplete = request.options.allowIncomplete
@@ -193,12 +200,25 @@ public enum Conversion {
       return (plan, nil)
     }
     let input = try CheckpointInput(
-      paths: request.checkpoint, cacheBytes: Executor.Budget(request.options).cacheBytes, files: request.files)
+      paths: request.checkpoint, limits: limits, cacheBytes: Executor.Budget(request.options).cacheBytes,
+      files: request.files)
+    try limits.take(Self.planBytes(of: input.source.tree))
     options.containerIsFlat = input.source.kind == .safetensors
     let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
     var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
-    plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
+    plan.warnings.insert(contentsOf: findings + config.warnings + input.source.notices, at: 0)
     return (plan, input)
+  }
+
+  /// Bytes that planning and writing take for the names and values of a tree: it is made again for the plan and for the
+  /// output, and each tensor has its expression, its place and its line in a report.
+  private static func planBytes(of tree: ObjectTree<TensorDescriptor>) -> Int {
+    switch tree {
+    case .tensor: 2_048
+    case .dictionary(let entries, _): entries.reduce(256) { $0 + 256 + planBytes(of: $1.value) }
+    case .list(let values), .tuple(let values), .set(let values): values.reduce(256) { $0 + 64 + planBytes(of: $1) }
+    default: 192
+    }
   }
 
   private static func route(
@@ -218,6 +238,9 @@ public enum Conversion {
     let options = request.options
     let isRemote = input.files.contains(where: request.files.isRemote)
     var budget = Executor.Budget(options)
+    // What names and values take beyond their allowance, the buffers go without.
+    let excess = max((request.memory?.used ?? 0) - MemoryAccount.allowance, 0)
+    budget.bytes = max(budget.bytes - excess, min(budget.bytes, 8 << 20))
     let source =
       isRemote
       ? SpooledSource(

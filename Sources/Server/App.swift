@@ -26,13 +26,15 @@ struct App<Runner: ConversionRunner> {
 
   /// Opens the data folder, takes its lock, migrates the database, sweeps leftovers and puts interrupted jobs back.
   ///
-  /// Throws `FolderLock.Taken`, `Exposure.Refused`, `Errno` or a database error. Nothing runs and nothing listens yet.
+  /// Throws `FolderLock.Taken`, `DataFolder.LostDatabase`, `DataFolder.ForeignDatabase`, `Exposure.Refused`, `Errno` or a database error. Nothing runs and nothing listens yet.
   init(settings: Settings, runner: Runner, listings: [ModelListing], logger: Logger) throws {
-    self.settings = settings
+    var settings = settings
     self.logger = logger
     data = try DataFolder(root: settings.dataFolder)
     lock = try FolderLock(path: data.lock)
-    let database = try Database(path: data.database.string)
+    let database = try data.openDatabase()
+    settings.requiresTokens = try database.requiresTokens(settings.requiresTokens)
+    self.settings = settings
     let store = SQLiteJobStore(database: database)
     let uploads = SQLiteUploadStore(database: database)
     let partials = SQLitePartialUploadStore(database: database)
@@ -68,6 +70,10 @@ struct App<Runner: ConversionRunner> {
     let lanes = WorkLane.lanes(
       workers: settings.workers, smallJob: settings.smallJob, totalMemory: settings.totalMemory,
       budget: settings.memoryBudget)
+    // Without a limit on the sum, plans and names have memory beside that of the workers.
+    let spareMemory =
+      settings.totalMemory == nil
+      ? MemoryGate(bytes: settings.workers * settings.memoryBudget) : lanes.last?.gate ?? MemoryGate(bytes: 0)
     let fetching = Fetching(
       settings: settings, cache: cache, vault: try SecretVault(keyFile: data.tokenKey), space: space)
     let hub = HubSubmissions(endpoint: settings.hubEndpoint, vault: fetching.vault)
@@ -77,6 +83,7 @@ struct App<Runner: ConversionRunner> {
         Worker(
           name: "worker-\(index)", store: store, data: data, runner: runner, fetching: fetching, running: running,
           signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), lane: lane,
+          spareMemory: spareMemory,
           runningPerToken: settings.limits.runningPerToken, admission: admission, vitals: vitals, lease: settings.lease,
           retry: settings.retry,
           reporter: reporter, logger: logger)
@@ -105,7 +112,8 @@ struct App<Runner: ConversionRunner> {
       plans: PlanController(
         reader: reader, uploads: uploads, models: models, data: data, fetching: fetching,
         settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), hub: hub,
-        longest: settings.planTime),
+        longest: settings.planTime,
+        memory: spareMemory),
       health: HealthController(
         readiness: Readiness(
           store: store, vitals: vitals, signal: signal, space: space, workers: settings.workers,

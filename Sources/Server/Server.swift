@@ -19,6 +19,8 @@ struct Zooport: AsyncParsableCommand {
 
   /// Runs a subcommand. The exit status of a usage error is 2, as users of the Model Zoo tool expect, not EX_USAGE.
   static func main() async {
+    // A limit on the size of files is an error of a write, which says so and cleans up; the signal would end the process.
+    signal(SIGXFSZ, SIG_IGN)
     var command: any ParsableCommand = Zooport()
     do {
       command = try parseAsRoot()

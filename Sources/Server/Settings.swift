@@ -34,7 +34,8 @@ struct Settings: Sendable {
   /// Bytes that the buffers of all conversions may take together; nil is enough for all workers.
   var totalMemory: Int?
   var limits = AdmissionLimits()
-  var requiresTokens = false
+  /// Nil leaves it to the data folder, which remembers what was said last.
+  var requiresTokens: Bool?
   var allowsAnonymous = false
   var visibility = Visibility.owner
   var logLevel = Logger.Level.info
@@ -148,7 +149,8 @@ struct Settings: Sendable {
     .init(name: "lease", standard: "30", help: "Seconds after which the job of a dead worker is run again."),
     .init(name: "shutdown", standard: "10", help: "Seconds that open requests have to end when the service stops."),
     .init(
-      name: "require-tokens", standard: "false", help: "Answer nobody without an access token, even while none exists.",
+      name: "require-tokens", standard: "false",
+      help: "Answer nobody without an access token, even while none exists. The data folder remembers it.",
       isSwitch: true),
     .init(
       name: "allow-anonymous", standard: "false",

@@ -16,7 +16,7 @@ LIMIT = 1.0
 def service(tmp_path_factory):
     with Service(
             tmp_path_factory.mktemp("cancel") / "data", workers=1, small_job=0, disk_floor=0, fetch_stall=60,
-            allow_private_fetch="127.0.0.1") as service:
+            allow_private_fetch="127.0.0.1", memory_budget="4GiB") as service:
         yield service
         assert service.process.poll() is None, "the service died"
 
@@ -94,7 +94,8 @@ def test_very_many_tensors(service, tmp_path, target, container):
 def test_shutdown_while_planning(models, tmp_path):
     """The service does not wait for a plan: the job is queued again and the process ends."""
     model = checkpoints.make_names(tmp_path, 400_000)
-    with Service(tmp_path / "data", workers=1, small_job=0, disk_floor=0) as service:
+    with Service(
+            tmp_path / "data", workers=1, small_job=0, disk_floor=0, memory_budget="4GiB") as service:
         job = service.submit(checkpoints.job(
             {"upload": service.upload(model.config)}, {"upload": service.upload(model.weights)}))
         assert reach(service, job["id"], "planning")

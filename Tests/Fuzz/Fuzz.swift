@@ -4,6 +4,7 @@ import Foundation
 /// Fuzzes one parser.
 ///
 ///     Fuzz unpack TARGET DIR   write the kept inputs as files
+///     Fuzz seeded COUNT        convert COUNT recorded checkpoints with random shapes, the same ones each time
 ///     Fuzz TARGET [ARG...]     hand over to libFuzzer, where the build has it; see scripts/fuzz.sh
 @main enum Fuzz {
   /// libFuzzer starts itself again to merge corpora, with its own arguments only; this tells the child its target.
@@ -19,13 +20,16 @@ import Foundation
     case nil where arguments.count == 3 && arguments[0] == "unpack":
       guard let target = FuzzTarget(rawValue: arguments[1]) else { usage() }
       try Corpus(of: target).unpack(into: URL(fileURLWithPath: arguments[2]))
+    case nil where arguments.count == 2 && arguments[0] == "seeded":
+      guard let count = Int(arguments[1]), count > 0 else { usage() }
+      print("\(count) files with random shapes, \(try FuzzTarget.seededShapes(count)) converted, the others refused")
     case nil: usage()
     }
   }
 
   private static func usage() -> Never {
     let names = FuzzTarget.allCases.map(\.rawValue).joined(separator: "|")
-    FileHandle.standardError.write(Data("Usage: Fuzz unpack TARGET DIR | \(names) [ARG...]\n".utf8))
+    FileHandle.standardError.write(Data("Usage: Fuzz unpack TARGET DIR | seeded COUNT | \(names) [ARG...]\n".utf8))
     exit(2)
   }
 

@@ -1,5 +1,6 @@
 import Core
 import Foundation
+import HostileShapes
 
 /// A parser that reads what a stranger wrote.
 ///
@@ -24,6 +25,8 @@ enum FuzzTarget: String, CaseIterable {
   case yaml
   /// A shard index.
   case index
+  /// Whole conversions of recorded checkpoints; the bytes choose checkpoint, container, shapes and config.
+  case shapes
 
   /// Narrow, so that what should be refused is refused before the fuzzer's own limits on time and memory are met.
   private static let limits: Limits = {
@@ -56,11 +59,38 @@ enum FuzzTarget: String, CaseIterable {
         let text = YAMLWriter.render(try YAMLReader.parse(bytes, name: "config.yaml", limits: Self.limits))
         let again = try? YAMLReader.parse(Array(text.utf8), name: "written.yaml")
         precondition(again.map(YAMLWriter.render) == text, "the written config reads as another one")
+      case .shapes: try shapes(bytes)
       case .index: _ = try ShardIndex.parse(bytes, name: "model.safetensors.index.json", limits: Self.limits)
       }
     } catch {
       // Refused, as it should be.
     }
+  }
+
+  private static let recorded = Result { try HostileShapes() }
+  private static let folder: String = {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "zooport-shapes-\(getpid())").path
+    try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    atexit { try? FileManager.default.removeItem(atPath: FuzzTarget.folder) }
+    return folder
+  }()
+
+  private func shapes(_ bytes: [UInt8]) throws {
+    var random = Entropy(bytes)
+    let outcome = try Self.recorded.get().run(&random, in: Self.folder)
+    precondition(outcome != .refused(.internal), "a conversion blames Zooport itself")
+  }
+
+  /// Converts `count` recorded checkpoints with random shapes, the same ones each time. Returns how many were converted.
+  static func seededShapes(_ count: Int) throws -> Int {
+    var random = Entropy(seed: 2)
+    var converted = 0
+    for _ in 0..<count {
+      let outcome = try recorded.get().run(&random, in: folder)
+      precondition(outcome != .refused(.internal), "a conversion blames Zooport itself")
+      if outcome == .converted { converted += 1 }
+    }
+    return converted
   }
 
   /// The first byte chooses the filter, the next two the size that the chunk should have.

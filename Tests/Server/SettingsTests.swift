@@ -219,7 +219,7 @@ struct SettingsTests {
     #expect(given.limits.queuePerToken == implied.limits.queuePerToken)
     #expect(given.limits.runningPerToken == implied.limits.runningPerToken)
     #expect(given.limits.storagePerToken == implied.limits.storagePerToken)
-    #expect(given.requiresTokens == implied.requiresTokens)
+    #expect(given.requiresTokens ?? false == implied.requiresTokens ?? false)
     #expect(given.allowsAnonymous == implied.allowsAnonymous)
     #expect(given.visibility == implied.visibility)
     #expect(given.logLevel == implied.logLevel)

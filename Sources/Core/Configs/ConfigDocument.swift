@@ -38,16 +38,19 @@ public struct ConfigDocument: Sendable {
   /// Reads a config file. Without a syntax, `.json`, `.yaml` and `.yml` say which it is; any other name leaves that to
   /// the content.
   ///
-  /// Throws `.unreadableInput` when the file cannot be read, is malformed or holds no mapping, `.hostileInput` when it
-  /// exceeds a limit or names forbidden tags.
+  /// Throws `.unreadableInput` when the file cannot be read, is something else than a config, is malformed or holds no
+  /// mapping, `.hostileInput` when it exceeds a limit or names forbidden tags.
   public static func load(
     path: String, syntax: Syntax? = nil, limits: Limits = .standard, files: InputFiles = .onDisk
   ) throws(ConversionError) -> ConfigDocument {
     let file = try files.open(path)
+    try ConfigText.check(try file.bytes(at: 0, count: min(file.size, 512)), size: file.size, name: path)
     guard file.size <= limits.configBytes else {
       throw ConversionError(
         .hostileInput, "\(path) has \(file.size) bytes; a config of at most \(limits.configBytes) is read")
     }
+    // The bytes, and the texts that are made of them.
+    try limits.take(2 * file.size)
     let bytes = try file.bytes(at: 0, count: file.size)
     return try parse(bytes, name: path, syntax: syntax ?? Syntax(path: path), limits: limits)
   }
@@ -58,6 +61,8 @@ public struct ConfigDocument: Sendable {
   public static func parse(
     _ bytes: [UInt8], name: String, syntax: Syntax? = nil, limits: Limits = .standard
   ) throws(ConversionError) -> ConfigDocument {
+    try ConfigText.check(Array(bytes.prefix(512)), size: bytes.count, name: name)
+    let bytes = try ConfigText.utf8(bytes, name: name, syntax: syntax)
     let syntax = syntax ?? Syntax(content: bytes)
     var warnings: [Diagnostic] = []
     let value: ConfigValue

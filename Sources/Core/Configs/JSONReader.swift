@@ -89,6 +89,7 @@ private struct JSONParser {
   private mutating func value() throws(ConversionError) -> ConfigValue {
     nodes += 1
     try pacer.step()
+    if nodes % 1024 == 1 { try limits.take(1024 * 192) }
     guard nodes <= limits.configNodes else {
       throw failure("more than \(limits.configNodes) values", .hostileInput)
     }

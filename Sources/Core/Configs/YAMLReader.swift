@@ -227,6 +227,7 @@ private struct YAMLComposer {
 
   private mutating func count(_ added: Int, at event: YAMLEvent) throws(ConversionError) {
     // Both are at most the limit, so the sum cannot overflow.
+    if (nodes + added) / 1024 > nodes / 1024 { try limits.take(((nodes + added) / 1024 - nodes / 1024) * 1024 * 192) }
     nodes += added
     guard nodes <= limits.configNodes else {
       throw failure("more than \(limits.configNodes) values, aliases written out", at: event, .hostileInput)

@@ -8,6 +8,9 @@ public enum Checkpoint {
   public static func open(
     path: String, limits: Limits = .standard, cacheBytes: Int = 32 << 20, files: InputFiles = .onDisk
   ) throws(ConversionError) -> any TensorSource {
+    guard !DistributedCheckpoint.owns(path: path) else {
+      throw ConversionError(.unreadableInput, "\(path) \(DistributedCheckpoint.wayOut)")
+    }
     let file = try files.open(path)
     switch try CheckpointSignature(file: file) {
     case .torchZip: return try TorchZipReader(file: file, limits: limits)

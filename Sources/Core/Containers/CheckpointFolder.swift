@@ -5,6 +5,7 @@ internal import SystemPackage
 struct CheckpointFolder {
   let path: String
   private let names: [String]
+  private let allNames: [String]
 
   /// The names under which `from_pretrained` of transformers looks for weights, in its order.
   private static let standardNames = [
@@ -23,9 +24,10 @@ struct CheckpointFolder {
     while let entry = readdir(folder) {
       // The name is an array of fixed length in C; its bytes up to the first zero count.
       let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-      if !name.hasPrefix(".") { names.append(name) }
+      if name != ".", name != ".." { names.append(name) }
     }
-    self.names = names.sorted()
+    allNames = names.sorted()
+    self.names = allNames.filter { !$0.hasPrefix(".") }
   }
 
   /// The files that are the checkpoint: a standard name, the only index, the only set of shards, or the only file.
@@ -36,13 +38,19 @@ struct CheckpointFolder {
     if let name = Self.standardNames.first(where: names.contains) { return [full(name)] }
     let indexes = names.filter(ShardIndex.isIndex)
     if indexes.count == 1 { return [full(indexes[0])] }
-    let files = names.filter { FilePath($0).extension.map { Self.extensions.contains($0.lowercased()) } ?? false }
+    let files = names.filter { name in
+      FilePath(name).extension.map { Self.extensions.contains($0.lowercased()) } ?? false
+        && !NeighbouringFormats.isOther(name)
+    }
     let sets = Set(files.map { name in FilePath(name).stem.flatMap(ShardName.init)?.base })
     if indexes.isEmpty, files.count == 1 || files.count > 1 && sets.count == 1 && !sets.contains(nil) {
       return files.map(full)
     }
     let candidates = indexes + files
     guard !candidates.isEmpty else {
+      if let problem = cache() ?? NeighbouringFormats.describe(allNames) {
+        throw ConversionError(.unreadableInput, "\(path) \(problem)")
+      }
       throw ConversionError(
         .unreadableInput, "\(path) holds no checkpoint: no index, .bin, .safetensors or .mdl")
     }
@@ -50,5 +58,19 @@ struct CheckpointFolder {
       .unreadableInput,
       "\(path) holds more than one checkpoint: \(candidates.prefix(8).joined(separator: ", ")). Name the one to convert."
     )
+  }
+
+  /// A predicate when the folder is one of a hub cache, which keeps repositories in `models--OWNER--NAME/snapshots/COMMIT`.
+  private func cache() -> String? {
+    func entries(_ folder: String) -> [String] { (try? CheckpointFolder(path: folder))?.names ?? [] }
+    if names.contains("snapshots"), names.contains("refs") || names.contains("blobs") {
+      let snapshots = FilePath(path).appending("snapshots")
+      let commits = entries(snapshots.string).prefix(4).map { snapshots.appending($0).string }
+      let choice = commits.isEmpty ? "but it has none: download it again" : commits.joined(separator: " or ")
+      return "is a repository of a hub cache; pass the folder of one snapshot: \(choice)"
+    }
+    guard let model = names.first(where: { $0.hasPrefix("models--") }) else { return nil }
+    return
+      "is a hub cache; pass the folder of one snapshot, such as \(FilePath(path).appending(model).string)/snapshots/COMMIT"
   }
 }

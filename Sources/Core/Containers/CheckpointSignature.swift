@@ -48,23 +48,56 @@ enum CheckpointSignature: Equatable {
     return length <= UInt64(size - 8) || !head[..<8].allSatisfy { (0x09..<0x7F).contains($0) }
   }
 
+  /// What a file is that should be a text, such as a config or an index: a predicate, or nil when it may be one.
+  ///
+  /// `head` is the beginning of the file. Complexity: O(1).
+  static func insteadOfText(_ head: [UInt8], size: Int) -> String? {
+    let checkpoints: [(String, Bool)] = [
+      ("HDF5", head.starts(with: hdf5Magic)), ("torch", head.starts(with: [0x50, 0x4B, 0x03, 0x04])),
+      ("torch", head.count > 1 && head[0] == 0x80 && head[1] <= 5), ("safetensors", isSafetensors(head, size: size)),
+    ]
+    if let container = checkpoints.first(where: \.1)?.0 {
+      return "is a checkpoint (\(container)), not a config; pass the config here"
+    }
+    let pages = ["<!", "<html", "<HTML", "<?xml", "<head", "<body"]
+    let page = "is a web page or XML, not a config; check where it was downloaded from"
+    return otherFormat(head) ?? description(pages.map { ($0, page) }, of: head)
+  }
+
+  private static func description(_ known: [(prefix: String, text: String)], of head: [UInt8]) -> String? {
+    let text = head.drop { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
+    return known.first { text.starts(with: $0.prefix.unicodeScalars.map { UInt8($0.value) }) }?.text
+  }
+
+  /// Formats that are neither checkpoints nor texts that belong to one.
+  private static func otherFormat(_ head: [UInt8]) -> String? {
+    let ggml = "is a GGML file; convert the original checkpoint instead"
+    let known: [(String, String)] = [
+      ("GGUF", "is a GGUF file; convert the original checkpoint instead"), ("tjgg", ggml), ("lmgg", ggml),
+      ("fmgg", ggml),
+      ("version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"),
+      ("\u{1F}\u{8B}", "is compressed with gzip; decompress it first"),
+      ("\u{28}\u{B5}\u{2F}\u{FD}", "is compressed with zstd; decompress it first"),
+      ("\u{FD}7zXZ", "is compressed with xz; decompress it first"),
+      ("BZh9", "is compressed with bzip2; decompress it first"),
+      ("\u{93}NUMPY", "is a numpy array; save a dictionary of tensors with torch.save or safetensors"),
+    ]
+    if let description = description(known, of: head) { return description }
+    guard head.count > 262, head[257..<262].elementsEqual("ustar".utf8) else { return nil }
+    return
+      "is a tar archive; unpack it with `tar -xf` and pass what is inside. If torch 0.1 wrote it as a checkpoint, save "
+      + "it again with a later release"
+  }
+
   private static func describe(_ head: [UInt8]) -> String {
     if head.isEmpty { return "is empty" }
+    if let format = otherFormat(head) { return format }
     let known: [(String, String)] = [
-      ("GGUF", "is a GGUF file; convert the original checkpoint instead"),
-      ("version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"),
       ("<", "is a web page or XML, not a checkpoint; check where it was downloaded from"),
-      ("\u{1F}\u{8B}", "is compressed with gzip; decompress it first"),
       ("{", "is a JSON document; a shard index or config is no checkpoint by itself"),
       ("[", "is a JSON document, not a checkpoint"),
     ]
-    let text = head.drop { [0x20, 0x09, 0x0A, 0x0D].contains($0) }
-    for (prefix, description) in known where text.starts(with: prefix.unicodeScalars.map { UInt8($0.value) }) {
-      return description
-    }
-    if head.count > 262, head[257..<262].elementsEqual("ustar".utf8) {
-      return "is a tar archive; torch 0.1 wrote such checkpoints: save it again with a later release"
-    }
+    if let description = Self.description(known, of: head) { return description }
     if head.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || [0x09, 0x0A, 0x0D].contains($0) }),
       String(validating: head.dropLast(min(3, head.count - 1)), as: UTF8.self) != nil
     {

@@ -1,3 +1,4 @@
+import Glibc
 import SystemPackage
 
 /// A file open for positioned reads, on the disk or elsewhere. Closed when the last reference goes.
@@ -43,6 +44,10 @@ public final class InputFile: Sendable {
     do {
       descriptor = try FileDescriptor.open(FilePath(file), .readOnly, options: [.closeOnExec])
     } catch {
+      if error as? Errno == .noSuchFileOrDirectory, let target = Self.danglingTarget(file) {
+        throw ConversionError(
+          .unreadableInput, "\(path) is a link to \(target), which does not exist; download the file again")
+      }
       let isCrowded = error as? Errno == .tooManyOpenFiles || error as? Errno == .tooManyOpenFilesInSystem
       throw ConversionError(
         isCrowded ? .internal : .unreadableInput, "\(path) cannot be opened: \(error)", mayPass: isCrowded)
@@ -63,6 +68,15 @@ public final class InputFile: Sendable {
       throw ConversionError(.unreadableInput, "\(path) cannot be read: \(error)")
     }
     self.descriptor = descriptor
+  }
+
+  /// Where a symbolic link leads that leads nowhere; nil for everything else.
+  private static func danglingTarget(_ path: String) -> String? {
+    var target = [UInt8](repeating: 0, count: 4_096)
+    let count = target.withUnsafeMutableBytes { buffer in
+      buffer.baseAddress.map { readlink(path, $0.assumingMemoryBound(to: CChar.self), buffer.count) } ?? 0
+    }
+    return count > 0 ? String(decoding: target.prefix(count), as: UTF8.self) : nil
   }
 
   deinit { try? descriptor?.close() }

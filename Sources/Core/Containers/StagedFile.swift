@@ -134,6 +134,12 @@ public final class StagedFile: Sendable {
     if let code = error as? Errno, code == .noSpace || code == .diskQuotaExceeded {
       return ConversionError(.diskFull, "no space left while writing \(path)")
     }
+    if let code = error as? Errno, code == .fileTooLarge {
+      return ConversionError(
+        .outputFailed,
+        "\(path) would be larger than a file may be here; raise the limit (ulimit -f) or write shards with --max-shard-size"
+      )
+    }
     return ConversionError(.outputFailed, "\(path) cannot be written: \(error)")
   }
 }

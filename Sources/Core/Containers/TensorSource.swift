@@ -9,12 +9,19 @@ public protocol TensorSource: Sendable {
   var tree: ObjectTree<TensorDescriptor> { get }
   /// The storages that the descriptors of `tree` refer to, by `StorageID.index`.
   var storages: [StorageDescriptor] { get }
+  /// What the user should know about how the checkpoint was read.
+  var notices: [Diagnostic] { get }
 
   /// Fills `buffer` with the bytes of a storage from `offset` on.
   ///
   /// Precondition: the range lies inside the storage. Throws `ConversionError` with `.unreadableInput` when the file
   /// ends early or cannot be read.
   func read(_ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(ConversionError)
+}
+
+extension TensorSource {
+  /// Nothing to tell.
+  public var notices: [Diagnostic] { [] }
 }
 
 /// What a source knows of one storage before reading it.

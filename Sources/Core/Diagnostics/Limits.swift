@@ -46,6 +46,8 @@ public struct Limits: Sendable {
   public var indexBytes = 256 << 20
   /// Bytes of a file that is carried to the outputs as it is, such as a tokenizer.
   public var companionBytes = 256 << 20
+  /// What is told of memory that parsed values take; nil counts nothing.
+  public var memory: MemoryAccount?
   /// Shards of one output; all of them are open files until they are published.
   public var outputShards = 400
 

@@ -2,7 +2,7 @@
 public enum Catalogue {
   /// The families, in the order of `list`.
   public static let all: [Family] = [
-    .bert, .clipVision, .codegen, .esm2, .gpt2, .gptj, .gptNeoX, .roberta, .t5,
+    .bert, .clipVision, .codegen, .esm2, .gemma2, .gpt2, .gptj, .gptNeoX, .llama, .mixtral, .roberta, .t5,
   ]
 
   /// Every model, in the order of `list`.

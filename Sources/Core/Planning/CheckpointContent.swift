@@ -10,8 +10,12 @@ struct CheckpointContent {
   private(set) var descriptors: [String: TensorDescriptor] = [:]
   /// True when a Model Zoo checkpoint is a state dict and nothing around it.
   let isBare: Bool
-  /// The name under which a Hugging Face state dict was found, when something was wrapped around it.
+  /// The name under which the state dict was found, when something was wrapped around it that the format does not have.
   let wrapper: String?
+  /// Keys of the file, by the keys of the model that they became when the wrappers of a trainer were taken off.
+  private(set) var wrappedKeys: [String: String] = [:]
+  /// A warning that names these wrappers.
+  private(set) var wrapperWarning: Diagnostic?
   /// Keys of the state dict as it was read.
   let keyCount: Int
 
@@ -20,20 +24,32 @@ struct CheckpointContent {
 
   /// Finds the state dict: for the Model Zoo under `model`; for Hugging Face the whole tree, or what a wrapper holds.
   ///
-  /// With `bareAllowed`, a Model Zoo checkpoint may also be the bare state dict that `model.state_dict()` gives.
+  /// `known` says which keys are the model's. With it, the dictionary that holds them is found wherever it is, and what
+  /// trainers put around keys is taken off. With `bareAllowed`, a Model Zoo checkpoint may also be the bare state dict that `model.state_dict()` gives.
   /// Throws `.unreadableInput` when the tree has no state dict where the format keeps it.
   init(
-    _ tree: ObjectTree<TensorDescriptor>, format: Format, bareAllowed: Bool = false
+    _ tree: ObjectTree<TensorDescriptor>, format: Format, bareAllowed: Bool = false, known: KnownKeys? = nil
   ) throws(ConversionError) {
-    guard case .dictionary(let entries, _) = tree else {
+    var wrappers = known.map(TrainerWrappers.init)
+    let entries: [ObjectTree<TensorDescriptor>.Entry] =
+      if case .dictionary(let entries, _) = tree { entries } else { [] }
+    let usual =
+      format.isCS && tree["model"] != nil ? "model" : Self.holdsTensors(entries) ? "" : Self.unwrap(entries)?.name
+    var found: StateDictSearch.Place?
+    if let wrappers { found = try StateDictSearch(tree).better(than: usual, wrappers: wrappers) }
+    let isDictionary = if case .dictionary = tree { true } else { false }
+    guard found != nil || isDictionary else {
       throw ConversionError(
         .unreadableInput, "The checkpoint holds no dictionary of tensors. Save model.state_dict() and convert that.")
     }
     var state = entries
     var others: [ObjectTree<TensorDescriptor>.Entry] = []
     var wrapper: String?
-    isBare = format.isCS && bareAllowed && tree["model"] == nil && Self.holdsTensors(entries)
-    if format.isCS, !isBare {
+    isBare = format.isCS && bareAllowed && tree["model"] == nil && Self.holdsTensors(entries) && found == nil
+    if let found {
+      state = found.entries
+      wrapper = found.path.isEmpty ? nil : found.path
+    } else if format.isCS, !isBare {
       guard let model = entries.first(where: { $0.key == .string("model") }),
         case .dictionary(let inside, _) = model.value
       else {
@@ -62,13 +78,18 @@ struct CheckpointContent {
     }
     var values = OrderedDictionary<String, StateDict.Value>(minimumCapacity: state.count)
     var pacer = Interruption.Pacer()
-    for entry in state {
+    let keys = state.map(\.key.description)
+    let names = try wrappers?.renamed(keys) ?? keys
+    wrapperWarning = wrappers?.warning
+    for (entry, name) in zip(state, names) {
       try pacer.step()
-      let key = entry.key.description
+      let key = name
+      let fileKey = entry.key.description
+      if key != fileKey { wrappedKeys[key] = fileKey }
       guard values[key] == nil else {
         throw ConversionError(.unreadableInput, "The state dict has the key '\(key)' twice.")
       }
-      switch symbolic(entry.value, named: key) {
+      switch symbolic(entry.value, named: fileKey) {
       case .tensor(let tensor): values[key] = .tensor(tensor)
       case let other: values[key] = .other(other)
       }

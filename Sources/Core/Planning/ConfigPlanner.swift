@@ -24,6 +24,7 @@ struct ConfigPlanner {
 
   /// Converts a document. Throws `.configNotConvertible` with one diagnostic for each key at fault.
   static func convert(_ document: ConfigObject, along route: Route) throws(ConversionError) -> Outcome {
+    try ConfigIdentity.check(document, along: route)
     var outcome = Outcome(document: document, steps: [], warnings: [])
     for hop in route.hops {
       switch hop {

@@ -96,7 +96,9 @@ enum Detection {
     let zooName = ["trainer.init.model.name", "model.name"].lazy.compactMap { config.value(at: $0) }.first
     var routes: [Route] = []
     for model in models {
-      if case .string(let name)? = zooName, !model.isCalled(name), models.contains(where: { $0.isCalled(name) }) { continue }
+      if case .string(let name)? = zooName, !model.isCalled(name), models.contains(where: { $0.isCalled(name) }) {
+        continue
+      }
       for format in model.formats {
         switch (source, format) {
         case (keyword, _): guard format.isCS == isParams else { continue }
@@ -104,7 +106,9 @@ enum Detection {
         default: guard Format(source) == format else { continue }
         }
         // The layout of params files changed with release 2.3.
-        if source != format.description, case .cs(let release) = format, hasTrainer, release < Release(2, 3) { continue }
+        if source != format.description, case .cs(let release) = format, hasTrainer, release < Release(2, 3) {
+          continue
+        }
         if format == .hf, case .string(let type)? = config["model_type"],
           !model.bridges.contains(where: { $0.modelTypes.contains(type) })
         {
@@ -131,7 +135,10 @@ enum Detection {
     var known: [Layout: Bool] = [:]
     for route in routes {
       try Interruption.check()
-      guard let content = try? CheckpointContent(checkpoint, format: route.source, bareAllowed: true) else { continue }
+      guard
+        let content = try? CheckpointContent(
+          checkpoint, format: route.source, bareAllowed: true, known: KnownKeys(route.model, in: route.source))
+      else { continue }
       let (rules, side) = layout(of: route)
       let layout = Layout(model: route.model.name, patterns: rules.map { $0.claims(side) })
       let fits = known[layout] ?? knows(content.stateDict, rules, side)
@@ -203,6 +210,7 @@ enum Detection {
 extension Model {
   /// True when params files call the model so.
   fileprivate func isCalled(_ name: String) -> Bool {
-    zooName == name || aliases.contains { $0.zooName == name } || names.contains { $0.lowercased() == name.lowercased() }
+    zooName == name || aliases.contains { $0.zooName == name }
+      || names.contains { $0.lowercased() == name.lowercased() }
   }
 }

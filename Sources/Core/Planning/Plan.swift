@@ -26,5 +26,5 @@ public struct Plan: Sendable {
   public var deviations: [Diagnostic] = []
 
   /// Bytes of tensor data in the output, each tensor counted; at most `Limits.outputBytes`. Complexity: O(tensors).
-  public var byteCount: Int { tensors.reduce(0) { $0 + $1.tensor.byteCount } }
+  public var byteCount: Int { tensors.lazy.map(\.tensor.byteCount).saturatingSum() }
 }

@@ -80,27 +80,37 @@ public enum Planner {
   ) throws(ConversionError) -> Plan {
     var outcome = try ConfigPlanner.convert(config, along: route)
     var content = try CheckpointContent(
-      checkpoint, format: route.source, bareAllowed: route.target.isCS || options.containerIsFlat)
+      checkpoint, format: route.source, bareAllowed: route.target.isCS || options.containerIsFlat,
+      known: KnownKeys(route.model, in: route.source))
     let sourceKeys = content.stateDict.values.keys
     var warnings = outcome.warnings
     var failures: [Diagnostic] = []
     var droppedKeys = false
     var deviations: [Diagnostic] = []
+    if let warning = content.wrapperWarning { warnings.append(warning) }
     if let wrapper = content.wrapper {
-      deviations.append(
-        Diagnostic(
-          .warning, .stateDictMismatch, .conversion,
-          "The state dict was found under '\(wrapper)'; what is around it is left out"))
+      let finding = Diagnostic(
+        .warning, .stateDictMismatch, .conversion,
+        "The state dict was found under '\(wrapper)'; what is around it is left out")
+      warnings.append(finding)
+      deviations.append(finding)
     }
+    var unmatched: [String] = []
     var entries = content.otherEntries
     for step in outcome.steps {
       var findings = StateDictPlanner.Findings()
       for (fold, config) in step.folds { try apply(fold, config, to: &content.stateDict) }
       content.stateDict = try StateDictPlanner(step: step).convert(content.stateDict, findings: &findings)
+      let ignored = IgnoredByTransformers.keys(among: findings.unmatched, along: route)
+      if let warning = IgnoredByTransformers.warning(findings.unmatched.filter(ignored.contains), along: route) {
+        warnings.append(warning)
+      }
+      findings.unmatched.removeAll(where: ignored.contains)
       for short in findings.unmatched {
         // The user knows the key as it stands in the file.
         let long = Model.optionalPrefix + short
         let key = !sourceKeys.contains(short) && sourceKeys.contains(long) ? long : short
+        unmatched.append(key)
         let finding = Diagnostic(
           options.dropUnmatchedKeys ? .warning : .error, .keysUnmatched, .tensor(key), "Key not matched: \(key)")
         if options.dropUnmatchedKeys { warnings.append(finding) } else { failures.append(finding) }
@@ -130,7 +140,13 @@ public enum Planner {
         }
       }
     }
-    if !failures.isEmpty { throw failure(failures, warnings: warnings, keys: content.keyCount, route: route) }
+    let isNothingLeft = droppedKeys && unmatched.count == content.keyCount
+    if !failures.isEmpty || isNothingLeft {
+      let causes = UnmatchedCauses(keys: unmatched, of: content.keyCount, along: route).explanation
+      throw failure(
+        failures, warnings: warnings, causes: causes, keys: content.keyCount, dropsAll: isNothingLeft,
+        route: route)
+    }
     if droppedKeys {
       warnings.append(
         Diagnostic(
@@ -138,7 +154,8 @@ public enum Planner {
           "proceeding even though some keys weren't matched because of --drop-unmatched-keys"))
     }
     if !entries.isEmpty {
-      entries = OptimizerMigration(sources: sourceKeys, converted: content.stateDict).migrated(
+      let fileKeys = sourceKeys.map { content.wrappedKeys[$0] ?? $0 }
+      entries = OptimizerMigration(sources: fileKeys, converted: content.stateDict).migrated(
         entries, warnings: &warnings)
     }
     entries = finished(entries, route: route, params: outcome.document)
@@ -180,8 +197,16 @@ public enum Planner {
   }
 
   private static func failure(
-    _ failures: [Diagnostic], warnings: [Diagnostic], keys: Int, route: Route
+    _ failures: [Diagnostic], warnings: [Diagnostic], causes: String?, keys: Int, dropsAll: Bool,
+    route: Route
   ) -> ConversionError {
+    let cause = causes.map { [Diagnostic(.error, .keysUnmatched, .conversion, $0)] } ?? []
+    if dropsAll {
+      let message =
+        "Not one key is a \(route.source) key of \(route.model.name): --drop-unmatched-keys would leave nothing of the model. "
+        + (causes ?? "Check --model and --src-fmt.")
+      return ConversionError(.keysUnmatched, message, diagnostics: cause + failures + warnings)
+    }
     let unmatched = failures.count { $0.kind == .keysUnmatched }
     guard unmatched > 0 else {
       let unsupported = failures.contains { $0.kind == .configNotConvertible }
@@ -192,10 +217,12 @@ public enum Planner {
     }
     var message = "Unable to match all keys. If you want to proceed by dropping keys that couldn't be matched, "
     message += "rerun with --drop-unmatched-keys."
-    if unmatched == keys {
+    if let causes {
+      message += " \(causes)"
+    } else if unmatched == keys {
       message += " Not one key is a \(route.source) key of \(route.model.name): check --model and --src-fmt."
     }
-    return ConversionError(.keysUnmatched, message, diagnostics: warnings + failures)
+    return ConversionError(.keysUnmatched, message, diagnostics: cause + failures + warnings)
   }
 
   /// Numbers the tensors and builds the output's object tree around them.

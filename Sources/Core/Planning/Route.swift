@@ -108,6 +108,14 @@ public struct Route: Sendable {
   }
 }
 
+extension Route {
+  /// The class of transformers on this way; nil between two releases.
+  var hfClass: String? {
+    for case .bridge(let crossing, _) in hops { return crossing.hfClass }
+    return nil
+  }
+}
+
 extension Model {
   /// A prefix that every key of a Model Zoo checkpoint may carry.
   static let optionalPrefix = "model."

@@ -286,7 +286,7 @@ struct StateDictPlanner {
         let rule = rules[slot.rule]
         guard case .make(.generate(_, _, let recipe)) = rule.action else { continue }
         do throws(RuleFailure) {
-          let tensor = SymbolicTensor(generated: try recipe.generator(context))
+          let tensor = try Self.tensor(recipe.generator(context))
           for pattern in rule.claims(from.other) { output[pattern.fill(binding)] = .tensor(tensor) }
         } catch {
           findings.failures.append(
@@ -319,7 +319,7 @@ struct StateDictPlanner {
               "drawn at random (uniform, fixed seed)"
             )
           }
-        output[key] = .tensor(SymbolicTensor(generated: generator))
+        output[key] = .tensor(try Self.tensor(generator))
         let finding = Diagnostic(
           .warning, .stateDictMismatch, .tensor(key),
           "\(key) does not exist in the source; \(target) needs it, so it is \(choice)", origin: rule.origin)
@@ -329,6 +329,13 @@ struct StateDictPlanner {
         findings.failures.append(
           Diagnostic(.error, .stateDictMismatch, .tensor(key), "\(key): \(error.message)", origin: rule.origin))
       }
+    }
+  }
+
+  /// A tensor that no source holds. Throws when the config makes it larger than any tensor may be.
+  private static func tensor(_ generator: ElementGenerator) throws(RuleFailure) -> SymbolicTensor {
+    do throws(SymbolicTensor.ShapeError) { return try SymbolicTensor(generated: generator) } catch {
+      throw RuleFailure(error.message)
     }
   }
 

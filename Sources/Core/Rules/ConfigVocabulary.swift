@@ -163,6 +163,14 @@ struct RefuseKey: ConfigRuleGroup {
     _ side: Side, _ key: String, unless harmless: ConfigValue..., reason: String, file: String = #fileID,
     line: Int = #line
   ) {
+    self.init(side, key, unless: harmless, reason: reason, file: file, line: line)
+  }
+
+  /// `key` of a source of `side` must hold one of a list if it is there.
+  init(
+    _ side: Side, _ key: String, unless harmless: [ConfigValue], reason: String, file: String = #fileID,
+    line: Int = #line
+  ) {
     configRules = [ConfigRule(.refuse(side, key, unless: harmless, reason: reason), origin: Origin(file, line))]
   }
 }

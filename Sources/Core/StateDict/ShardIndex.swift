@@ -28,6 +28,7 @@ public struct ShardIndex: Sendable, Hashable {
       throw ConversionError(
         .hostileInput, "\(path) has \(file.size) bytes; an index of at most \(limits.indexBytes) is read")
     }
+    try limits.take(2 * file.size)
     return try parse(try file.bytes(at: 0, count: file.size), name: path, limits: limits)
   }
 
@@ -35,6 +36,7 @@ public struct ShardIndex: Sendable, Hashable {
   public static func parse(
     _ bytes: [UInt8], name: String, limits: Limits = .standard
   ) throws(ConversionError) -> ShardIndex {
+    try ConfigText.check(Array(bytes.prefix(512)), size: bytes.count, name: name)
     var documentLimits = limits
     documentLimits.configBytes = limits.indexBytes
     // The tensors, and some room for what `metadata` says.

@@ -11,13 +11,16 @@ public struct ShardedSource: TensorSource {
   public let tree: ObjectTree<TensorDescriptor>
   /// The storages of all shards, shard after shard.
   public let storages: [StorageDescriptor]
+  /// What the shards have to say, and tensors that lie in a shard beside the one that the index names.
+  public let notices: [Diagnostic]
   private let shards: [any TensorSource]
   /// Shard of each storage, and its place there.
   private let places: [(shard: Int, storage: StorageID)]
 
   /// Joins opened shards in the order of an index, whose name is `name` in errors.
   ///
-  /// Throws `.unreadableInput` when a shard is missing, is no flat dictionary of tensors, lacks a tensor that the index
+  /// The index decides: a tensor that lies in another shard too is read from the one that the index names, and a notice says
+  /// so. Throws `.unreadableInput` when a shard is missing, is no flat dictionary of tensors, lacks a tensor that the index
   /// places in it, or holds one that the index does not know.
   /// Complexity: O(tensors + storages).
   public init(
@@ -42,7 +45,7 @@ public struct ShardedSource: TensorSource {
       }
       entries.append(.init(.string(key), .tensor(tensor)))
     }
-    try join.checkNothingIsLeft()
+    try join.setAside(index)
     self.init(join, entries: entries)
   }
 
@@ -59,6 +62,7 @@ public struct ShardedSource: TensorSource {
     kind = join.kind ?? .safetensors
     tree = .dictionary(entries, ordered: true)
     storages = join.storages
+    notices = join.notices + join.sources.flatMap(\.notices)
     places = join.places
     shards = join.sources
   }
@@ -79,6 +83,7 @@ private struct ShardJoin {
   private(set) var sources: [any TensorSource] = []
   private(set) var storages: [StorageDescriptor] = []
   private(set) var places: [(shard: Int, storage: StorageID)] = []
+  private(set) var notices: [Diagnostic] = []
   private var names: [String] = []
   private var order: [[String]] = []
   private var tensors: [[String: TensorDescriptor]] = []
@@ -122,12 +127,27 @@ private struct ShardJoin {
     tensors[shard].removeValue(forKey: key)
   }
 
-  func checkNothingIsLeft() throws(ConversionError) {
+  /// Leaves out what nobody asked for: tensors that the index places in another shard. Throws for those it does not know.
+  mutating func setAside(_ index: ShardIndex) throws(ConversionError) {
+    var pacer = Interruption.Pacer()
     for (shard, rest) in tensors.enumerated() where !rest.isEmpty {
-      let first = order[shard].first { rest[$0] != nil } ?? ""
-      let others = rest.count > 1 ? " and \(rest.count - 1) more" : ""
-      throw ConversionError(
-        .unreadableInput, "\(name): \(names[shard]) holds \(first)\(others), which the index does not place there")
+      var left: [String] = []
+      for key in order[shard] where rest[key] != nil {
+        try pacer.step()
+        left.append(key)
+      }
+      if let stranger = left.first(where: { index.weightMap[$0] == nil }) {
+        let others = rest.count > 1 ? " and \(rest.count - 1) more" : ""
+        throw ConversionError(
+          .unreadableInput, "\(name): \(names[shard]) holds \(stranger)\(others), which the index does not name")
+      }
+      let named = left.prefix(8).map { "\($0) (read from \(index.weightMap[$0] ?? ""))" }.joined(separator: ", ")
+      let others = left.count > 8 ? " and \(left.count - 8) more" : ""
+      notices.append(
+        Diagnostic(
+          .warning, .unreadableInput, .file(names[shard]),
+          "\(name) decides where tensors that lie in two shards are read from: \(names[shard]) also holds \(named)\(others)"
+        ))
     }
   }
 

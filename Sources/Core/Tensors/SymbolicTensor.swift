@@ -18,16 +18,21 @@ public struct SymbolicTensor: Sendable, Hashable {
   }
 
   /// A tensor of the source state dict, as its container describes it.
+  ///
+  /// Precondition: `TensorShape.problem` finds nothing wrong with the shape, as containers have made sure.
   public init(source key: String, dtype: DType, shape: [Int]) {
     self.init(dtype, shape, .source(key))
   }
 
-  /// A tensor that no source holds.
-  public init(generated generator: ElementGenerator) {
+  /// A tensor that no source holds. Throws when its shape, which comes from a config, is beyond the limits.
+  public init(generated generator: ElementGenerator) throws(ShapeError) {
+    if let problem = TensorShape.problem(generator.shape) {
+      throw ShapeError(message: "a tensor would have \(problem)")
+    }
     self.init(generator.dtype, generator.shape, .generate(generator))
   }
 
-  /// Bytes of the tensor written contiguously.
+  /// Bytes of the tensor written contiguously. Does not overflow: every shape of a plan is within the limits.
   public var byteCount: Int { (TensorShape.elementCount(shape) ?? 0) * dtype.size }
 
   /// A shape that an operation cannot take.
@@ -82,7 +87,7 @@ public struct SymbolicTensor: Sendable, Hashable {
 
   /// The same elements in row-major order under another shape. Throws when the element counts differ.
   public func reshaped(_ target: [Int]) throws(ShapeError) -> SymbolicTensor {
-    guard let count = TensorShape.elementCount(target), count == TensorShape.elementCount(shape) else {
+    guard TensorShape.problem(target) == nil, TensorShape.elementCount(target) == TensorShape.elementCount(shape) else {
       throw ShapeError(message: "shape \(shape) cannot be read as \(target)")
     }
     if target == shape { return self }
@@ -109,7 +114,9 @@ public struct SymbolicTensor: Sendable, Hashable {
       guard part.shape == expected else {
         throw ShapeError(message: "shapes \(first.shape) and \(part.shape) do not go into one tensor")
       }
-      shape[axis] += part.shape[axis]
+      let (length, overflow) = shape[axis].addingReportingOverflow(part.shape[axis])
+      shape[axis] = overflow ? .max : length
+      if let problem = TensorShape.problem(shape) { throw ShapeError(message: "together the parts have \(problem)") }
     }
     if parts.count == 1 { return first }
     if let whole = joined(parts, axis: axis, shape: shape) { return whole }

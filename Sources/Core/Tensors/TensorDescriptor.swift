@@ -46,28 +46,31 @@ public struct TensorDescriptor: Sendable, Hashable {
 
   /// The reason why this view cannot be read from a storage of `storageBytes` bytes, or nil when it can.
   ///
-  /// Every product and sum is checked. An element count beyond `Limits.elements` is refused, because a stride of
-  /// zero lets a few bytes claim any shape. Complexity: O(rank).
+  /// Every product and sum is checked. A shape or a reach beyond `Limits.elements` is refused, because a stride of zero lets
+  /// a few bytes claim any shape, and a zero among the dimensions needs no byte at all. Complexity: O(rank).
   public func problem(storageBytes: Int, limits: Limits = .standard) -> String? {
     guard shape.count == strides.count else {
       return "\(shape.count) dimensions but \(strides.count) strides"
     }
-    guard shape.count <= limits.rank else { return "\(shape.count) dimensions; at most \(limits.rank) are read" }
-    guard shape.allSatisfy({ $0 >= 0 }) else { return "a negative dimension in shape \(shape)" }
+    if let problem = TensorShape.problem(shape, limits: limits) { return problem }
     guard strides.allSatisfy({ $0 >= 0 }) else { return "a negative stride in \(strides)" }
     guard offset >= 0 else { return "a negative storage offset \(offset)" }
-    guard let count = TensorShape.elementCount(shape), count <= limits.elements else {
-      return "shape \(shape) has more than \(limits.elements) elements"
-    }
     guard storageBytes >= 0 else { return "a negative storage size" }
-    if count == 0 { return nil }
+    let count = elementCount
+    // Slices of an empty tensor, and of an axis of length 1, are computed from strides that no element is read with.
+    guard offset <= limits.elements, strides.allSatisfy({ $0 <= limits.elements }) else {
+      return "offset \(offset) or strides \(strides) are beyond \(limits.elements) elements"
+    }
     var last = offset
     for (dimension, stride) in zip(shape, strides) {
-      let (span, spanOverflow) = (dimension - 1).multipliedReportingOverflow(by: stride)
+      let (span, spanOverflow) = (max(dimension, 1) - 1).multipliedReportingOverflow(by: stride)
       let (sum, sumOverflow) = last.addingReportingOverflow(span)
-      if spanOverflow || sumOverflow { return "shape \(shape) with strides \(strides) overflows" }
+      guard !spanOverflow, !sumOverflow, sum <= limits.elements else {
+        return "shape \(shape) with strides \(strides) reaches beyond \(limits.elements) elements"
+      }
       last = sum
     }
+    if count == 0 { return nil }
     let available = storageBytes / dtype.size
     guard last < available else {
       return "element \(last) is needed, but the storage holds \(available) elements of \(dtype.rawValue)"

@@ -119,7 +119,7 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
     case .zeros(let shape, _), .values(_, let shape): shape
     case .causalMask(let size): [1, 1, size, size]
     case .positions(let count): [1, count]
-    case .inverseFrequencies(_, let dimension): [(dimension + 1) / 2]
+    case .inverseFrequencies(_, let dimension): [dimension / 2 + dimension % 2]
     case .normal(let shape, _, _), .uniform(let shape, _, _): shape
     }
   }

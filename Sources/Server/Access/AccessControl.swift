@@ -17,7 +17,7 @@ final class AccessControl: Sendable {
     self.uses = uses
     visibility = settings.visibility
     local = LocalAccess(settings)
-    isOn = Mutex(settings.requiresTokens)
+    isOn = Mutex(settings.requiresTokens ?? false)
   }
 
   /// True when requests need a token. Complexity: a query until it is true, none after.

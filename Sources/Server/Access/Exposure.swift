@@ -23,7 +23,7 @@ enum Exposure {
     // Whoever quiets the log wants to know this all the same.
     var logger = logger
     logger.logLevel = min(logger.logLevel, .info)
-    switch (settings.requiresTokens, hasTokens) {
+    switch (settings.requiresTokens ?? false, hasTokens) {
     case (_, true):
       logger.info("access tokens are required", metadata: ["visibility": "\(settings.visibility.rawValue)"])
     case (true, false):

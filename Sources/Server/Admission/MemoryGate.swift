@@ -35,6 +35,15 @@ final class MemoryGate: Sendable {
     }
   }
 
+  /// Takes bytes if they are free now; nobody who waits is passed over for long, as what is taken so is given back soon.
+  func take(_ wanted: Int) -> Bool {
+    condition.withLock {
+      guard free >= wanted else { return false }
+      free -= wanted
+      return true
+    }
+  }
+
   /// Gives bytes back.
   func release(_ bytes: Int) {
     condition.withLock {

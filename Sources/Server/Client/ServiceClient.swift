@@ -22,7 +22,8 @@ struct ServiceClient {
   /// One answer.
   typealias Answer = CurlRequest.Answer
 
-  /// Sends a request once. `path` begins with a slash, or is a whole URL of this server.
+  /// Sends a request once. `path` begins with a slash, or is a whole URL. One of another origin, such as that of an output
+  /// that the server keeps elsewhere, is asked without the token: it is for the server that was named.
   ///
   /// Throws `TransferFailure` without an answer, and `ClientFailure` for a URL that cannot be one.
   func once(
@@ -30,9 +31,10 @@ struct ServiceClient {
     body: CurlRequest.Body = .none, limits: CurlRequest.Limits = .init(), sink: CurlRequest.Sink? = nil
   ) throws -> Answer {
     var headers = headers
-    if let token { headers.append(("Authorization", "Bearer \(token)")) }
+    let url = try url(path)
+    if let token, try url.origin == self.url("/").origin { headers.append(("Authorization", "Bearer \(token)")) }
     return try CurlRequest(
-      method, try url(path), headers: headers, body: body, policy: .client(trusting: authorities), limits: limits,
+      method, url, headers: headers, body: body, policy: .client(trusting: authorities), limits: limits,
       sink: sink
     ).perform()
   }

@@ -49,8 +49,8 @@ struct StatusCommand: ClientCommand {
   static func line(_ job: RemoteJob) -> String {
     var state = job.status.rawValue
     if job.status == .running, let phase = job.progress.phase { state += " \(phase)" }
-    if job.status == .running, job.progress.bytesTotal > 0 {
-      state += " \(Int(Double(job.progress.bytesDone) / Double(job.progress.bytesTotal) * 100))%"
+    if job.status == .running, let percent = ProgressBar.percent(job.progress.bytesDone, of: job.progress.bytesTotal) {
+      state += " \(percent)%"
     }
     return "\(job.id)  \(state)  \(job.model) \(job.srcFmt) -> \(job.tgtFmt)"
   }

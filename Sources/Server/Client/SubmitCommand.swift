@@ -75,7 +75,8 @@ struct SubmitConvertCommand: ClientCommand {
   @Flag(help: "Leave out keys that no rule matches, instead of failing.")
   var dropUnmatchedKeys = false
 
-  @Flag(help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
+  @Flag(
+    help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
   var allowIncomplete = false
 
   @OptionGroup var output: OutputOptions
@@ -95,7 +96,7 @@ struct SubmitConvertCommand: ClientCommand {
   }
 
   func run(_ client: ServiceClient) throws {
-    var options = output.options(target: Format(formats.tgtFmt))
+    var options = output.options(target: Format(target: formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
     options.allowIncomplete = allowIncomplete
     options.stream = stream

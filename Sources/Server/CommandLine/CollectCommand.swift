@@ -38,7 +38,7 @@ struct CollectCommand: ParsableCommand {
       throw ValidationError("there is no data of a service in \(settings.dataFolder); name its folder with --data-dir")
     }
     let data = try DataFolder(root: settings.dataFolder)
-    let database = try Database(path: path, migrates: false)
+    let database = try data.openDatabase(migrates: false)
     let round = try Janitor(
       jobs: SQLiteJobStore(database: database), uploads: SQLiteUploadStore(database: database),
       partials: SQLitePartialUploadStore(database: database), data: data,

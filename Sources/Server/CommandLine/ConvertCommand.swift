@@ -41,7 +41,8 @@ struct ConvertCommand: ParsableCommand {
   @Flag(help: "Leave out keys that no rule matches, instead of failing.")
   var dropUnmatchedKeys = false
 
-  @Flag(help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
+  @Flag(
+    help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
   var allowIncomplete = false
 
   @OptionGroup var output: OutputOptions
@@ -79,7 +80,7 @@ struct ConvertCommand: ParsableCommand {
   }
 
   func run() throws {
-    var options = output.options(target: Format(formats.tgtFmt))
+    var options = output.options(target: Format(target: formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
     options.allowIncomplete = allowIncomplete
     options.memoryBudget = memoryBudget.bytes

@@ -34,7 +34,8 @@ struct PlanCommand: ParsableCommand {
   @Flag(help: "Leave out keys that no rule matches, instead of failing.")
   var dropUnmatchedKeys = false
 
-  @Flag(help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
+  @Flag(
+    help: "Convert a checkpoint that is not the whole model of its config; what is missing or spare becomes a warning.")
   var allowIncomplete = false
 
   @OptionGroup var output: OutputOptions
@@ -58,7 +59,7 @@ struct PlanCommand: ParsableCommand {
   }
 
   func run() throws {
-    var options = output.options(target: Format(formats.tgtFmt))
+    var options = output.options(target: Format(target: formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
     options.allowIncomplete = allowIncomplete
     let request = ConversionRequest(
@@ -115,9 +116,8 @@ struct PlanTable {
       report.hops.isEmpty ? "\(report.sourceFormat) -> \(report.targetFormat)" : report.hops.joined(separator: " -> ")
     lines.append("\(report.error == nil ? "Convertible" : "Not convertible"): \(report.model), \(way)")
     if let container = report.container { lines.append("Container: \(container.rawValue)") }
-    for finding in report.diagnostics {
-      let mark = finding.severity == .error ? "ERROR" : "WARNING"
-      lines.append("\(mark): \(debug ? finding.description : finding.message)")
+    for line in DiagnosticSummary(report.diagnostics, namesRules: debug).lines {
+      lines.append("\(line.severity == .error ? "ERROR" : "WARNING"): \(line.text)")
     }
     guard report.error == nil else { return lines.joined(separator: "\n") }
     lines.append("")

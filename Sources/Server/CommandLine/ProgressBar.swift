@@ -64,13 +64,19 @@ final class ProgressBar: Sendable {
     let seconds = elapsed / .seconds(1)
     let rate = seconds > 0 ? Double(done) / seconds : 0
     var text = what.isEmpty ? "" : " \(what)"
-    text += " \(Int(Double(done) / Double(total) * 100))% \(amount(Double(done)))/\(amount(Double(total)))"
+    text += " \(percent(done, of: total) ?? 0)% \(amount(Double(done)))/\(amount(Double(total)))"
     if rate > 0 {
       text += " \(amount(rate))/s"
       let left = Int(min(Double(total - done) / rate, 359_999).rounded(.up))
       text += " \(left / 60):\(left % 60 < 10 ? "0" : "")\(left % 60) left"
     }
     return text + suffix
+  }
+
+  /// Whole percents from 0 to 100, whatever the numbers are; nil where there is nothing to be done. Numbers of a service may
+  /// be anything.
+  static func percent(_ done: Int, of total: Int) -> Int? {
+    total > 0 ? Int(min(max(Double(done) / Double(total), 0), 1) * 100) : nil
   }
 
   private static func bar(done: Int, total: Int, text: String, width: Int) -> String {
@@ -81,6 +87,8 @@ final class ProgressBar: Sendable {
   }
 
   private static func amount(_ bytes: Double) -> String {
+    // More than an exabyte, or a rate over no time: no number that anybody reads, but one that fits.
+    let bytes = min(max(bytes, 0), 1e18)
     for (unit, factor) in [("GB", 1e9), ("MB", 1e6), ("KB", 1e3)] where bytes >= factor {
       let tenths = Int((bytes / factor * 10).rounded())
       return "\(tenths / 10).\(tenths % 10) \(unit)"

@@ -83,7 +83,7 @@ struct TerminalSession {
   private var bar: ProgressBar? { showsProgress && isatty(STDERR_FILENO) == 1 ? ProgressBar() : nil }
 
   private func say(_ result: ConversionResult) {
-    for finding in result.warnings { say("WARNING: \(text(finding))") }
+    for line in DiagnosticSummary(result.warnings, namesRules: debug).lines { say("WARNING: \(line.text)") }
     if let checkpoint = result.checkpoint { print("Checkpoint saved to \(checkpoint)") }
     print("Config saved to \(result.config)")
   }
@@ -94,10 +94,10 @@ struct TerminalSession {
       say("ERROR: interrupted; no output is left")
       return ExitCode(128 + signal)
     }
-    for finding in error.diagnostics where finding.severity == .warning || error.kind == .keysUnmatched {
-      say("WARNING: \(text(finding))")
-    }
+    // The cause first: what is found beside it may be long.
     say("ERROR: \(error.message)")
+    let found = error.diagnostics.filter { $0.severity == .warning || $0.isUnmatchedKey }
+    for line in DiagnosticSummary(found, namesRules: debug).lines { say("WARNING: \(line.text)") }
     if debug {
       for finding in error.diagnostics { say("  \(text(finding))") }
       if let cause = error.cause { say("  \(cause)") }

@@ -36,13 +36,14 @@ struct TokenCommand: ParsableCommand {
           throw ValidationError(
             "there is no data of a service in \(settings.dataFolder); name its folder with --data-dir")
         }
-        return SQLiteTokenStore(database: try Database(path: path, migrates: false))
+        return SQLiteTokenStore(
+          database: try DataFolder(root: settings.dataFolder).openDatabase(migrates: false))
       }
       let data = try DataFolder(root: settings.dataFolder)
       // Held while the schema may change: a service of another version must not run on it.
       let lock = try? FolderLock(path: data.lock)
       return try withExtendedLifetime(lock) {
-        SQLiteTokenStore(database: try Database(path: path, migrates: lock != nil))
+        SQLiteTokenStore(database: try data.openDatabase(migrates: lock != nil))
       }
     }
   }

@@ -48,11 +48,17 @@ struct VettedSocket {
   /// What a code of libcurl says about a request, called `what` in the message.
   func failure(for code: CURLcode, of what: String) -> TransferFailure {
     if code == CURLE_COULDNT_CONNECT, let refused {
-      var failure = TransferFailure(
-        "\(host) is at \(refused.address), a \(refused.kind) address, which "
-          + (policy?.isForTerminal == true
-            ? "is not connected to; set ZOOPORT_ALLOW_PRIVATE_FETCH to \(host) to allow it"
-            : "this service does not connect to; an operator can allow it"))
+      let found = "\(host) is at \(refused.address), a \(refused.kind) address"
+      // What a name of the inner network stands for is for the operator's log, not for whoever sends jobs.
+      var failure =
+        policy?.isForTerminal == true
+        ? TransferFailure("\(found), which is not connected to; set ZOOPORT_ALLOW_PRIVATE_FETCH to \(host) to allow it")
+        : TransferFailure(
+          ConversionError(
+            .fetchFailed,
+            "\(host) has no public address, and this service does not connect to others; an operator can allow it with "
+              + "allow-private-fetch",
+            cause: found))
       failure.isRefused = true
       return failure
     }

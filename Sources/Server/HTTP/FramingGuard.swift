@@ -7,6 +7,8 @@ import NIOHTTP1
 ///   section 3.2), a transfer coding in HTTP/1.0 (section 6.1) or another one than `chunked`, which nobody would undo, and
 ///   `CONNECT`, after which another protocol would begin. The error that is raised is answered as a parse error is: after
 ///   the answers to earlier requests, with 400 and the end of the connection. What follows is not read.
+/// - A target in absolute form (`GET http://host/path`) names the host, whatever `Host` says (RFC 9112, section 3.2.2). From
+///   here on it is a path, and `Host` is that of the target. A target of another form or scheme is refused.
 /// - A wish for another protocol is ignored, and the connection goes on.
 /// - `Connection: close` in any spelling, and HTTP/1.0, end the connection after the answer. What follows is not read.
 /// - To HTTP/1.0 an answer without a length ends with the connection, as chunks are unknown there.
@@ -33,7 +35,7 @@ final class FramingGuard: ChannelDuplexHandler, RemovableChannelHandler {
     guard decoder.course != .discards else { return }
     switch unwrapInboundIn(data) {
     case .head(var head):
-      guard head.method != .CONNECT, !Self.isAmbiguous(head) else {
+      guard head.method != .CONNECT, !Self.isAmbiguous(head), Self.takeAuthority(of: &head) else {
         decoder.course = .discards
         context.fireErrorCaught(HTTPParserError.invalidHeaderToken)
         return
@@ -75,6 +77,21 @@ final class FramingGuard: ChannelDuplexHandler, RemovableChannelHandler {
     let codings = head.headers["transfer-encoding"]
     if head.version == .http1_0 { return hosts > 1 || !codings.isEmpty }
     return hosts != 1 || !codings.isEmpty && codings.map { $0.lowercased() } != ["chunked"]
+  }
+
+  /// Turns a target in absolute form into a path and a `Host`. False for one that is no target of an origin server.
+  private static func takeAuthority(of head: inout HTTPRequestHead) -> Bool {
+    if head.uri.hasPrefix("/") || head.uri == "*" { return true }
+    guard let colon = head.uri.firstIndex(of: ":"), ["http", "https"].contains(head.uri[..<colon].lowercased()),
+      head.uri[colon...].hasPrefix("://")
+    else { return false }
+    let rest = head.uri[colon...].dropFirst(3)
+    let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+    guard !authority.isEmpty, !authority.contains("@") else { return false }
+    let path = rest.dropFirst(authority.count)
+    head.headers.replaceOrAdd(name: "host", value: String(authority))
+    head.uri = path.hasPrefix("/") ? String(path) : "/" + path
+    return true
   }
 
   /// True for every request after which the parser stops, and perhaps for some that only look like it.

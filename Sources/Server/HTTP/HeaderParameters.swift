@@ -39,6 +39,32 @@ struct HeaderParameters {
     }
   }
 
+  /// The text of an extended value, `charset'language'percent-encoded`, in UTF-8 or ISO-8859-1; nil when it is none
+  /// (RFC 5987, section 3.2.1).
+  static func extended(_ value: String) -> String? {
+    let parts = value.split(separator: "'", omittingEmptySubsequences: false)
+    guard parts.count == 3 else { return nil }
+    var bytes: [UInt8] = []
+    var rest = parts[2].utf8[...]
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "%") else {
+        guard byte > 0x20, byte < 0x7F else { return nil }
+        bytes.append(byte)
+        continue
+      }
+      guard rest.count >= 2, let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16),
+        rest.prefix(2).allSatisfy({ $0 != UInt8(ascii: "+") })
+      else { return nil }
+      bytes.append(code)
+      rest = rest.dropFirst(2)
+    }
+    switch parts[0].lowercased() {
+    case "utf-8": return String(validating: bytes, as: UTF8.self)
+    case "iso-8859-1": return String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+    default: return nil
+    }
+  }
+
   /// A parameter by its lower-case name.
   mutating func take(_ name: String) -> String? {
     guard let text = parameters.removeValue(forKey: name) else { return nil }

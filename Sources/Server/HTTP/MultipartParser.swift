@@ -137,9 +137,19 @@ struct MultipartParser {
       else { continue }
       var parameters = HeaderParameters(String(line[line.index(after: colon)...]))
       guard parameters.value.lowercased() == "form-data", let name = parameters.take("name") else { break }
-      return .begin(name: name, filename: parameters.take("filename"))
+      return .begin(name: name, filename: try Self.fileName(&parameters))
     }
     throw Malformed(reason: "a part has no Content-Disposition: form-data with a name")
+  }
+
+  /// The file name of a part: `filename*` where there is one, as RFC 6266, section 4.3, has it.
+  ///
+  /// RFC 7578 wants browsers to send `filename` alone; libraries of other languages send the other for what is not ASCII.
+  private static func fileName(_ parameters: inout HeaderParameters) throws -> String? {
+    let plain = parameters.take("filename")
+    guard let extended = parameters.take("filename*") else { return plain }
+    if let name = HeaderParameters.extended(extended) ?? plain { return name }
+    throw Malformed(reason: "a filename* is not of the form UTF-8''percent-encoded")
   }
 
   /// Offset of the first occurrence from the reader index on.

@@ -135,12 +135,17 @@ struct HubSelection: Sendable {
     let folder = reference.subfolder.map { $0 + "/" } ?? ""
     let others = names.filter { name in
       name.hasPrefix(folder) && !name.dropFirst(folder.count).contains("/") && Self.isWeights(name)
+        && !NeighbouringFormats.isOther(Self.name(name))
     }.sorted()
     if reference.variant == nil, others.count == 1 { return others }
     guard others.isEmpty || reference.variant != nil else {
       throw ConversionError(
         .usage,
         "\(reference) holds more than one checkpoint: \(others.prefix(8).joined(separator: ", ")). Name one in files.")
+    }
+    if others.isEmpty, let problem = NeighbouringFormats.describe(names.filter { $0.hasPrefix(folder) }.map(Self.name))
+    {
+      throw ConversionError(.fileNotFound, "\(reference) \(problem)")
     }
     let kind = reference.variant.map { " of the variant \($0)" } ?? ""
     throw ConversionError(

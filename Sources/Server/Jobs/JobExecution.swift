@@ -16,6 +16,8 @@ struct JobExecution {
   /// Throws when the owner may not store so many bytes of outputs.
   let quota: @Sendable (_ bytes: Int) throws -> Void
   let reporter: JobReporter
+  /// Told what names and values of the inputs take.
+  let memory: MemoryAccount
 
   /// What the operator decides about every conversion.
   struct ConversionSettings: Sendable {
@@ -51,6 +53,7 @@ struct JobExecution {
       command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
       config: staged.config, checkpoint: staged.checkpoint, outputDirectory: folder.outputs.string, options: options)
     request.files = staged.files
+    request.memory = memory
     request.companions = staged.carried
     let result: ConversionResult
     let watch = SpaceWatch(attempt, reservation: reservation, quota: quota)

@@ -117,7 +117,7 @@ struct JobSubmission: Sendable {
     if !model.isEmpty, !source.isEmpty, !target.isEmpty {
       findings += Findings(models.findings(model: model, source: source, target: target))
     }
-    let reader = OptionsReader(fields["options"], command: command, target: Format(target))
+    let reader = OptionsReader(fields["options"], command: command, target: Format(target: target))
     findings += reader.findings
     reuses = flag("reuse", default: true)
     let webhook = WebhookReader(fields["webhook"], vault: hub.vault)

@@ -14,6 +14,8 @@ struct Worker<Runner: ConversionRunner>: Sendable {
   let signal: WorkSignal
   let settings: JobExecution.ConversionSettings
   let lane: WorkLane
+  /// Where jobs with many names and values take the memory that is not counted in their need.
+  let spareMemory: MemoryGate
   /// Jobs that one token may have running.
   let runningPerToken: Int?
   let admission: Admission
@@ -77,6 +79,9 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     logger.info("job started", metadata: ["model": "\(job.model)", "worker": "\(name)"])
     defer { data.removeAttempt(lease) }
     let start = ContinuousClock.now
+    // Names may take more than the buffers need; everything together keeps to the budget of a conversion.
+    let inputMemory = InputMemory(gate: spareMemory).account(
+      budget: settings.memoryBudget, granted: memory + MemoryAccount.allowance)
     var settings = settings
     settings.memoryBudget = memory
     // What a download is going to store was not counted when the job was submitted.
@@ -85,7 +90,8 @@ struct Worker<Runner: ConversionRunner>: Sendable {
       let folder = try data.makeAttempt(lease)
       let result = try JobExecution(
         job: job, attempt: attempt, folder: folder, data: data, fetching: fetching, settings: settings,
-        reservation: reservation, quota: { try requireStorage($0, for: job, beside: reservation) }, reporter: reporter
+        reservation: reservation, quota: { try requireStorage($0, for: job, beside: reservation) }, reporter: reporter,
+        memory: inputMemory
       ).run(runner) { config, checkpoint in
         guard try store.replaceInputs(lease, config: config, checkpoint: checkpoint) else {
           throw ConversionError(.cancelled, "the job was taken away")

@@ -21,7 +21,7 @@ struct ModelDirectory: Sendable {
     // What `auto` stands for is known only once the inputs are read; a job that fits nothing fails then.
     if model == "auto" || source == "auto" {
       guard model != "auto", listing(named: model) == nil else {
-        guard Format(target) == nil else { return [] }
+        guard Format(target: target) == nil else { return [] }
         return [
           Problem.Finding(field: "tgt_fmt", "\(target) is no target format", code: ProblemCode(.unsupportedPair))
         ]
@@ -33,7 +33,7 @@ struct ModelDirectory: Sendable {
           field: "model", "no model is called \(model); GET /v1/models lists them", code: ProblemCode(.unknownModel))
       ]
     }
-    if let from = Format(source), let to = Format(target),
+    if let from = Format(source), let to = Format(target: target),
       listing.conversions.contains(where: { $0.source == from && $0.target == to })
     {
       return []

@@ -205,7 +205,10 @@ enum SchemaName: String, CaseIterable, Sendable {
           + "later, and one file from older releases."),
       "dtype": .choice(Precision.allCases.map(\.rawValue)), "verify": .boolean,
       "stream": .boolean.about("Reads a checkpoint that is elsewhere in ranges and stores nothing of it."),
-    ], optional: ["drop_unmatched_keys", "allow_incomplete", "output_format", "max_shard_size", "dtype", "verify", "stream"])
+    ],
+    optional: [
+      "drop_unmatched_keys", "allow_incomplete", "output_format", "max_shard_size", "dtype", "verify", "stream",
+    ])
 
   private static let command = JSONSchema.choice(ConversionRequest.Command.allCases.map(\.rawValue))
     .about("`convert` unless given.")

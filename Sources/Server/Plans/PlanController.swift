@@ -16,12 +16,15 @@ struct PlanController: Sendable {
   let hub: HubSubmissions
   /// How long a plan may take: somebody waits for it, and others wait for its slot.
   let longest: Duration
+  /// The memory that plans beyond a small size take from.
+  let memory: MemoryGate
   /// Plans that are being made.
   private let running = PlanSlots()
 
   init(
     reader: SubmissionReader, uploads: any UploadStore, models: ModelDirectory, data: DataFolder, fetching: Fetching,
-    settings: JobExecution.ConversionSettings, hub: HubSubmissions, longest: Duration
+    settings: JobExecution.ConversionSettings, hub: HubSubmissions, longest: Duration,
+    memory: MemoryGate
   ) {
     self.reader = reader
     self.uploads = uploads
@@ -31,6 +34,7 @@ struct PlanController: Sendable {
     self.settings = settings
     self.hub = hub
     self.longest = longest
+    self.memory = memory
   }
 
   /// `POST /v1/plans`: takes the body of a job, answers 200 with the plan, also when the answer is no.
@@ -76,11 +80,22 @@ struct PlanController: Sendable {
     var options = job.options
     options.memoryBudget = settings.memoryBudget
     options.threads = settings.threads
+    let held = InputMemory(gate: memory)
     let planning = Planning(staging: fetching.staging(isCancelled: isCancelled, progress: { _, _ in }))
     do throws(ConversionError) {
-      let outcome = try planning.plan(job, options: options) { data.upload($0, $1) }
+      let outcome = try planning.plan(
+        job, options: options, memory: held.account(budget: options.memoryBudget, granted: InputMemory.planBytes)
+      ) {
+        data.upload($0, $1)
+      }
       return JSONWriter.renderCompact(.object(outcome.document))
     } catch {
+      if held.isRefused {
+        throw Problem(
+          .serviceUnavailable, .unavailable,
+          "the memory of the service is in use by jobs and other plans; try again, or submit the job, which waits for it",
+          headers: [.retryAfter: "30"])
+      }
       guard error.kind == .cancelled else {
         var problem = Problem(error)
         if let pause = error.retryAfter { problem.headers[.retryAfter] = "\(pause.components.seconds)" }

@@ -28,11 +28,11 @@ struct Planning: Sendable {
     }
   }
 
-  /// Plans a job. `upload` answers the path of an upload.
+  /// Plans a job. `upload` answers the path of an upload, `memory` is told what names and values take.
   ///
   /// Throws when inputs cannot be had; an input that cannot be converted is an outcome.
   func plan(
-    _ job: Job, options: ConversionOptions, upload: (Identifier, FileName) -> FilePath
+    _ job: Job, options: ConversionOptions, memory: MemoryAccount? = nil, upload: (Identifier, FileName) -> FilePath
   ) throws(ConversionError) -> Outcome {
     let start = ContinuousClock.now
     let fetched = ByteCounter()
@@ -44,6 +44,7 @@ struct Planning: Sendable {
         command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
         config: staged.config, checkpoint: staged.checkpoint, options: options)
       request.files = staged.files
+      request.memory = memory
       var report: PlanReport
       do throws(ConversionError) {
         report = try PlanReport(request, isCancelled: staging.resolver.isCancelled)

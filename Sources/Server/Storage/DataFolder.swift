@@ -4,6 +4,7 @@ import SystemPackage
 /// The files of one server. The only place that knows paths.
 ///
 ///     zooport.sqlite        jobs, uploads, outputs
+///     folder.id             which database belongs to the files
 ///     lock                  held while a server runs
 ///     uploads/<id>/<name>   complete uploads
 ///     outputs/<job>/<name>  outputs of succeeded jobs, a folder each
@@ -40,6 +41,10 @@ struct DataFolder: Sendable {
   }
 
   var database: FilePath { root.appending("zooport.sqlite") }
+  /// Names the folder, as its database does.
+  var identity: FilePath { root.appending("folder.id") }
+  /// The folders whose files the database knows.
+  var keepers: [FilePath] { [uploads, partial, outputs] }
   var lock: FilePath { root.appending("lock") }
   /// The folder of the download cache.
   var cache: FilePath { root.appending("cache") }

@@ -17,6 +17,7 @@ enum Schema {
     migrator.registerMigration("10 interruptions") { try $0.execute(sql: version10) }
     migrator.registerMigration("11 metadata of uploads") { try $0.execute(sql: version11) }
     migrator.registerMigration("12 moment of postponing") { try $0.execute(sql: version12) }
+    migrator.registerMigration("13 identity of the folder") { try $0.execute(sql: version13) }
     return migrator
   }
 
@@ -225,5 +226,14 @@ enum Schema {
     CREATE INDEX jobs_to_claim
       ON jobs (status, id, owner, input_bytes, available_at, created_at, interruptions, postponed_at)
       WHERE status = 'queued';
+    """
+
+  /// One row: which data folder this is, and whether it asks for tokens.
+  private static let version13 = """
+    CREATE TABLE folder (
+      id TEXT NOT NULL,
+      requires_tokens INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    INSERT INTO folder (id) VALUES (lower(hex(randomblob(16))));
     """
 }

@@ -2,6 +2,13 @@
 enum Statements {
   static let synchronousFull = "PRAGMA synchronous = FULL"
 
+  // The folder
+
+  static let folderID = "SELECT id FROM folder"
+  static let insertFolder = "INSERT INTO folder (id) VALUES (?)"
+  static let requiresTokens = "SELECT requires_tokens FROM folder"
+  static let setRequiresTokens = "UPDATE folder SET requires_tokens = ?"
+
   // Jobs
 
   static let insertJob = """

@@ -33,6 +33,7 @@ struct TusController: Sendable {
   /// `POST /v1/uploads`: 201 with `Location`, having taken the body if there is one.
   @Sendable func create(_ request: Request, context: ServiceContext) async throws -> Response {
     try TusHeaders.requireVersion(request.headers)
+    try TusHeaders.refuseConcatenation(request.headers)
     let length = try TusHeaders.bytes(.uploadLength, in: request.headers)
     let isDeferred = try self.isDeferred(request)
     guard (length != nil) != isDeferred else {

@@ -39,6 +39,15 @@ enum TusHeaders {
     }
   }
 
+  /// Throws `Problem` 400 for a part of an upload that is to be put together later, which is an extension that the service
+  /// does not have: said before the parts are sent, not after.
+  static func refuseConcatenation(_ headers: HTTPFields) throws {
+    guard headers[.uploadConcat] != nil else { return }
+    throw Problem.malformed(
+      "Upload-Concat needs the tus extension concatenation, which this service does not have; send the file as one upload. "
+        + "It has \(extensions)")
+  }
+
   /// A number of bytes; nil when the field is absent. Throws `Problem` 400 for anything but decimal digits.
   static func bytes(_ name: HTTPField.Name, in headers: HTTPFields) throws -> Int? {
     guard let text = headers[name] else { return nil }
@@ -93,6 +102,7 @@ extension HTTPField.Name {
   static let uploadDeferLength = HTTPField.Name("Upload-Defer-Length")!
   static let uploadMetadata = HTTPField.Name("Upload-Metadata")!
   static let uploadChecksum = HTTPField.Name("Upload-Checksum")!
+  static let uploadConcat = HTTPField.Name("Upload-Concat")!
   static let uploadExpires = HTTPField.Name("Upload-Expires")!
   static let methodOverride = HTTPField.Name("X-HTTP-Method-Override")!
 }

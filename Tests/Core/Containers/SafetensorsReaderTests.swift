@@ -21,6 +21,23 @@ import Testing
   }
 
   @Test(arguments: [
+    #"{"__metadata__":null,"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
+    #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"__metadata__" : null }"#,
+  ])
+  func takesNullForNoMetadata(_ header: String) throws {
+    let source = try open(header, data: 1)
+    #expect(source.metadata.isEmpty)
+    #expect(source.storages.map(\.byteCount) == [1])
+  }
+
+  @Test(arguments: [
+    #"{"__metadata__":nul}"#, #"{"__metadata__":nullo}"#, #"{"__metadata__":none}"#, #"{"__metadata__":1}"#,
+  ])
+  func takesNoOtherWord(_ header: String) {
+    #expect(conversionError { try open(header, data: 0) }?.kind == .unreadableInput)
+  }
+
+  @Test(arguments: [
     (#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#, 2, ErrorKind.hostileInput),
     (
       #"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}"#, 3,

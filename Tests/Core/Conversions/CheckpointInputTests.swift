@@ -66,7 +66,7 @@ import Testing
     error([paths[1], paths[1], paths[2]], .unreadableInput, "pytorch_model-00003-of-00003")
     error([model.folder.path, other], .usage, "is a folder")
     error([paths[0], paths[0]], .usage, "two indexes")
-    error([], .usage, "A checkpoint is needed")
+    error([], .usage, "names no checkpoint")
     try FileManager.default.removeItem(atPath: paths[2])
     error([paths[0]], .unreadableInput, "pytorch_model-00002-of-00003.bin")
     try FileManager.default.removeItem(atPath: paths[0])

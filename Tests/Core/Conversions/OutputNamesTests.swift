@@ -30,6 +30,38 @@ import Testing
     #expect(alone.config == model.folder.file("my.model_to_cs-1.8.yaml"), "convert-config leaves the last one out")
   }
 
+  /// The whole way from a release that writes folders, and to one that writes HDF5.
+  @Test func writesAFolderFromTwoZeroOn() throws {
+    let model = try SmallGPT2()
+    let source = try model.write(SafetensorsWriter.self, as: "model.safetensors")
+    let there = try model.convert([source], to: "cs-2.9")
+    #expect(there.checkpoint == model.folder.file("out/model_to_cs-2.9.mdl"))
+    let checkpoint = try #require(there.checkpoint)
+    #expect(try Checkpoint.open(path: checkpoint).kind == .hdf5)
+    #expect(try Data(contentsOf: URL(filePath: checkpoint)).range(of: Data("2.9.0".utf8)) != nil)
+
+    let back = try model.convert([checkpoint], from: "cs-2.9", to: "hf", config: there.config)
+    let folder = model.folder.file("out/model_to_cs-2.9_to_hf")
+    #expect(back.checkpoint == folder)
+    #expect(
+      back.files.map { String($0.dropFirst(folder.count + 1)) }
+        == ["pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json", "config.json"])
+    var options = ConversionOptions()
+    options.maxShardSize = 0
+    let single = try model.convert([checkpoint], from: "cs-2.9", to: "hf", config: there.config, options: options)
+    #expect(single.checkpoint == folder + ".bin")
+    #expect(try CheckpointComparison(left: folder, right: folder + ".bin").isSame)
+  }
+
+  @Test func theNewestReleaseHasItsContainers() throws {
+    let model = try SmallGPT2()
+    let source = try model.write(TorchZipWriter.self, as: "model.bin")
+    var options = ConversionOptions()
+    options.outputFormat = .bin
+    #expect(conversionError { try model.convert([source], to: "cs-current", options: options) }?.kind == .usage)
+    #expect(try model.convert([source], to: "cs-current").checkpoint == model.folder.file("out/model_to_cs-2.10.mdl"))
+  }
+
   @Test func shardsFromTwoZeroOn() throws {
     var options = ConversionOptions()
     let sources = [Format.cs(Release(1, 6)), .cs(Release(1, 9)), .cs(Release(2, 0)), .cs(Release(2, 10))]

@@ -41,13 +41,13 @@ import Testing
     #expect(floats.cast(to: .float16).dtype == .float16)
     #expect(floats.cast(to: .float16).byteCount == 4)
     #expect(floats.cast(to: .float64) == floats)
-    let generated = SymbolicTensor(generated: .normal(shape: [2], standardDeviation: 1, seed: 1))
+    let generated = try SymbolicTensor(generated: .normal(shape: [2], standardDeviation: 1, seed: 1))
     #expect(generated.cast(to: .bfloat16).dtype == .bfloat16)
     for tensor in [
       SymbolicTensor(source: "a", dtype: .int64, shape: [2]), SymbolicTensor(source: "a", dtype: .bool, shape: [2]),
-      SymbolicTensor(source: "a", dtype: .complex64, shape: [2]), SymbolicTensor(generated: .causalMask(size: 2)),
-      SymbolicTensor(generated: .scalar(-1e9)),
-      SymbolicTensor(generated: .inverseFrequencies(base: 10_000, dimension: 4)),
+      SymbolicTensor(source: "a", dtype: .complex64, shape: [2]), try SymbolicTensor(generated: .causalMask(size: 2)),
+      try SymbolicTensor(generated: .scalar(-1e9)),
+      try SymbolicTensor(generated: .inverseFrequencies(base: 10_000, dimension: 4)),
     ] { #expect(tensor.cast(to: .float16) == tensor) }
   }
 

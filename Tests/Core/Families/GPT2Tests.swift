@@ -155,9 +155,13 @@ import Testing
     #expect(error?.kind == .keysUnmatched)
     var options = Planner.Options()
     options.dropUnmatchedKeys = true
-    let dropped = try planned("gpt2", from: "cs-1.7", to: "hf", config: Self.csConfig, source, options: options)
-    #expect(dropped.warnings.map(\.message).contains("Key not matched: model.lm_head.weight"))
-    #expect(dropped.tensors.isEmpty)
+    // Left out together they would leave nothing.
+    let nothing = conversionError {
+      try planned("gpt2", from: "cs-1.7", to: "hf", config: Self.csConfig, source, options: options)
+    }
+    #expect(nothing?.kind == .keysUnmatched)
+    #expect(nothing?.message.contains("'model.'") == true)
+    #expect(nothing?.diagnostics.contains { $0.message == "Key not matched: model.lm_head.weight" } == true)
   }
 
   @Test func refusesCrossAttention() {

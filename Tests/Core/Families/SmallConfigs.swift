@@ -9,6 +9,15 @@ enum SmallConfigs {
 
   static func config(of model: String, family: String) -> ConfigObject? { byName[model] ?? byName[family] }
 
+  /// Experts of the models that have some.
+  static let experts = 3
+
+  private static let mistral: ConfigObject = [
+    "model_type": "mistral", "hidden_size": 16, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "num_hidden_layers": 2, "max_position_embeddings": 6, "vocab_size": 16, "intermediate_size": 32,
+    "sliding_window": 4,
+  ]
+
   private static let byName: [String: ConfigObject] = [
     "bert": [
       "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2, "max_position_embeddings": 6,
@@ -32,6 +41,21 @@ enum SmallConfigs {
     "gpt-neox": [
       "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2, "max_position_embeddings": 6,
       "vocab_size": 16, "intermediate_size": 32, "rotary_pct": 0.5,
+    ],
+    "llama": [
+      "model_type": "llama", "hidden_size": 16, "num_attention_heads": 4, "num_key_value_heads": 2,
+      "num_hidden_layers": 2, "max_position_embeddings": 6, "vocab_size": 16, "intermediate_size": 32,
+    ],
+    "mistral": mistral, "mistral-headless": mistral,
+    "mixtral": [
+      "model_type": "mixtral", "hidden_size": 16, "num_attention_heads": 4, "num_key_value_heads": 2,
+      "num_hidden_layers": 2, "max_position_embeddings": 6, "vocab_size": 16, "intermediate_size": 32,
+      "num_local_experts": .int(experts),
+    ],
+    "gemma2": [
+      "model_type": "gemma2", "hidden_size": 16, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 4,
+      "num_hidden_layers": 2, "max_position_embeddings": 6, "vocab_size": 16, "intermediate_size": 32,
+      "query_pre_attn_scalar": 9, "sliding_window": 4, "hidden_activation": "gelu",
     ],
     "t5": ["d_model": 16, "d_kv": 4, "d_ff": 32, "num_heads": 4, "num_layers": 2, "vocab_size": 5],
     "transformer": ["model": ["d_model": 16, "use_pre_encoder_decoder_layer_norm": false]],

@@ -156,7 +156,8 @@ import Testing
     let source: ConfigObject = ["trainer": ["init": ["model": ["hidden_size": 4], "schedulers": schedulers]]]
     let down = try RecordedDocument.converted(source, from: Release(2, 3), to: Release(2, 2))
     #expect(down[at: "trainer.init.schedulers"] == schedulers)
-    #expect(try RecordedDocument.converted(down, from: Release(2, 2), to: Release(2, 3)) == source)
+    let back = try RecordedDocument.converted(down, from: Release(2, 2), to: Release(2, 3))
+    #expect(inKeyOrder(.object(back)) == inKeyOrder(.object(source)))
   }
 
   @Test func chainedSchedulersKeepTheirMain() throws {
@@ -216,10 +217,8 @@ import Testing
 
   @Test func retiredSettingsDependOnTheStart() throws {
     let source: ConfigObject = ["csconfig": ["a": 1], "runconfig": ["is_pretrained_checkpoint": true]]
-    for (start, expected) in [
-      (Release(1, 8), source),
-      (Release(1, 9), ["runconfig": ["load_checkpoint_states": ["model", "dataloader"]]]),
-    ] as [(Release, ConfigObject)] {
+    let converted: ConfigObject = ["runconfig": ["load_checkpoint_states": ["model", "dataloader"]]]
+    for (start, expected) in [(Release(1, 8), source), (Release(1, 9), converted)] {
       let context = DocumentContext(modelName: "gpt2", start: .cs(start))
       #expect(
         try DocumentRules.apply(

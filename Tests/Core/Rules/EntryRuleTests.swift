@@ -8,7 +8,7 @@ import Testing
   private typealias Tree = ObjectTree<SymbolicTensor>
 
   private func tensor(_ name: String) -> Tree {
-    .tensor(SymbolicTensor(source: name, dtype: .float32, shape: TensorShape([2])))
+    .tensor(SymbolicTensor(source: name, dtype: .float32, shape: [2]))
   }
 
   private func dictionary(_ entries: KeyValuePairs<String, Tree>) -> Tree {
@@ -33,7 +33,7 @@ import Testing
     ])
     var checkpoint = CheckpointEntries(
       entries(dictionary(["optimizer": optimizer])),
-      stateDict: StateDict(["w": .tensor(SymbolicTensor(source: "w", dtype: .float32, shape: TensorShape([2])))]))
+      stateDict: StateDict(["w": .tensor(SymbolicTensor(source: "w", dtype: .float32, shape: [2]))]))
     checkpoint.apply([.sparsityMasks], from: .older)
     #expect(Array(checkpoint.stateDict.values.keys) == ["w", "w_mask"])
     #expect(checkpoint.stateDict.values["w_mask"]?.tensor.map(Tree.tensor) == tensor("mask"))

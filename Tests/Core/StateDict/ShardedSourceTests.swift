@@ -56,6 +56,21 @@ import Testing
     #expect(try firstByte(of: "c", in: source) == 11)
   }
 
+  /// The index decides, and a notice says so.
+  @Test func leavesOutWhatTheIndexPlacesElsewhere() throws {
+    let index = try #require(index)
+    let source = try ShardedSource(
+      index: index, name: "m.index.json",
+      shards: [("1", Shard(["a", "b", "c"], fill: 10)), ("2", Shard(["b", "c"], fill: 20))])
+    #expect(names(source) == ["b", "a", "c"])
+    #expect(try firstByte(of: "b", in: source) == 20)
+    #expect(try firstByte(of: "c", in: source) == 12)
+    let notices = source.notices.map(\.message)
+    #expect(notices.count == 2)
+    #expect(notices.first?.contains("1 also holds b (read from 2)") == true)
+    #expect(notices.last?.contains("2 also holds c (read from 1)") == true)
+  }
+
   @Test func joinsShardsWithoutAnIndex() throws {
     let source = try ShardedSource(shards: [("1", Shard(["a", "c"], fill: 10)), ("2", Shard(["b"], fill: 20))])
     #expect(names(source) == ["a", "c", "b"])

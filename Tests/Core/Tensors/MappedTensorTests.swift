@@ -67,14 +67,14 @@ import Testing
 
   @Test func generatorsYieldWhatTheyName() throws {
     let source = MemoryCheckpoint([], model: false)
-    let values = SymbolicTensor(generated: .values([0.5, 0.25, 2, 1, 3, 7], shape: [3, 2]))
+    let values = try SymbolicTensor(generated: .values([0.5, 0.25, 2, 1, 3, 7], shape: [3, 2]))
     #expect(values.dtype == .float32)
     #expect(try evaluated(values, sources: [:], from: source) == [0.5, 0.25, 2, 1, 3, 7])
     #expect(try evaluated(values.permuted([1, 0]), sources: [:], from: source) == [0.5, 2, 3, 0.25, 1, 7])
     #expect(try evaluated(values.mapped(.add(1)), sources: [:], from: source) == [1.5, 1.25, 3, 2, 4, 8])
     #expect(values.cast(to: .float16) == values, "constants that models compute in float32")
 
-    let drawn = SymbolicTensor(generated: .uniform(shape: [100, 50], bound: 0.125, seed: 7))
+    let drawn = try SymbolicTensor(generated: .uniform(shape: [100, 50], bound: 0.125, seed: 7))
     let elements = try evaluated(drawn, sources: [:], from: source)
     #expect(elements.allSatisfy { abs($0) <= 0.125 })
     #expect(Set(elements).count > 4_900)
@@ -83,14 +83,14 @@ import Testing
     #expect(try evaluated(drawn, sources: [:], from: source) == elements)
     #expect(
       try evaluated(drawn.sliced(axis: 0, 40..<41), sources: [:], from: source) == Array(elements[2_000..<2_050]))
-    let other = SymbolicTensor(generated: .uniform(shape: [100, 50], bound: 0.125, seed: 8))
+    let other = try SymbolicTensor(generated: .uniform(shape: [100, 50], bound: 0.125, seed: 8))
     #expect(try evaluated(other, sources: [:], from: source) != elements)
     #expect(drawn.cast(to: .bfloat16).dtype == .bfloat16)
 
-    let zeros = SymbolicTensor(generated: .zeros(shape: [2, 3], dtype: .bfloat16))
+    let zeros = try SymbolicTensor(generated: .zeros(shape: [2, 3], dtype: .bfloat16))
     #expect(zeros.dtype == .bfloat16 && zeros.byteCount == 12)
     #expect(
       try evaluated(zeros.cast(to: .float32).permuted([1, 0]), sources: [:], from: source) == [0, 0, 0, 0, 0, 0])
-    #expect(SymbolicTensor(generated: .zeros(shape: [4])).dtype == .float32)
+    #expect(try SymbolicTensor(generated: .zeros(shape: [4])).dtype == .float32)
   }
 }

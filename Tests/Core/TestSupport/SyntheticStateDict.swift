@@ -31,7 +31,11 @@ struct SyntheticStateDict {
             add(instance, one: !isMatrix ? [rows] : packing.transposed ? [width, rows] : [rows, width])
           }
         case .rotate, .roll, .offset: add(instance, one: Self.shape(instance[0], width))
-        case .stack, .custom: for key in instance { add([key], one: isVector(key) ? [width] : [width, width]) }
+        case .stack(let hole, _):
+          for key in Self.stacked(instance[0], rule, hole, side) {
+            add([key], one: side == .left ? [width, width] : [width, SmallConfigs.experts, width])
+          }
+        case .custom: for key in instance { add([key], one: isVector(key) ? [width] : [width, width]) }
         case .repeated, nil: break
         }
       }
@@ -44,6 +48,15 @@ struct SyntheticStateDict {
     let copies = everyLayer ? rule.instances(on: side, numbers: [1, 12]) : []
     for (word, key) in (everyLayer ? single : rule.instances(on: side)).enumerated() {
       add(key + copies.enumerated().filter { $0.offset % single.count == word }.flatMap(\.element), one: shape)
+    }
+  }
+
+  /// The keys that make up the tensor of an instance: one for each expert on the left.
+  private static func stacked(_ key: String, _ rule: Rule, _ hole: String, _ side: Side) -> [String] {
+    guard side == .left, var binding = rule.left[0].match(key.split(separator: ".")) else { return [key] }
+    return (0..<SmallConfigs.experts).map { number in
+      binding[hole] = Substring(String(number))
+      return rule.left[0].fill(binding)
     }
   }
 

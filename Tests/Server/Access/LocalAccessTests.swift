@@ -35,6 +35,29 @@ struct LocalAccessTests {
     }
   }
 
+  /// Targets and `Host` fields, and the status of the answer.
+  private static let targets: [(String, String, Int)] = [
+    ("http://localhost:8080/v1/models", "rebound.example", 200), ("HTTP://127.0.0.1/v1/models", "x", 200),
+    ("http://rebound.example/v1/models", "localhost", 403), ("http://10.0.0.1:80/v1/models?limit=1", "localhost", 403),
+    ("http://localhost/healthz?x", "localhost", 200), ("http://localhost?x", "localhost", 404),
+    ("http://user@localhost/v1/models", "localhost", 400),
+    ("http:///v1/models", "localhost", 400), ("ftp://localhost/v1/models", "localhost", 400),
+    ("v1/models", "localhost", 400), ("localhost:80", "localhost", 400),
+  ]
+
+  @Test("A target in absolute form names the host, whatever the Host field says")
+  func absoluteForm() async throws {
+    try await ServiceHarness().test(.live) { client in
+      for (target, host, status) in Self.targets {
+        try await client.talk { wire in
+          wire.send("GET \(target) HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n")
+          let answer = wire.read()
+          #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(target) \(host): \(answer.prefix(300))")
+        }
+      }
+    }
+  }
+
   @Test("With a token, or by the wish of the operator, every name will do")
   func elsewhere() async throws {
     let fields = "Host: zooport.example\r\nOrigin: https://page.example\r\n"

@@ -55,6 +55,34 @@ struct OutputDownloadTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path.string) == ["model.mdl"])
   }
 
+  @Test("The token goes to the server that was named, and nowhere else")
+  func tokenStays() async throws {
+    let seen = Mutex<[String?]>([])
+    func server() throws -> LoopbackServer {
+      try LoopbackServer.answering { request, send in
+        seen.withLock { $0.append(request.header("Authorization")) }
+        send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+      }
+    }
+    let (named, other) = (try server(), try server())
+    defer {
+      named.stop()
+      other.stop()
+    }
+    let folder = try TemporaryFolder()
+    let client = ServiceClient(base: "http://127.0.0.1:\(named.port)", token: "zpt_secret", patience: .zero)
+    for url in [
+      "/x", "http://127.0.0.1:\(named.port)/x", "http://127.0.0.1:\(other.port)/x", "http://localhost:\(named.port)/x",
+    ] {
+      let output = try output("ok", url)
+      try? FileManager.default.removeItem(atPath: folder.path.appending("model.mdl").string)
+      _ = try await onThread {
+        try OutputDownload(output, into: folder.path, client: client, report: { _, _ in }).run()
+      }.result.get()
+    }
+    #expect(seen.withLock { $0 } == ["Bearer zpt_secret", "Bearer zpt_secret", nil, nil])
+  }
+
   @Test("A digest that is none is no path")
   func hostileDigest() async throws {
     let server = try LoopbackServer { _, send in send(LoopbackServer.answer("200 OK", "x")) }

@@ -18,6 +18,24 @@ struct ProgressBarTests {
     #expect(line(done: 500, of: 1000) == "[\(cells)] 50% 500 B/1.0 KB 250 B/s 0:02 left, 1/2 tensors")
   }
 
+  @Test("Percents and rates fit, whatever a service says")
+  func huge() throws {
+    #expect(ProgressBar.percent(.max, of: 1) == 100)
+    #expect(ProgressBar.percent(.min, of: 1) == 0)
+    #expect(ProgressBar.percent(1, of: 0) == nil)
+    #expect(ProgressBar.percent(1, of: .min) == nil)
+    #expect(line(done: .max, of: .max, after: .nanoseconds(1)).contains("100%"))
+    let job = try JSONBody.decode(
+      RemoteJob.self,
+      from: #"""
+        {"id":"\#(Identifier.generate())","url":"/v1/jobs/x","status":"running","command":"convert","model":"gpt2","src_fmt":"hf",
+         "tgt_fmt":"cs-1.8","created_at":"2026-01-01T00:00:00.000Z","warnings":[],"outputs":[],"error":null,
+         "progress":{"phase":"converting","bytes_done":9223372036854775807,"bytes_total":1,"tensors_done":9223372036854775807,
+         "tensors_total":-1}}
+        """#)
+    #expect(StatusCommand.line(job).contains("running converting 100%  gpt2 hf -> cs-1.8"))
+  }
+
   @Test("A service that says more than there is, or less than nothing, is shown as the end or the beginning")
   func impossible() {
     let full = String(repeating: "#", count: 30)

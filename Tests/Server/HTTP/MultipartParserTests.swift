@@ -53,6 +53,28 @@ struct MultipartParserTests {
     #expect(result.isComplete)
   }
 
+  @Test(
+    "A file name in extended form wins over the plain one",
+    arguments: [
+      ("filename*=UTF-8''na%C3%AFve%20model.bin", "na\u{EF}ve model.bin"),
+      ("filename=\"plain.bin\"; filename*=utf-8'en'exact%22.bin", "exact\".bin"),
+      ("filename*=iso-8859-1''%E9.bin; filename=x", "\u{E9}.bin"),
+      ("filename=\"plain.bin\"; filename*=utf-16''x", "plain.bin"),
+      ("filename=\"plain.bin\"; filename*=UTF-8''%FF", "plain.bin"),
+    ])
+  func extendedName(_ parameters: String, _ name: String) throws {
+    let body = "--b\r\nContent-Disposition: form-data; name=checkpoint; \(parameters)\r\n\r\nx\r\n--b--"
+    #expect(try parse([body]).parts == [Part(name: "checkpoint", filename: name, body: "x")])
+  }
+
+  @Test(
+    "An extended file name alone that is none is refused",
+    arguments: ["x.bin", "UTF-8'x.bin", "UTF-8''%4", "UTF-8''%+1", "UTF-8''%C3", "koi8-r''x"])
+  func malformedExtendedName(_ value: String) throws {
+    let body = "--b\r\nContent-Disposition: form-data; name=checkpoint; filename*=\(value)\r\n\r\nx\r\n--b--"
+    #expect(throws: MultipartParser.Malformed.self) { try parse([body]) }
+  }
+
   @Test("Cut in two at every byte, and fed byte by byte")
   func cuts() throws {
     let scalars = Array(Self.body.unicodeScalars)

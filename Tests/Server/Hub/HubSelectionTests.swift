@@ -43,6 +43,34 @@ struct HubSelectionTests {
     #expect(selection.config == "config.json")
   }
 
+  @Test(
+    "Weights of other frameworks and adapters are called that",
+    arguments: [
+      (["tf_model.h5"], "TensorFlow"), (["flax_model.msgpack"], "Flax"), (["a.gguf"], "GGUF"), (["model.onnx"], "ONNX"),
+      (["adapter_model.safetensors", "adapter_config.json"], "merge_and_unload"),
+      (["adapter_model.bin"], "merge_and_unload"),
+      (["tf_model.h5", "flax_model.msgpack", "training_args.bin"], "TensorFlow"),
+    ])
+  func otherWeights(_ names: [String], _ word: String) {
+    do {
+      _ = try select(["config.json"] + names)
+      Issue.record("a checkpoint was chosen")
+    } catch {
+      let error = error as? ConversionError
+      #expect(error?.kind == .fileNotFound)
+      #expect(error?.message.contains(word) == true)
+      #expect(error?.message.contains("a/b") == true)
+    }
+  }
+
+  @Test("Files beside the weights are no second checkpoint")
+  func besideTheWeights() throws {
+    let names = [
+      "config.json", "weights.bin", "training_args.bin", "optimizer.pt", "tf_model.h5", "adapter_config.json",
+    ]
+    #expect(try select(names).checkpoint == ["weights.bin"])
+  }
+
   @Test("Folders, variants and names")
   func narrowed() throws {
     let names = [

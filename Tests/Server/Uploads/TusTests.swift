@@ -176,6 +176,19 @@ struct TusTests {
     }
   }
 
+  @Test(
+    "Concatenation is refused before any part is sent", arguments: ["partial", "final;/v1/uploads/a /v1/uploads/b"])
+  func concatenation(_ value: String) async throws {
+    try await ServiceHarness().test { client async throws in
+      let answer = try await client.send(
+        .post, "/v1/uploads", headers: Self.version + [.uploadLength: "3", .uploadConcat: value])
+      #expect(answer.status == .badRequest)
+      #expect(answer.json["code"] as? String == "malformed_request")
+      #expect((answer.json["detail"] as? String)?.contains("concatenation, which this service does not have") == true)
+      #expect(answer.headers[.location] == nil)
+    }
+  }
+
   @Test("A checksum holds for all bytes of a request or for none of them", arguments: ["sha1", "sha256"])
   func checksum(_ algorithm: String) async throws {
     @Sendable func header(_ text: String) -> HTTPFields {

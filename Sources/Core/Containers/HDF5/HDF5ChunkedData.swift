@@ -1,8 +1,30 @@
+import Synchronization
+
 /// The bytes of a chunked dataset as one row-major run, decoded chunk by chunk as they are asked for.
 ///
 /// Safe to use from several threads. One chunk is decoded at a time in each thread; decoded chunks stay in a shared
 /// cache, so neighbouring reads of a wide matrix do not decode a chunk again.
 struct HDF5ChunkedData: Sendable {
+  /// Lets one thread at a time decode a large chunk of a file, so that the memory for it is needed once.
+  final class Turn: Sendable {
+    private let mutex = Mutex(())
+
+    /// Chunks of at most so many bytes are decoded by all threads at once.
+    static let small = 4 << 20
+
+    func run<Value>(
+      for byteCount: Int, _ body: () throws(ConversionError) -> Value
+    ) throws(ConversionError) -> Value {
+      guard byteCount > Self.small else { return try body() }
+      var result: Result<Value, ConversionError>?
+      mutex.withLock { _ in
+        do throws(ConversionError) { result = .success(try body()) } catch { result = .failure(error) }
+      }
+      guard let result else { preconditionFailure("a lock runs its body") }
+      return try result.get()
+    }
+  }
+
   /// Names a decoded chunk in the cache: dataset and position in the grid of chunks.
   struct ChunkKey: Hashable, Sendable {
     let storage: Int
@@ -23,6 +45,7 @@ struct HDF5ChunkedData: Sendable {
   }
 
   private let file: HDF5File
+  private let turn: Turn
   private let description: Description
   private let index: HDF5ChunkIndex?
   private let cache: HDF5Cache<ChunkKey, [UInt8]>
@@ -35,9 +58,10 @@ struct HDF5ChunkedData: Sendable {
 
   /// Preconditions: the rank is at least 1, every chunk dimension is positive, and the products fit `Int`.
   init(
-    file: HDF5File, description: Description, index: HDF5ChunkIndex?, cache: HDF5Cache<ChunkKey, [UInt8]>
+    file: HDF5File, turn: Turn, description: Description, index: HDF5ChunkIndex?, cache: HDF5Cache<ChunkKey, [UInt8]>
   ) {
     self.file = file
+    self.turn = turn
     self.description = description
     self.index = index
     self.cache = cache
@@ -96,12 +120,14 @@ struct HDF5ChunkedData: Sendable {
     let grid = zip(box, chunkExtent).map { $0.lowerBound / $1..<($0.upperBound - 1) / $1 + 1 }
     var position = grid.map(\.lowerBound)
     while true {
-      let chunk = try decodedChunk(at: position)
       let part = box.indices.map { axis in
         let start = position[axis] * chunkExtent[axis]
         return max(box[axis].lowerBound, start)..<min(box[axis].upperBound, start + chunkExtent[axis])
       }
-      copy(part, of: chunk, at: position, origin: origin, into: buffer)
+      // A large chunk is held until it was copied, as it may not fit the cache.
+      try turn.run(for: chunkExtent[0] * chunkStrides[0]) { () throws(ConversionError) in
+        copy(part, of: try decodedChunk(at: position), at: position, origin: origin, into: buffer)
+      }
       guard Self.advance(&position, within: grid) else { return }
     }
   }

@@ -19,6 +19,10 @@ final class HDF5Contents {
   private var storageOfDataset: [Int: Int] = [:]
   private let chunks: HDF5Cache<HDF5ChunkedData.ChunkKey, [UInt8]>
   private let nodes: HDF5Cache<Int, HDF5ChunkIndex.Node>
+  /// Held by whoever decodes a large chunk: one at a time for the whole file.
+  private let turn = HDF5ChunkedData.Turn()
+  /// Bytes of the largest chunk so far.
+  private var largestChunk = 0
 
   /// Reads the root group's header. `chunkCacheBytes` bounds the decoded chunks that reads keep later.
   init(file: HDF5File, chunkCacheBytes: Int) throws(ConversionError) {
@@ -63,6 +67,7 @@ final class HDF5Contents {
   /// The dataset at a path with its address, or nil when there is none.
   func dataset(_ path: String) throws(ConversionError) -> (address: Int, dataset: HDF5Dataset)? {
     guard let address = try address(of: path) else { return nil }
+    try file.limits.take(1024)
     guard groups[address] == nil else { throw file.damaged("\(path) is a group where a dataset is needed") }
     return (address, try HDF5Dataset(at: address, name: path, reader: reader))
   }
@@ -106,9 +111,9 @@ final class HDF5Contents {
   func constant(
     shape: [Int], dtype: DType, value: Double?, name: String
   ) throws(ConversionError) -> TensorDescriptor {
-    guard let elements = TensorShape.elementCount(shape.map { max($0, 1) }), elements <= file.limits.elements,
-      shape.allSatisfy({ $0 >= 0 }), shape.count <= file.limits.rank
-    else { throw file.damaged("the constant tensor \(name) has the impossible shape \(shape)") }
+    if let problem = TensorShape.problem(shape, limits: file.limits) {
+      throw file.damaged("the constant tensor \(name) has \(problem)")
+    }
     let byteCount = (TensorShape.elementCount(shape) ?? 0) * dtype.size
     guard byteCount <= file.limits.hdf5UnstoredBytes else { throw tooLarge(name, byteCount) }
     guard let element = dtype.element(value ?? 0) else {
@@ -169,9 +174,15 @@ final class HDF5Contents {
       guard byteCount - min(stored, byteCount) <= file.limits.hdf5UnstoredBytes else {
         throw tooLarge(name, byteCount)
       }
+      let chunkBytes = chunk.reduce(elementSize, *)
+      if chunkBytes > largestChunk {
+        // What was stored and what comes out of it, or both sides of a shuffle.
+        try file.limits.take((chunkBytes - largestChunk) / 4 * 9 + 65_536)
+        largestChunk = chunkBytes
+      }
       return .chunked(
         HDF5ChunkedData(
-          file: file,
+          file: file, turn: turn,
           description: .init(
             name: name, storage: storages.count, shape: shape, chunk: chunk, elementSize: elementSize,
             bigEndian: bigEndian, filters: dataset.filters, fill: fill),

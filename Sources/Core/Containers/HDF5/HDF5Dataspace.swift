@@ -26,10 +26,7 @@ enum HDF5Dataspace: Sendable, Hashable {
     guard rank <= file.limits.rank else { throw file.damaged("a dataset with \(rank) dimensions") }
     var shape: [Int] = []
     for _ in 0..<rank { shape.append(try cursor.length()) }
-    // An empty tensor may not hide a dimension that overflows strides either.
-    guard let count = TensorShape.elementCount(shape.map { max($0, 1) }), count <= file.limits.elements else {
-      throw file.damaged("a dataset of shape \(shape) has more than \(file.limits.elements) elements")
-    }
+    if let problem = TensorShape.problem(shape, limits: file.limits) { throw file.damaged("a dataset has \(problem)") }
     self = .simple(shape)
   }
 

@@ -19,6 +19,7 @@ final class HDF5MetadataReader {
   /// A cursor over `count` bytes at an address, charged to the budget.
   func block(at address: Int, count: Int, what: String) throws(ConversionError) -> HDF5Cursor {
     try pacer.step()
+    if count > 1 << 20, count <= file.input.size { try file.limits.take(count) }
     let cursor = try file.block(at: address, count: count, what: what)
     bytesLeft -= count
     guard bytesLeft >= 0 else {

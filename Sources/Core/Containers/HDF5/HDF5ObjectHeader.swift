@@ -98,6 +98,7 @@ struct HDF5ObjectHeader {
         pending.append((address, try body.length()))
       } else {
         messages.append(Message(type: type, body: body))
+        if messages.count % 64 == 0 { try file.limits.take(64 * 384) }
       }
     }
   }

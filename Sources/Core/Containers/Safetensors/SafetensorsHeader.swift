@@ -35,6 +35,7 @@ struct SafetensorsHeader {
       } else {
         guard entries.count < limits.tensors else { throw parser.hostile("has more than \(limits.tensors) tensors") }
         entries.append(try Self.entry(name, &parser))
+        if entries.count % 256 == 1 { try limits.take(256 * 448) }
       }
     }
     try parser.end()
@@ -42,6 +43,8 @@ struct SafetensorsHeader {
 
   private static func metadata(_ parser: inout SafetensorsHeaderParser) throws(ConversionError) -> [String: String] {
     var metadata: [String: String] = [:]
+    // The library takes null for no metadata.
+    if try parser.takesNull() { return metadata }
     try parser.expect("{")
     var first = true
     while try parser.hasNext("}", first: &first) {

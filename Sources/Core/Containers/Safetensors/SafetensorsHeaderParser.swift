@@ -26,6 +26,16 @@ struct SafetensorsHeaderParser {
     position += 1
   }
 
+  /// True when the next value is `null`, which is taken then.
+  mutating func takesNull() throws(ConversionError) -> Bool {
+    guard try peek() == UInt8(ascii: "n") else { return false }
+    guard bytes[position...].starts(with: "null".utf8),
+      position + 4 == bytes.count || !Self.isLiteral(bytes[position + 4])
+    else { throw unreadable("has an unknown word at byte \(position)") }
+    position += 4
+    return true
+  }
+
   /// True when another member follows; takes the comma before it, or the closing character.
   mutating func hasNext(_ closing: Unicode.Scalar, first: inout Bool) throws(ConversionError) -> Bool {
     if try peek() == UInt8(truncatingIfNeeded: closing.value) {

@@ -19,6 +19,7 @@ public struct SafetensorsReader: TensorSource {
   public init(file: InputFile, limits: Limits = .standard) throws(ConversionError) {
     let length = try Self.headerLength(file, limits)
     let start = 8 + length
+    try limits.take(2 * length)
     let header = try SafetensorsHeader(try file.bytes(at: 8, count: length), path: file.path, limits: limits)
     try Self.checkRanges(header.entries, dataSize: file.size - start, path: file.path)
     var storages: [StorageDescriptor] = []
@@ -93,9 +94,10 @@ public struct SafetensorsReader: TensorSource {
   private static func tensor(
     _ entry: SafetensorsHeader.Entry, index: Int, path: String, limits: Limits
   ) throws(ConversionError) -> TensorDescriptor {
-    guard let count = TensorShape.elementCount(entry.shape), count <= limits.elements,
-      count * entry.dtype.size == entry.range.count
-    else {
+    if let problem = TensorShape.problem(entry.shape, limits: limits) {
+      throw ConversionError(.hostileInput, "\(path): '\(entry.name.prefix(200))' has \(problem)")
+    }
+    guard let count = TensorShape.elementCount(entry.shape), count * entry.dtype.size == entry.range.count else {
       throw ConversionError(
         .hostileInput,
         "\(path): '\(entry.name.prefix(200))' of shape \(entry.shape) does not fit its \(entry.range.count) bytes")

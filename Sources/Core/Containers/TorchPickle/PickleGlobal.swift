@@ -25,6 +25,10 @@ enum PickleGlobal: Equatable {
   case rebuildParameter
   /// `torch._tensor._rebuild_from_type_v2`, around one of the others.
   case rebuildFromType
+  /// `torch._utils._rebuild_device_tensor_from_numpy` and its like: a tensor of another device, kept as one of the CPU.
+  case rebuildDeviceTensor
+  /// A class that no converter knows, by module and name; its instances are plain values.
+  case plainClass(String)
   /// A torch storage class; nil is `UntypedStorage`, which counts bytes.
   case storage(DType?)
   /// A `torch.dtype`, without the `torch.`.
@@ -79,6 +83,9 @@ enum PickleGlobal: Equatable {
     "torch._utils _rebuild_parameter": .rebuildParameter,
     "torch._utils _rebuild_parameter_with_state": .rebuildParameter,
     "torch._tensor _rebuild_from_type_v2": .rebuildFromType,
+    "torch._utils _rebuild_device_tensor_from_numpy": .rebuildDeviceTensor,
+    "torch._utils _rebuild_device_tensor_from_cpu_tensor": .rebuildDeviceTensor,
+    "torch._utils _rebuild_xla_tensor": .rebuildDeviceTensor,
     "torch.nn.parameter Parameter": .inert,
     "torch.nn.parameter Buffer": .inert,
     "numpy dtype": .numpyDType,

@@ -10,6 +10,10 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   var resolver: Resolver
   let limits: Limits
   var heap = PickleHeap()
+  /// Instances of classes that were read as plain values.
+  var objects: [PickledObject] = []
+  /// Storages of float32 arrays that stand for bfloat16, by the arrays' own.
+  var narrowed: [StorageID: StorageID] = [:]
   /// Tensors made so far.
   var tensorCount = 0
   private(set) var stack: [PickleValue] = []
@@ -17,6 +21,10 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   private var memo = PickleMemo()
   private var operations = 0
   private var pacer = Interruption.Pacer()
+  /// Bytes of texts and of the like.
+  private var textBytes = 0
+  /// Bytes that the account of the inputs was told of.
+  private var told = 0
   /// Every `EMPTY_TUPLE` is the same node: it cannot change.
   private var emptyTuple: PickleValue?
 
@@ -32,10 +40,22 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   /// Throws `.hostileInput` for a name that is not allowed, for cycles, and for whatever exceeds a limit or no pickler
   /// writes; `.unreadableInput` when the bytes end first. Complexity: O(bytes), memory O(values).
   mutating func tree() throws(ConversionError) -> PickleTree {
+    defer {
+      limits.memory?.release(told)
+      told = 0
+    }
     let root = try run()
+    try account(exactly: true)
+    // For each node its height, weight, place in the order and tree; entries are made from items.
+    let building = heap.nodes.count * 96 + heap.itemCount * 56
+    try limits.take(building)
+    told += building
     var builder = PickleTreeBuilder(heap: heap, name: input.name, limits: limits)
     let tree = try builder.build(root)
     heap = PickleHeap()
+    stack = []
+    memo = PickleMemo()
+    textBytes = 0
     return tree
   }
 
@@ -58,10 +78,24 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
         throw hostile("the pickle has the opcode 0x\(String(code, radix: 16)), which no checkpoint needs")
       }
       try execute(opcode)
+      try account()
       guard stack.count <= limits.treeNodes, heap.nodes.count <= limits.treeNodes else {
         throw hostile("the pickle makes more than \(limits.treeNodes) values")
       }
     }
+  }
+
+  /// Tells the account how much the values take by now, when that has grown by a good piece or `exactly` is wanted. Arrays that
+  /// grow are twice there for a moment.
+  private mutating func account(exactly: Bool = false) throws(ConversionError) {
+    guard let memory = limits.memory else { return }
+    let size = MemoryLayout<PickleValue>.stride
+    let bytes =
+      heap.nodes.count * (2 * MemoryLayout<PickleNode>.stride + 32) + heap.itemCount * 2 * size
+      + (stack.count + memo.count) * 2 * size + textBytes
+    guard bytes > told + (exactly ? 0 : 256 << 10) else { return }
+    try memory.take(bytes - told)
+    told = bytes
   }
 
   private mutating func execute(_ opcode: PickleOpcode) throws(ConversionError) {
@@ -211,6 +245,9 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
     guard length <= UInt64(limits.pickleString) else {
       throw hostile("a string of the pickle claims \(length) bytes; at most \(limits.pickleString) are read")
     }
+    // Before it is taken, as one text may be long.
+    textBytes += Int(length) + 32
+    if length > 256 << 10 { try account() }
     return Int(length)
   }
 
@@ -246,10 +283,8 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   // MARK: Names
 
   private func global(module: String, name: String) throws(ConversionError) -> PickleGlobal {
-    guard let global = PickleGlobal(module: module, name: name) else {
-      throw hostile("refuses the global \(module.prefix(200)).\(name.prefix(200)), which a checkpoint does not need")
-    }
-    return global
+    if let global = PickleGlobal(module: module, name: name) { return global }
+    return try foreign(module: module, name: name)
   }
 
   private mutating func stackGlobal() throws(ConversionError) {

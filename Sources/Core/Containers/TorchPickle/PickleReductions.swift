@@ -30,11 +30,16 @@ extension PickleMachine {
       return .opaque(.device(type, index))
     case .rebuildTensor(let version): return try rebuildTensor(items, version: version)
     case .rebuildParameter:
-      guard items.count >= 3, case .tensor? = heap.kind(items[0]) else { throw malformed(global) }
+      // The fourth is a dictionary of attributes that somebody gave the parameter; values do not depend on them.
+      guard (3...4).contains(items.count), case .tensor? = heap.kind(items[0]) else { throw malformed(global) }
+      try checkExtras(hooks: items[2], metadata: nil)
       return items[0]
     case .rebuildFromType:
       guard items.count == 4, case .global(let inner) = items[0], inner.makesTensor else { throw malformed(global) }
+      guard case .global(.inert) = items[1] else { throw subclass(items[1], global) }
       return try reduce(items[0], items[2])
+    case .rebuildDeviceTensor: return try deviceTensor(items, global)
+    case .plainClass(let name): return plainObject(name, items)
     case .numpyDType:
       guard case .string(let code)? = items.first else { throw malformed(global) }
       guard let dtype = NumpyDType(code) else {
@@ -77,6 +82,7 @@ extension PickleMachine {
         case .bytes(let bytes) = fields[4]
       else { throw hostile("the pickle has a numpy array of objects or in an unknown form") }
       heap.change(index, to: .tensor(try array(shape, type, columnMajor: columnMajor, bytes)))
+    case .object(let name): try buildObject(index, name, state)
     case .list, .tuple, .set, .tensor: throw hostile("the pickle sets the state of a value that has none")
     }
   }
@@ -85,6 +91,8 @@ extension PickleMachine {
   ///
   /// Source: `persistent_id` in `torch/serialization.py`. The location, such as `cuda:0`, does not matter here.
   func persistentID(_ value: PickleValue) throws(ConversionError) -> PersistentID {
+    // Before torch 1.6 the source text of the class of a model stood in the stream.
+    if let fields = heap.tuple(value), case .string("module")? = fields.first { throw wholeModel("a torch.nn.Module") }
     guard let fields = heap.tuple(value), (5...6).contains(fields.count), case .string("storage") = fields[0],
       case .global(.storage(let dtype)) = fields[1], case .int(let count) = fields[4], count >= 0
     else { throw hostile("the pickle has a persistent id that names no storage") }
@@ -108,10 +116,14 @@ extension PickleMachine {
   /// `_rebuild_tensor(storage, offset, size, stride)`; version 2 adds `requires_grad, hooks[, metadata]`, and version 3
   /// inserts the type after these.
   private mutating func rebuildTensor(_ items: [PickleValue], version: Int) throws(ConversionError) -> PickleValue {
-    let minimum = [1: 4, 2: 6, 3: 7][version] ?? 4
-    guard items.count >= minimum, case .storage(let storage) = items[0], case .int(let offset) = items[1],
+    let counts = [1: 4...4, 2: 6...7, 3: 7...8][version] ?? 4...4
+    guard counts.contains(items.count), case .storage(let storage) = items[0], case .int(let offset) = items[1],
       let shape = integers(items[2]), let strides = integers(items[3])
     else { throw hostile("the pickle has a malformed tensor\(nearestKey())") }
+    // The fifth argument says whether it is trained, which a conversion does not change.
+    try checkExtras(
+      hooks: version == 1 ? nil : items[5], metadata: items.count == counts.upperBound && version > 1 ? items.last : nil
+    )
     var dtype = storage.dtype
     if version == 3 {
       guard case .global(.dtype(let name)) = items[6] else { throw hostile("a tensor\(nearestKey()) has no type") }
@@ -137,8 +149,10 @@ extension PickleMachine {
     _ shape: [Int], _ type: NumpyDType, columnMajor: Bool, _ bytes: [UInt8]
   ) throws(ConversionError) -> TensorDescriptor {
     let dtype = try littleEndian(type).dtype
-    guard let count = TensorShape.elementCount(shape), count <= limits.elements, count * dtype.size == bytes.count
-    else {
+    if let problem = TensorShape.problem(shape, limits: limits) {
+      throw hostile("a numpy array\(nearestKey()) has \(problem)")
+    }
+    guard let count = TensorShape.elementCount(shape), count * dtype.size == bytes.count else {
       throw hostile("a numpy array of shape \(shape)\(nearestKey()) does not fit its \(bytes.count) bytes")
     }
     var strides = TensorShape.contiguousStrides(columnMajor ? shape.reversed() : shape)
@@ -165,14 +179,6 @@ extension PickleMachine {
         .unreadableInput, "\(input.name): a numpy array is big-endian; save it again in little-endian order")
     }
     return type
-  }
-
-  /// The dictionary key that is being filled, for messages: it lies on the stack below the value.
-  private func nearestKey() -> String {
-    for value in stack.suffix(4).reversed() {
-      if case .string(let key) = value { return " at '\(key.prefix(200))'" }
-    }
-    return ""
   }
 
   // MARK: Plain data
@@ -227,8 +233,18 @@ extension PickleMachine {
     }
   }
 
-  private func malformed(_ global: PickleGlobal) -> ConversionError {
+  /// An error for arguments that torch never passes.
+  func malformed(_ global: PickleGlobal) -> ConversionError {
     hostile("the pickle calls \(global) in a way that no torch release writes")
+  }
+
+  /// A subclass of `Tensor` may give its bytes another meaning.
+  private func subclass(_ type: PickleValue, _ global: PickleGlobal) -> ConversionError {
+    guard case .global(.plainClass(let name)) = type else { return malformed(global) }
+    return ConversionError(
+      .unreadableInput,
+      "\(input.name): the tensor\(nearestKey()) is a \(name.prefix(200)), a subclass whose bytes may mean something else; "
+        + "save plain tensors: tensor.as_subclass(torch.Tensor)")
   }
 }
 
@@ -236,7 +252,7 @@ extension PickleGlobal {
   /// True for the functions that yield a tensor.
   fileprivate var makesTensor: Bool {
     switch self {
-    case .rebuildTensor, .rebuildParameter: true
+    case .rebuildTensor, .rebuildParameter, .rebuildDeviceTensor: true
     default: false
     }
   }

@@ -99,6 +99,7 @@ struct PickleTreeBuilder {
     case .opaque(let opaque): .opaque(opaque)
     case .global(.dtype(let name)): .opaque(.dtype("torch.\(name)"))
     case .node(let index): trees[index]
+    case .global(.plainClass(let name)): .string(name)
     case .global(let global): throw hostile("the pickle holds the bare name \(global) as a value")
     case .storage(let storage):
       throw ConversionError(
@@ -120,6 +121,7 @@ struct PickleTreeBuilder {
     case .tensor(let tensor): return .tensor(tensor)
     case .dictionary(let ordered): return .dictionary(try entries(node.items, trees), ordered: ordered)
     case .numpyDType(let type): return .opaque(.dtype("torch.\(type.dtype.rawValue)"))
+    case .object: return node.items.count == 1 ? try tree(node.items[0], trees) : .tuple(try all(node.items))
     case .unfilledArray: throw hostile("the pickle has a numpy array without content")
     }
   }

@@ -29,6 +29,8 @@ struct PickleNode {
     case tensor(TensorDescriptor)
     /// A `numpy.dtype`, complete once its state was set.
     case numpyDType(NumpyDType)
+    /// An instance of a class, before its attributes are set; its items are what it was made from.
+    case object(String)
     /// A `numpy.ndarray` before its state is set.
     case unfilledArray
   }
@@ -81,15 +83,26 @@ protocol PickleStorageResolver {
 
   /// Takes over bytes that lie in the pickle itself, such as those of a numpy array.
   mutating func inlineStorage(_ bytes: [UInt8]) throws(ConversionError) -> StorageID
+
+  /// The bytes of such a storage; nil for storages that lie elsewhere.
+  func inlineBytes(_ storage: StorageID) -> [UInt8]?
+}
+
+extension PickleStorageResolver {
+  /// Nil: no bytes are kept.
+  func inlineBytes(_ storage: StorageID) -> [UInt8]? { nil }
 }
 
 /// The nodes of one pickle. Freed flat, whatever refers to what.
 struct PickleHeap {
   private(set) var nodes: [PickleNode] = []
+  /// Items of all nodes together.
+  private(set) var itemCount = 0
 
   /// Adds a node and returns the value that refers to it.
   mutating func add(_ kind: PickleNode.Kind, _ items: [PickleValue] = []) -> PickleValue {
     nodes.append(PickleNode(kind: kind, items: items))
+    itemCount += items.count
     return .node(nodes.count - 1)
   }
 
@@ -120,13 +133,24 @@ struct PickleHeap {
   /// Makes a node stand for something else.
   mutating func change(_ index: Int, to kind: PickleNode.Kind) { nodes[index].kind = kind }
 
+  /// Makes a node stand for something else that holds other values.
+  mutating func change(_ index: Int, to kind: PickleNode.Kind, items: [PickleValue]) {
+    nodes[index] = PickleNode(kind: kind, items: items)
+  }
+
   /// Appends to a list, set or dictionary. False when the node is none of that kind.
   ///
   /// Complexity: O(items), amortised.
   mutating func append(_ items: some Sequence<PickleValue>, to index: Int, as kind: Collection) -> Bool {
     switch (nodes[index].kind, kind) {
     case (.list, .list), (.set, .set), (.dictionary, .dictionary):
+      let before = nodes[index].items.count
       nodes[index].items.append(contentsOf: items)
+      itemCount += nodes[index].items.count - before
+      return true
+    // A class of one's own that derives from `dict` or `list`.
+    case (.object, .dictionary), (.object, .list):
+      nodes[index] = PickleNode(kind: kind == .list ? .list : .dictionary(ordered: false), items: Array(items))
       return true
     default: return false
     }

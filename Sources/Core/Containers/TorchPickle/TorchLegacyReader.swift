@@ -9,6 +9,8 @@ public struct TorchLegacyReader: TensorSource {
   public let tree: ObjectTree<TensorDescriptor>
   /// The storages in the order in which the pickle names them.
   public let storages: [StorageDescriptor]
+  /// Objects beside the tensors that were read as plain values.
+  public let notices: [Diagnostic]
   private let inline: [Int: [UInt8]]
 
   /// Opens a stream; reads the pickles and the count of each storage.
@@ -30,6 +32,7 @@ public struct TorchLegacyReader: TensorSource {
       throw ConversionError(.unreadableInput, "\(file.path) is big-endian; save it on a little-endian machine")
     }
     tree = try machine.tree()
+    notices = Diagnostic.plainObjects(machine.objects, in: file.path).map { [$0] } ?? []
     guard case .list(let keys) = try machine.tree() else {
       throw ConversionError(.hostileInput, "\(file.path): the list of storages is missing")
     }
@@ -85,6 +88,8 @@ private struct TorchLegacyStorages: PickleStorageResolver {
     return PickleStorage(
       id: StorageID(index), dtype: id.dtype, byteOffset: offset, byteCount: offset + part, key: id.key)
   }
+
+  func inlineBytes(_ storage: StorageID) -> [UInt8]? { inline[storage.index] }
 
   mutating func inlineStorage(_ bytes: [UInt8]) -> StorageID {
     inline[storages.count] = bytes

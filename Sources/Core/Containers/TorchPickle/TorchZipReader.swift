@@ -11,6 +11,8 @@ public struct TorchZipReader: TensorSource {
   public let tree: ObjectTree<TensorDescriptor>
   /// The `data/N` entries that the pickle names, and numpy arrays that lie inside it.
   public let storages: [StorageDescriptor]
+  /// Objects beside the tensors that were read as plain values.
+  public let notices: [Diagnostic]
   private let inline: [Int: [UInt8]]
   /// Where storages of an archive that is elsewhere lie, found out when they are read.
   private let remote: RemoteEntries
@@ -28,6 +30,7 @@ public struct TorchZipReader: TensorSource {
     var machine = PickleMachine(
       input: input, resolver: TorchZipStorages(directory: directory, root: root, checksums: checksums), limits: limits)
     tree = try machine.tree()
+    notices = Diagnostic.plainObjects(machine.objects, in: file.path).map { [$0] } ?? []
     storages = machine.resolver.storages
     inline = machine.resolver.inline
     remote = RemoteEntries(directory: directory, entries: machine.resolver.remote)
@@ -55,6 +58,11 @@ public struct TorchZipReader: TensorSource {
       return root.isEmpty || root.contains("/") ? nil : String(root)
     }
     guard let root = roots.first else {
+      let exported = ["serialized_exported_program.json", "archive_format", "models/model.json"]
+      if directory.entries.contains(where: { entry in exported.contains { entry.name.hasSuffix($0) } }) {
+        throw ConversionError(
+          .unreadableInput, "\(path) is a program of torch.export; save the state dict with torch.save instead")
+      }
       throw ConversionError(
         .unreadableInput, "\(path) is a zip archive without data.pkl, not a checkpoint that torch.save wrote")
     }
@@ -212,6 +220,8 @@ private struct TorchZipStorages: PickleStorageResolver {
     }
     return PickleStorage(id: StorageID(index), dtype: id.dtype, byteOffset: 0, byteCount: bytes, key: id.key)
   }
+
+  func inlineBytes(_ storage: StorageID) -> [UInt8]? { inline[storage.index] }
 
   mutating func inlineStorage(_ bytes: [UInt8]) -> StorageID {
     inline[storages.count] = bytes

@@ -48,6 +48,8 @@ struct ZipDirectory {
     guard end.count <= end.size / 46 else {
       throw hostile("the directory claims \(end.count) entries in \(end.size) bytes")
     }
+    // The directory, and for each entry its name twice and the rest.
+    try limits.take(3 * end.size + 320 * end.count)
     try readEntries(ZipBytes(try file.bytes(at: end.offset, count: end.size)), count: end.count)
     if !file.isRemote {
       for index in entries.indices {

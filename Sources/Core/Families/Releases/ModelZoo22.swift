@@ -60,7 +60,10 @@ enum ModelZoo22 {
         return
       }
     }
-    sparsity.rename("schedule", to: "update")
+    // Without levels under one of these keys, `schedule` holds the levels already.
+    if ["sparsity", "sparsity_schedule", "param_name_patterns"].contains(where: { sparsity[$0] != nil }) {
+      sparsity.rename("schedule", to: "update")
+    }
     if let pairs = sparsity.removeValue(forKey: "sparsity_schedule") {
       let (steps, levels) = try unzipped(pairs)
       sparsity["schedule"] = .array(levels)

@@ -1,0 +1,57 @@
+/// Which keys belong to a model in one of its formats, whatever the config says.
+///
+/// The way to another release may let any key pass, so keys are tried on the way to the layout that is furthest from the
+/// source: a key is known when a rule on that way claims it.
+struct KnownKeys: Sendable {
+  private struct Stage {
+    let claims: PatternIndex
+    let passesOthers: Bool
+  }
+
+  private let stages: [Stage]
+  /// The prefix that keys of the Model Zoo may carry. It is the model's own and no trainer's.
+  private let optionalPrefix: String?
+
+  /// The keys of a model in a format; nil when the format leads nowhere, so that nothing is known of it.
+  init?(_ model: Model, in source: Format) {
+    guard let probe = Self.probe(model, from: source) else { return nil }
+    optionalPrefix = source.isCS ? Model.optionalPrefix : nil
+    stages = probe.hops.map { hop in
+      let passes = if case .revision(let revision, _) = hop { !revision.coversAllKeys } else { false }
+      let claims = hop.tensors.enumerated().flatMap { number, rule in
+        rule.claims(hop.from).enumerated().map { (PatternIndex.Slot(rule: number, position: $0), $1) }
+      }
+      return Stage(claims: PatternIndex(claims), passesOthers: passes)
+    }
+  }
+
+  /// The route to the layout that is furthest from the source; nil when there is no other layout.
+  static func probe(_ model: Model, from source: Format) -> Route? {
+    let furthest: Format? =
+      if source == .hf {
+        model.bridges.last.map { .cs($0.covers.upperBound) }
+      } else if !model.bridges.isEmpty {
+        .hf
+      } else {
+        (source == .cs(model.ladder.oldest) ? model.releases.last : model.ladder.oldest).map(Format.cs)
+      }
+    return furthest.flatMap { Route(model: model, source: source, target: $0) }
+  }
+
+  /// True for a key of the model. Complexity: O(segments), once for each step of the way.
+  func contains(_ key: some StringProtocol) -> Bool {
+    if claims(String(key)) { return true }
+    guard let optionalPrefix, key.hasPrefix(optionalPrefix) else { return false }
+    return claims(String(key.dropFirst(optionalPrefix.count)))
+  }
+
+  /// True for a key of the model without the prefix that some release takes. Complexity as `contains`.
+  func claims(_ key: String) -> Bool {
+    let segments = key.split(separator: ".", omittingEmptySubsequences: false)
+    for stage in stages {
+      if !stage.claims.matches(segments).isEmpty { return true }
+      if !stage.passesOthers { return false }
+    }
+    return false
+  }
+}
