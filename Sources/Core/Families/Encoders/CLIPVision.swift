@@ -15,21 +15,19 @@ extension Family {
           Bridge(
             covers: Release(2, 1)...Release.current, hfClass: "CLIPVisionModelWithProjection",
             modelTypes: ["clip_vision_model"], folds: [.sidebandSparsity],
-            tensors: { _ in
-              Scope("vision_model", "vit_model") { CLIPVision.tower }
-              Rename(
-                "visual_projection.weight", "classifier.classifier.ffn.0.linear_layer.weight",
-                [.cs("num_classes"), .hidden])
-            },
-            config: { release in
-              CLIPVision.towerConfig(release) + CLIPVision.projectionConfig
-            })
+            tensors: { _ in CLIPVision.tensors }, config: { CLIPVision.towerConfig($0) + CLIPVision.projectionConfig })
         ])
     ])
 }
 
 enum CLIPVision {
   // MARK: Tensors
+
+  @RulesBuilder static var tensors: [Rule] {
+    Scope("vision_model", "vit_model") { tower }
+    Rename(
+      "visual_projection.weight", "classifier.classifier.ffn.0.linear_layer.weight", [.cs("num_classes"), .hidden])
+  }
 
   /// The tower without what stands on top of it.
   @RulesBuilder static var tower: [Rule] {
