@@ -35,8 +35,16 @@ public struct OfferedUpgrades: Sendable, Hashable {
   public let steps: ClosedRange<Release>?
   /// Every pair within one of these ranges is offered.
   public let ranges: [ClosedRange<Release>]
-  /// Every pair of this release and one of the range.
-  public let hub: (release: Release, others: ClosedRange<Release>)?
+  /// A release that is offered with every release of a range.
+  public struct Hub: Sendable, Hashable {
+    /// The release.
+    public let release: Release
+    /// The other releases.
+    public let others: ClosedRange<Release>
+  }
+
+  /// Every pair of one of these releases and one of its range is offered.
+  public let hubs: [Hub]
 
   /// No pair.
   public static let none = OfferedUpgrades()
@@ -44,38 +52,29 @@ public struct OfferedUpgrades: Sendable, Hashable {
   /// Steps up to the newest release that the vendor's tool upgrades to, 2.5.
   public static func steps(
     from oldest: Release, every ranges: ClosedRange<Release>...,
-    hub: (release: Release, others: ClosedRange<Release>)? = nil
-  ) -> OfferedUpgrades { OfferedUpgrades(steps: oldest...Release(2, 5), ranges: ranges, hub: hub) }
+    hub hubs: (release: Release, others: ClosedRange<Release>)...
+  ) -> OfferedUpgrades {
+    OfferedUpgrades(
+      steps: oldest...Release(2, 5), ranges: ranges,
+      hubs: hubs.map { Hub(release: $0.release, others: $0.others) })
+  }
 
   private init(
-    steps: ClosedRange<Release>? = nil, ranges: [ClosedRange<Release>] = [],
-    hub: (release: Release, others: ClosedRange<Release>)? = nil
+    steps: ClosedRange<Release>? = nil, ranges: [ClosedRange<Release>] = [], hubs: [Hub] = []
   ) {
     self.steps = steps
     self.ranges = ranges
-    self.hub = hub
+    self.hubs = hubs
   }
 
   /// True when the vendor's tools list the pair, in either order, of a model with these releases.
   public func contains(_ first: Release, _ second: Release, of releases: [Release]) -> Bool {
     let pair = [first, second].sorted()
     if ranges.contains(where: { $0.contains(pair[0]) && $0.contains(pair[1]) }) { return true }
-    if let hub, pair[0] == hub.release, hub.others.contains(pair[1]) { return true }
+    if hubs.contains(where: { pair[0] == $0.release && $0.others.contains(pair[1]) }) { return true }
     guard let steps, steps.contains(pair[0]), steps.contains(pair[1]),
       let position = releases.firstIndex(of: pair[0]), position + 1 < releases.count
     else { return false }
     return releases[position + 1] == pair[1]
-  }
-
-  /// Compares what is offered.
-  public static func == (left: OfferedUpgrades, right: OfferedUpgrades) -> Bool {
-    left.steps == right.steps && left.ranges == right.ranges && left.hub?.release == right.hub?.release
-      && left.hub?.others == right.hub?.others
-  }
-
-  /// Hashes what `==` compares.
-  public func hash(into hasher: inout Hasher) {
-    hasher.combine(steps)
-    hasher.combine(ranges)
   }
 }

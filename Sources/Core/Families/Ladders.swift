@@ -48,6 +48,15 @@ extension Ladder {
   @ConfigRulesBuilder private static func normType(
     _ flag: String, _ kind: ConfigValue, isWritten: Bool = false
   ) -> [ConfigRule] {
+    namedNorm(flag, kind)
+    if isWritten {
+      Assume(.older, flag, false)
+      Assume(.newer, "norm_type", "layernorm")
+    }
+  }
+
+  /// A flag for one kind of norm became the name of the kind.
+  @ConfigRulesBuilder static func namedNorm(_ flag: String, _ kind: ConfigValue) -> [ConfigRule] {
     Key(
       flag, "norm_type",
       forward: { (value, _) throws(ConfigFailure) in value.isTruthyInPython ? kind : "layernorm" },
@@ -58,19 +67,19 @@ extension Ladder {
         default: throw .unsupported("norm_type", value, supported: [kind, "layernorm"])
         }
       })
-    if isWritten {
-      Assume(.older, flag, false)
-      Assume(.newer, "norm_type", "layernorm")
-    }
   }
 
   // MARK: 2.1
 
+  /// Learned and fixed positions, which are a buffer, moved into a module of their own inside an embedding layer.
+  @RulesBuilder static var positionModule: [Rule] {
+    Rename("position_embeddings.weight", "position_embeddings.embed.weight")
+    Rename("position_embeddings", "position_embeddings.fpe")
+  }
+
   /// The embedding layer took in all that has to do with positions.
   @RulesBuilder private static var embeddedPositions: [Rule] {
-    Rename("embedding_layer.position_embeddings.weight", "embedding_layer.position_embeddings.embed.weight")
-    // Fixed positions are a buffer and not a module.
-    Rename("embedding_layer.position_embeddings", "embedding_layer.position_embeddings.fpe")
+    Scope("embedding_layer", "embedding_layer") { positionModule }
     Scope("relative_pe_helper", "embedding_layer.position_embed_helper") {
       Rename("relative_attention_bias.{leaf}", "relative_attention_bias.{leaf}")
       Rename("slopes", "slopes")

@@ -217,19 +217,20 @@ struct Drawn: RuleGroup {
   let rules: [Rule]
 
   /// `key` of `side` is drawn, by default from a normal distribution, unless another rule wrote it or a key that fits
-  /// `unless`; and left out the other way. `template` is a tensor whose shape begins alike.
+  /// `unless`; and left out the other way, except for a fallback, whose key belongs to another rule. `template` is a
+  /// tensor whose shape begins alike.
   init(
     _ side: Side, _ key: String, shape: [Dimension], like template: DrawTemplate? = nil,
     _ distribution: Drawing.Distribution = .normal(standardDeviation: 0.02), unless: KeyPattern? = nil,
-    file: String = #fileID, line: Int = #line
+    isFallback: Bool = false, file: String = #fileID, line: Int = #line
   ) {
-    let pattern = KeyPattern(key)
+    let claimed = isFallback ? [] : [KeyPattern(key)]
     let drawing = Drawing(
       side: side, key: key, shape: shape, template: template, distribution: distribution, unless: unless)
     rules = [
       Rule(
-        left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [], .make(.draw(drawing)),
-        shape: side == .right ? DeclaredShape(shape, .always, .always) : nil, origin: Origin(file, line))
+        left: side == .left ? claimed : [], right: side == .right ? claimed : [], .make(.draw(drawing)),
+        shape: side == .right && !isFallback ? DeclaredShape(shape, .always, .always) : nil, origin: Origin(file, line))
     ]
   }
 }

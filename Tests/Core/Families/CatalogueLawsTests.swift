@@ -91,7 +91,11 @@ import Testing
       })
     for rule in hop.tensors {
       for key in rule.instances(on: side).joined() {
-        let claims = index.matches(key.split(separator: "."))
+        let claims = index.matches(key.split(separator: ".")).filter { found in
+          rule.condition.map { own in
+            hop.tensors[found.slot.rule].condition.map { !own.excludes($0) } ?? true
+          } ?? true
+        }
         #expect(claims.count == 1, "\(key) of \(side): \(claims.map { hop.tensors[$0.slot.rule].origin })")
       }
     }
@@ -232,7 +236,8 @@ import Testing
       }
     }
     let steps = try Self.steps(try #require(pair), config: Self.config(of: try #require(pair))).steps
-    let synthetic = SyntheticStateDict(hop.tensors, side: side, width: SmallConfigs.width)
+    let synthetic = SyntheticStateDict(
+      Self.existing(hop.tensors, steps[0].context), side: side, width: SmallConfigs.width)
     let written = try Self.convert(synthetic.stateDict, steps)
     let surviving = Set(written.values.values.flatMap { $0.tensor?.expression.sourceKeys ?? [] })
     #expect(surviving == Set(synthetic.shapes.map(\.key)))
@@ -278,10 +283,11 @@ import Testing
   static func stateDict(of pair: Pair) throws -> (StateDict, SyntheticStateDict) {
     let model = pair.subject.model
     let first = try #require(model.formats.first)
-    let rules =
-      model.bridges.first.map { $0.crossing(at: $0.covers.lowerBound, zooName: model.zooName).tensors }
-      ?? model.ladder.revisions[0].tensors
-    let synthetic = SyntheticStateDict(rules, side: .left, width: SmallConfigs.width)
+    let next = model.bridges.first?.covers.lowerBound ?? model.ladder.revisions[0].release
+    let neighbours = Pair(subject: pair.subject, source: first, target: .cs(next))
+    let step = try steps(neighbours, config: config(of: neighbours)).steps[0]
+    let synthetic = SyntheticStateDict(
+      existing(step.hop.tensors, step.context), side: .left, width: SmallConfigs.width)
     guard pair.source != first else { return (synthetic.stateDict, synthetic) }
     let start = Pair(subject: pair.subject, source: first, target: pair.source)
     let steps = try steps(start, config: config(of: start)).steps
@@ -289,6 +295,11 @@ import Testing
     // Heads that were drawn on the way here come from no source.
     state.values.removeAll { $0.value.tensor?.expression.sourceKeys.isEmpty ?? true }
     return (state, synthetic)
+  }
+
+  /// The rules that exist for the configs.
+  static func existing(_ rules: [Rule], _ context: RuleContext) -> [Rule] {
+    rules.filter { $0.condition.map(context.holds) ?? true }
   }
 
   static func steps(
@@ -324,4 +335,12 @@ import Testing
 extension CatalogueLawsTests.Pair {
   /// The way back.
   var reversed: Self { Self(subject: subject, source: target, target: source) }
+}
+
+extension RuleCondition {
+  /// True where one of two conditions asks for what the other rules out.
+  fileprivate func excludes(_ other: RuleCondition) -> Bool {
+    let (own, others) = (name.split(separator: " and "), other.name.split(separator: " and "))
+    return own.contains { part in others.contains { $0 == "not \(part)" || part == "not \($0)" } }
+  }
 }

@@ -81,6 +81,18 @@ enum SmallConfigs {
     ],
     "starcoder": ["n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 16, "multi_query": true],
     "t5": ["d_model": 16, "d_kv": 4, "d_ff": 32, "num_heads": 4, "num_layers": 2, "vocab_size": 5],
-    "transformer": ["model": ["d_model": 16, "use_pre_encoder_decoder_layer_norm": false]],
+    "roberta": [
+      "model_type": "roberta", "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2,
+      "max_position_embeddings": 6, "vocab_size": 16, "intermediate_size": 32, "pad_token_id": 1, "type_vocab_size": 1,
+    ],
+    "esm-2": [
+      "model_type": "esm", "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2,
+      "max_position_embeddings": 6, "vocab_size": 16, "intermediate_size": 32, "pad_token_id": 1,
+      "position_embedding_type": "rotary",
+    ],
+    "clip-vit": [
+      "model_type": "clip_vision_model", "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2,
+      "image_size": 8, "patch_size": 4, "intermediate_size": 32, "projection_dim": 7,
+    ],
   ]
 }

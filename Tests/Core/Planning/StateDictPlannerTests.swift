@@ -61,6 +61,21 @@ import Testing
     #expect(result.findings.warnings.isEmpty)
   }
 
+  /// A fallback does not claim its key: the rule that it stands in for reads and writes it.
+  @Test func fallbacksAreDrawnWhereNothingElseIsThere() throws {
+    let rules: () -> [Rule] = {
+      Rename("head", "weight").rules + Drawn(.right, "weight", shape: [.cs("size")], .zeros, isFallback: true).rules
+    }
+    let missing = try convert([:], right: ["size": 3]) { rules() }
+    #expect(missing.values["weight"]?.tensor?.expression == .generate(.zeros(shape: [3])))
+    #expect(missing.findings.warnings.count == 1)
+    let held = try convert(["head": tensor("head")], right: ["size": 3]) { rules() }
+    #expect(held.values["weight"] == tensor("head"))
+    #expect(held.findings.warnings.isEmpty)
+    let back = try convert(["weight": tensor("weight")], from: .right) { rules() }
+    #expect(back.values["head"] == tensor("weight"))
+  }
+
   @Test func buffersAreMadeBesideEachAnchor() throws {
     let result = try convert(["x.0.w": tensor("x.0.w"), "x.7.w": tensor("x.7.w")], from: .right) {
       Rename("h.{layer}.w", "x.{layer}.w")

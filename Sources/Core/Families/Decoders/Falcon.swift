@@ -87,7 +87,7 @@ enum Falcon {
       Key(dimension: "num_attention_heads", "num_heads")
       Key(dimension: "num_hidden_layers")
       Key(number: "rope_theta")
-      PositionScaling.rules(.linear, .yarn, .longrope)
+      RopeScaling.scaling(kinds: [.linear, .yarn, .longrope])
       Fill(.cs, "use_bias_in_output", false)
     }
     When(left: isRefinedWeb, right: { _ in false }) {
@@ -138,7 +138,7 @@ enum Falcon {
     Fill(.cs, "max_position_embeddings", 2048)
     Fill(.cs, "loss_scaling", "num_tokens")
     Ignore(.cs, "loss_scaling")
-    DecoderParts.anotherModel.except("attention_module")
+    DecoderConfig.refusedVariations()
     ConfigRule.huggingFaceBookkeeping
   }
 

@@ -58,6 +58,20 @@ enum MuP {
     config.contains { $0.key.hasPrefix("mup_base_") && $0.value != .null }
   }
 
+  /// True for a config that scales embeddings and logits apart, by a base model or by one of these factors.
+  static func separatesEmbeddings(_ config: ConfigObject, _ factors: [String]) -> Bool {
+    config.keys.contains { key in
+      (key.hasPrefix("mup_base_") || factors.contains(key)) && activeKey(in: [key: config[key] ?? .null]) != nil
+    }
+  }
+
+  /// A config without the keys of muP. Where embedding and head were one matrix with two scales, they are two now.
+  static func standard(_ config: ConfigObject, separates factors: [String]) -> ConfigObject {
+    var standard = config.filter { !keys.contains($0.key) && !$0.key.hasPrefix("mup_base_") }
+    if separatesEmbeddings(config, factors) { standard["share_embedding_weights"] = false }
+    return standard
+  }
+
   /// The first key by which a model computes something else than in the standard parametrization; nil for none.
   static func activeKey(in config: ConfigObject, unless ignored: Set<String> = []) -> String? {
     config.first { key, value in
@@ -106,10 +120,10 @@ extension Fold {
     var scalings = [
       Scaling("transformer_decoder.layers.{layer}.self_attn.proj_k_dense_layer.{leaf}") {
         (config) throws(ConfigFailure) in
-        try attentionKeys(config, dividesByDefault)
+        try MuP.attentionKeys(config, dividesByDefault: dividesByDefault)
       },
       Scaling("lm_head.{leaf}") { (config) throws(ConfigFailure) in
-        MuP.multiplied(by: try logitsScale(config))
+        MuP.multiplied(by: try MuP.logitsScale(config))
       },
       Scaling("embedding_layer.word_embeddings.weight", embeddings),
     ]
@@ -125,14 +139,7 @@ extension Fold {
       shared: [("lm_head.weight", "embedding_layer.word_embeddings.weight")],
       ties: { $0["share_embedding_weights"]?.isTruthyInPython ?? true },
       config: { (config) throws(ConfigFailure) in
-        var standard = config.filter { !MuP.keys.contains($0.key) && !$0.key.hasPrefix("mup_base_") }
-        let scalesWords = config.keys.contains { key in
-          (key.hasPrefix("mup_base_") || key == "embeddings_scale" || key == "output_logits_scale")
-            && MuP.activeKey(in: [key: config[key] ?? .null]) != nil
-        }
-        // Embedding and head were one matrix with two scales.
-        if scalesWords { standard["share_embedding_weights"] = false }
-        return standard
+        MuP.standard(config, separates: ["embeddings_scale", "output_logits_scale"])
       })
   }
 
@@ -148,14 +155,16 @@ extension Fold {
             + "parametrization, whose conversion to Hugging Face this model does not support.")
       })
   }
+}
 
+extension MuP {
   /// `alpha * weight / sqrt(size of a head)`, two operations with a rounding each.
-  private static func attentionKeys(
-    _ config: ConfigObject, _ dividesByDefault: Bool
+  static func attentionKeys(
+    _ config: ConfigObject, dividesByDefault: Bool = true
   ) throws(ConfigFailure) -> [ElementFunction] {
-    let alpha = MuP.multiplied(by: try MuP.number("attention_logits_alpha", config))
+    let alpha = multiplied(by: try number("attention_logits_alpha", config))
     let explicit = config["scale_qk_dot_by_d"].flatMap { $0 == .null ? nil : $0.isTruthyInPython }
-    guard explicit ?? (dividesByDefault && MuP.hasBase(config)),
+    guard explicit ?? (dividesByDefault && hasBase(config)),
       config["attention_type"].map({ $0 == "scaled_dot_product" }) ?? true
     else { return alpha }
     var width = try config.requiredInt("hidden_size")
@@ -171,13 +180,13 @@ extension Fold {
   }
 
   /// What the class multiplies the logits with; nil for nothing.
-  private static func logitsScale(_ config: ConfigObject) throws(ConfigFailure) -> Double? {
-    guard let base = try MuP.width("mup_base_hidden_size", config) else {
-      let scale = try MuP.number("output_logits_scale", config)
+  static func logitsScale(_ config: ConfigObject) throws(ConfigFailure) -> Double? {
+    guard let base = try width("mup_base_hidden_size", config) else {
+      let scale = try number("output_logits_scale", config)
       return scale == 0 ? nil : scale
     }
     let multiple = Double(try config.requiredInt("hidden_size")) / base
-    let configured = try MuP.number("output_logits_alpha", config) ?? 0
+    let configured = try number("output_logits_alpha", config) ?? 0
     let alpha = configured == 0 ? 1 : configured
     let byWidth = config["scale_output_logits_by_d"].map { $0 == .null || $0.isTruthyInPython } ?? true
     return alpha / (byWidth ? multiple : pow(multiple, 0.5))

@@ -192,17 +192,17 @@ import Testing
   @Test(arguments: ["cs-1.7", "cs-1.8"])
   func renamesEveryKey(_ release: String) throws {
     let source = MemoryCheckpoint(Self.hfKeys, model: false)
-    let plan = try planned("bert", from: "hf", to: release, config: [:], source)
+    let plan = try plannedParts("bert", from: "hf", to: release, config: [:], source)
     #expect(plan.keys.count == Self.hfKeys.count - 2, "position_ids and one of two biases go")
     for (hf, cs) in Self.names { #expect(try plan.floats(cs, from: source) == source[hf], "\(cs)") }
   }
 
   @Test(arguments: ["", "model."])
   func restoresEveryKey(_ prefix: String) throws {
-    let forward = try planned(
+    let forward = try plannedParts(
       "bert", from: "hf", to: "cs-1.8", config: [:], MemoryCheckpoint(Self.hfKeys, model: false))
     let source = MemoryCheckpoint(forward.tensors.map { (prefix + $0.key, $0.tensor.shape) }, model: true)
-    let plan = try planned("bert", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("bert", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
     #expect(plan.keys == Set(Self.hfKeys.map(\.key)))
     for (hf, cs) in Self.names { #expect(try plan.floats(hf, from: source) == source[prefix + cs], "\(hf)") }
     let head = "bert_mlm_head.classifier.ffn.0.linear_layer.bias"
@@ -212,7 +212,7 @@ import Testing
 
   @Test func restoresPositionsOnlyBesideAnEmbedding() throws {
     let source = MemoryCheckpoint(["bert_encoder.embed_ln_f.weight": [4]], model: true)
-    let plan = try planned("bert", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("bert", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
     #expect(plan.keys == ["bert.embeddings.LayerNorm.weight"])
   }
 
@@ -220,7 +220,7 @@ import Testing
     let source = MemoryCheckpoint(["bert_encoder.embedding_layer.position_embeddings.weight": [3, 4]], model: true)
     let error = try #require(
       conversionError {
-        try planned("bert", from: "cs-1.7", to: "hf", config: ["model": [:]], source)
+        try plannedParts("bert", from: "cs-1.7", to: "hf", config: ["model": [:]], source)
       })
     #expect(error.kind == .stateDictMismatch)
     #expect(error.message.contains("max_position_embeddings"))
@@ -233,7 +233,7 @@ import Testing
         "bert.embeddings.LayerNorm.gamma": [4], "bert.embeddings.LayerNorm.beta": [4],
         "bert.encoder.layer.0.output.LayerNorm.gamma": [4], "cls.predictions.transform.LayerNorm.beta": [4],
       ], model: format != "hf")
-    let plan = try planned(
+    let plan = try plannedParts(
       "bert", from: format, to: "cs-1.8", config: format == "hf" ? [:] : ["model": [:]], source)
     #expect(plan.keys.count == 4)
     #expect(
@@ -248,14 +248,14 @@ import Testing
   func takesTheLaterOfTwoNamesOfANorm(_ names: [String]) throws {
     let keys = names.map { "bert.embeddings.LayerNorm.\($0)" }
     let source = MemoryCheckpoint(keys.map { ($0, [4]) }, model: false)
-    let plan = try planned("bert", from: "hf", to: "cs-1.8", config: [:], source)
+    let plan = try plannedParts("bert", from: "hf", to: "cs-1.8", config: [:], source)
     #expect(plan.tensors.map(\.key) == ["bert_encoder.embed_ln_f.weight"])
     #expect(plan.tensor("bert_encoder.embed_ln_f.weight")?.expression == .source(keys[1]))
   }
 
   @Test func takesTheDecoderBiasFromEitherName() throws {
     let source = MemoryCheckpoint(["cls.predictions.bias": [5]], model: false)
-    let plan = try planned("bert", from: "hf", to: "cs-1.8", config: [:], source)
+    let plan = try plannedParts("bert", from: "hf", to: "cs-1.8", config: [:], source)
     #expect(plan.keys == ["bert_mlm_head.classifier.ffn.0.linear_layer.bias"])
   }
 
@@ -264,13 +264,13 @@ import Testing
       "bert_encoder.embedding_layer.word_embeddings.weight", "bert_mlm_head.classifier.ffn.0.linear_layer.weight"
     )
     let source = MemoryCheckpoint([embedding: nil, head: [5, 4]], model: true)
-    let plan = try planned("bert", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("bert", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
     #expect(try plan.floats("bert.embeddings.word_embeddings.weight", from: source) == source[head])
 
     let hf = MemoryCheckpoint(["bert.embeddings.word_embeddings.weight": [5, 4]], model: false)
-    #expect(try planned("bert", from: "hf", to: "cs-1.8", config: [:], hf).keys == [embedding, head])
+    #expect(try plannedParts("bert", from: "hf", to: "cs-1.8", config: [:], hf).keys == [embedding, head])
     let untied: ConfigObject = ["tie_word_embeddings": false]
-    #expect(try planned("bert", from: "hf", to: "cs-1.8", config: untied, hf).keys == [embedding])
+    #expect(try plannedParts("bert", from: "hf", to: "cs-1.8", config: untied, hf).keys == [embedding])
   }
 
   // MARK: Releases
@@ -278,7 +278,7 @@ import Testing
   /// The oldest release has the names of Hugging Face.
   @Test func walksThroughTheOldestRelease() throws {
     let source = MemoryCheckpoint(Self.hfKeys, model: false)
-    let old = try planned("bert", from: "hf", to: "cs-1.6", config: ["max_position_embeddings": 3], source)
+    let old = try plannedParts("bert", from: "hf", to: "cs-1.6", config: ["max_position_embeddings": 3], source)
     #expect(old.keys == Set(Self.hfKeys.map(\.key)))
     for key in Self.names.keys { #expect(try old.floats(key, from: source) == source[key]) }
   }
@@ -287,12 +287,12 @@ import Testing
   @Test func keepsThePrefixUntilKeysAreRenamed() throws {
     let key = "model.bert_encoder.embed_ln_f.weight"
     let source = MemoryCheckpoint([key: [4]], model: true)
-    #expect(try planned("bert", from: "cs-1.7", to: "cs-1.8", config: ["model": [:]], source).keys == [key])
-    #expect(try planned("bert", from: "cs-1.8", to: "cs-1.7", config: ["model": [:]], source).keys == [key])
-    let old = try planned("bert", from: "cs-1.8", to: "cs-1.6", config: ["model": [:]], source)
+    #expect(try plannedParts("bert", from: "cs-1.7", to: "cs-1.8", config: ["model": [:]], source).keys == [key])
+    #expect(try plannedParts("bert", from: "cs-1.8", to: "cs-1.7", config: ["model": [:]], source).keys == [key])
+    let old = try plannedParts("bert", from: "cs-1.8", to: "cs-1.6", config: ["model": [:]], source)
     #expect(old.keys == ["bert.embeddings.LayerNorm.weight"])
     let error = try #require(
-      conversionError { try planned("bert", from: "cs-1.7", to: "cs-1.6", config: ["model": [:]], source) })
+      conversionError { try plannedParts("bert", from: "cs-1.7", to: "cs-1.6", config: ["model": [:]], source) })
     #expect(error.kind == .keysUnmatched, "files of 1.7 have no prefix")
   }
 }

@@ -58,12 +58,12 @@ import Testing
     AcceptedKey(["id2label": ["0": "a", "1": "b"]], ["num_labels": nil]),
   ])
   func convertsQuestionAnswering(_ accepted: AcceptedKey) throws {
-    let configs = Self.configs("bert-q&a")
+    let configs = Self.configs("bert-qa")
     configs.check(try configs.cs(accepted.source), accepted)
   }
 
   @Test func refusesQuestionAnsweringWithOtherLabels() {
-    let configs = Self.configs("bert-qa")
+    let configs = Self.configs("bert-q&a")
     configs.checkRefusal(of: "num_labels") { try configs.cs(["num_labels": 3]) }
     configs.checkRefusal(of: "num_labels") { try configs.cs(["id2label": ["0": "a"]]) }
     configs.checkRefusal(of: "num_labels") { try configs.hf(["num_labels": 2]) }
@@ -81,38 +81,38 @@ import Testing
     #expect(token["num_labels"] == 3)
     #expect(token["loss_weight"] == nil)
     #expect(token["include_padding_in_loss"] == nil)
-    #expect(try Self.configs("bert-q&a").hf([:])["num_labels"] == 2)
+    #expect(try Self.configs("bert-qa").hf([:])["num_labels"] == 2)
   }
 
   // MARK: Tensors
 
   @Test(arguments: [
-    ("bert-sequence-classifier", "classifier"), ("bert-token-classifier", "classifier"), ("bert-q&a", "qa_outputs"),
+    ("bert-sequence-classifier", "classifier"), ("bert-token-classifier", "classifier"), ("bert-qa", "qa_outputs"),
   ])
   func renamesBodyAndHead(_ model: String, _ head: String) throws {
     let keys = BERTTests.encoderKeys + [("\(head).weight", [2, 4]), ("\(head).bias", [2])]
     let source = MemoryCheckpoint(keys, model: false)
-    let config: ConfigObject = model.contains("sequence") ? ["num_labels": 1] : [:]
-    let plan = try planned(model, from: "hf", to: "cs-1.8", config: config, source)
+    let config: ConfigObject = model.contains("sequence") ? ["num_labels": 1, "max_position_embeddings": 3] : [:]
+    let plan = try plannedParts(model, from: "hf", to: "cs-1.8", config: config, source)
     #expect(try plan.floats("classifier.weight", from: source) == source["\(head).weight"])
     #expect(
       try plan.floats("bert.embed_ln_f.bias", from: source) == source["bert.embeddings.LayerNorm.bias"])
 
     let back = MemoryCheckpoint(plan.tensors.map { ("model." + $0.key, $0.tensor.shape) }, model: true)
-    let restored = try planned(model, from: "cs-1.8", to: "hf", config: BERTTests.csConfig, back)
+    let restored = try plannedParts(model, from: "cs-1.8", to: "hf", config: BERTTests.csConfig, back)
     #expect(restored.keys == Set(keys.map(\.key)))
     #expect(try restored.floats("\(head).bias", from: back) == back["model.classifier.bias"])
   }
 
   /// Release 1.6 already called every head `classifier`.
-  @Test(arguments: ["bert-sequence-classifier", "bert-token-classifier", "bert-q&a", "bert-summarization"])
+  @Test(arguments: ["bert-sequence-classifier", "bert-token-classifier", "bert-qa", "bert-summarization"])
   func renamesBodiesOfTheOldestRelease(_ model: String) throws {
     let keys = BERTTests.encoderKeys + [("classifier.weight", [2, 4]), ("classifier.bias", [2])]
     let source = MemoryCheckpoint(keys, model: true)
-    let plan = try planned(model, from: "cs-1.6", to: "cs-1.7", config: ["model": [:]], source)
+    let plan = try plannedParts(model, from: "cs-1.6", to: "cs-1.7", config: ["model": [:]], source)
     #expect(plan.keys.count == keys.count - 1, "position_ids goes")
     let back = MemoryCheckpoint(plan.tensors.map { ($0.key, $0.tensor.shape) }, model: true)
-    let old = try planned(model, from: "cs-1.8", to: "cs-1.6", config: ["model": ["max_position_embeddings": 3]], back)
+    let old = try plannedParts(model, from: "cs-1.8", to: "cs-1.6", config: ["model": ["max_position_embeddings": 3]], back)
     #expect(old.keys == Set(keys.map(\.key)))
     for key in keys where key.key != "bert.embeddings.position_ids" {
       #expect(old.tensor(key.key)?.shape == key.shape)

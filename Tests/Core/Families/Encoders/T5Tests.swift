@@ -25,7 +25,7 @@ import Testing
     AcceptedKey(["num_layers": 2], ["encoder_num_hidden_layers": 2, "decoder_num_hidden_layers": 2]),
     AcceptedKey(
       ["num_layers": 2, "num_decoder_layers": 3], ["encoder_num_hidden_layers": 2, "decoder_num_hidden_layers": 3]),
-    AcceptedKey(["num_layers": 2, "num_decoder_layers": .null], ["decoder_num_hidden_layers": .some(.null)]),
+    AcceptedKey(["num_layers": 2, "num_decoder_layers": .null], ["decoder_num_hidden_layers": 2]),
     AcceptedKey(["num_layers": 2], ["decoder_num_hidden_layers": 2]),
     AcceptedKey(["feed_forward_proj": "gelu"], ["encoder_nonlinearity": "gelu", "decoder_nonlinearity": "gelu"]),
     AcceptedKey(["tie_word_embeddings": false, "vocab_size": 7], ["share_embedding_weights": false]),
@@ -113,15 +113,79 @@ import Testing
     #expect(try Self.configs.upgraded([key: true], from: "cs-1.6", to: "cs-1.7") == [key: true])
   }
 
-  @Test(arguments: [("use_t5_layer_norm", .bool(false)), ("extra_ids", 3)] as [(String, ConfigValue)])
-  func warnsOfWhatHuggingFaceCannotHold(_ key: String, _ value: ConfigValue) throws {
+  @Test func warnsOfANormThatHuggingFaceDoesNotHave() throws {
     let route = try Catalogue.route(model: "t5", from: "cs-1.8", to: "hf")
     func warnings(_ value: ConfigValue) throws -> [String] {
-      let section = Self.csBase.merging([key: value]) { $1 }
+      let section = Self.csBase.merging(["use_t5_layer_norm": value]) { $1 }
       return try Planner.plan(config: ["model": .object(section)], along: route).warnings.map(\.subject.description)
     }
-    #expect(try warnings(value) == [key])
-    #expect(try warnings(value == 3 ? 0 : true) == [])
+    #expect(try warnings(false) == ["use_t5_layer_norm"])
+    #expect(try warnings(true) == [])
+  }
+
+  /// The Model Zoo builds embeddings with `extra_ids` more rows.
+  @Test(arguments: [configs, oldConfigs, newConfigs])
+  func countsExtraWords(_ configs: ConfigConversion) throws {
+    #expect(try configs.hf(["extra_ids": 3])["vocab_size"] == 22)
+    #expect(try configs.hf(["extra_ids": 0])["vocab_size"] == 19)
+    configs.checkRefusal(of: "extra_ids") { try configs.hf(["extra_ids": "3"]) }
+  }
+
+  // MARK: Config, 2.x
+
+  static let newConfigs = ConfigConversion(model: "t5", csBase: csBase, release: "cs-2.9")
+
+  @Test(arguments: [
+    ("relu", "relu"), ("gelu", "gelu"), ("gated-relu", "reglu"), ("gated-gelu", "geglu"), ("gated-silu", "swiglu"),
+  ] as [(ConfigValue, ConfigValue)])
+  func mapsActivations(_ hf: ConfigValue, _ cs: ConfigValue) throws {
+    let section = try Self.newConfigs.cs(["feed_forward_proj": hf])
+    #expect(section["encoder_nonlinearity"] == cs)
+    #expect(section["decoder_nonlinearity"] == cs)
+    #expect(section["norm_type"] == "rmsnorm")
+    #expect(section["name"] == "t5")
+    let back = try Self.newConfigs.hf(["encoder_nonlinearity": cs, "decoder_nonlinearity": .null])
+    #expect(back["feed_forward_proj"] == hf)
+  }
+
+  @Test func refusesOtherModelsOfTheClass() {
+    for (key, value) in [
+      ("feed_forward_proj", "silu"), ("feed_forward_proj", "gated-tanh"), ("d_kv", .null), ("model_type", "umt5"),
+    ] as [(String, ConfigValue)] {
+      Self.newConfigs.checkRefusal(of: key) { try Self.newConfigs.cs([key: value]) }
+    }
+    for (key, value) in [
+      ("norm_type", "layernorm"), ("encoder_nonlinearity", "silu"), ("tie_encoder_decoder", true),
+      ("attention_module", "multiquery_attention"), ("tgt_vocab_size", 7), ("use_ffn_bias", true),
+    ] as [(String, ConfigValue)] {
+      Self.newConfigs.checkRefusal(of: key) { try Self.newConfigs.hf([key: value]) }
+    }
+  }
+
+  @Test func warnsOfTheOtherFormOfAGatedGELU() throws {
+    let there = try Catalogue.route(model: "flan-ul2", from: "hf", to: "cs-2.9")
+    let gated = try Planner.plan(config: ["model_type": "t5", "feed_forward_proj": "gated-gelu"], along: there)
+    #expect(gated.warnings.map(\.subject) == [.config("feed_forward_proj")])
+    let plain = try Planner.plan(config: ["model_type": "t5", "feed_forward_proj": "gelu"], along: there)
+    #expect(plain.warnings.isEmpty)
+  }
+
+  /// Aliases share everything but the name of their class.
+  @Test(arguments: [("t5", "t5"), ("ul2", "t5"), ("flan-ul2", "t5"), ("transformer", "transformer")])
+  func namesTheClass(_ model: String, _ name: ConfigValue) throws {
+    let configs = ConfigConversion(model: model, csBase: Self.csBase, release: "cs-2.9")
+    #expect(try configs.cs([:])["name"] == name)
+  }
+
+  @Test func namesTheKindOfNorm() throws {
+    let upgraded = try Self.configs.upgraded(["use_t5_layer_norm": false], from: "cs-1.8", to: "cs-2.0")
+    #expect(upgraded == ["norm_type": "layernorm"])
+    #expect(try Self.configs.upgraded(["use_t5_layer_norm": true], from: "cs-1.9", to: "cs-2.0")["norm_type"] == "rmsnorm")
+    #expect(try Self.configs.upgraded(["d_kv": 2], from: "cs-1.9", to: "cs-2.0") == ["d_kv": 2])
+    #expect(try Self.configs.upgraded(["norm_type": "rmsnorm"], from: "cs-2.0", to: "cs-1.9")["use_t5_layer_norm"] == true)
+    Self.configs.checkRefusal(of: "norm_type") {
+      try Self.configs.upgraded(["norm_type": "biasless-layernorm"], from: "cs-2.0", to: "cs-1.9")
+    }
   }
 
   // MARK: Tensors
@@ -163,7 +227,7 @@ import Testing
   @Test(arguments: ["cs-1.7", "cs-1.8"])
   func renamesEveryKey(_ release: String) throws {
     let source = Self.checkpoint(Array(Self.hfNames.keys) + ["shared.weight"], model: false)
-    let plan = try planned("t5", from: "hf", to: release, config: [:], source)
+    let plan = try plannedParts("t5", from: "hf", to: release, config: [:], source)
     #expect(plan.keys == Set(Self.hfNames.values))
     for (hf, cs) in Self.hfNames { #expect(try plan.floats(cs, from: source) == source[hf], "\(cs)") }
   }
@@ -171,7 +235,7 @@ import Testing
   @Test(arguments: [("cs-1.7", ""), ("cs-1.8", ""), ("cs-1.8", "model.")])
   func restoresEveryKey(_ release: String, _ prefix: String) throws {
     let source = Self.checkpoint(Self.hfNames.values, model: true, prefix: prefix)
-    let plan = try planned("t5", from: release, to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("t5", from: release, to: "hf", config: Self.csConfig, source)
     #expect(plan.keys == Set(Self.hfNames.keys).union(["shared.weight"]))
     for (hf, cs) in Self.hfNames { #expect(try plan.floats(hf, from: source) == source[prefix + cs], "\(hf)") }
     let embedding = source[prefix + "decoder_embeddings.word_embeddings.weight"]
@@ -181,13 +245,13 @@ import Testing
   /// One matrix has up to four names; a file may hold it under one.
   @Test func fillsEmbeddingsFromTheSharedMatrix() throws {
     let source = Self.checkpoint(["shared.weight"], model: false)
-    let plan = try planned("t5", from: "hf", to: "cs-1.8", config: [:], source)
+    let plan = try plannedParts("t5", from: "hf", to: "cs-1.8", config: [:], source)
     let names = [
       "encoder_embeddings.word_embeddings.weight", "decoder_embeddings.word_embeddings.weight", "lm_head.weight",
     ]
     #expect(plan.keys == Set(names))
     for name in names { #expect(try plan.floats(name, from: source) == source["shared.weight"]) }
-    let untied = try planned("t5", from: "hf", to: "cs-1.8", config: ["tie_word_embeddings": false], source)
+    let untied = try plannedParts("t5", from: "hf", to: "cs-1.8", config: ["tie_word_embeddings": false], source)
     #expect(untied.keys == Set(names.dropLast()))
   }
 
@@ -197,7 +261,7 @@ import Testing
     for shared in [true, false] {
       var section = Self.csBase
       section["share_embedding_weights"] = .bool(shared)
-      let plan = try planned("t5", from: "cs-1.8", to: "hf", config: ["model": .object(section)], source)
+      let plan = try plannedParts("t5", from: "cs-1.8", to: "hf", config: ["model": .object(section)], source)
       let embedding = source["encoder_embeddings.word_embeddings.weight"]
       #expect(try plan.floats("shared.weight", from: source) == embedding)
       #expect(plan.tensor("decoder.embed_tokens.weight") == nil)
@@ -214,7 +278,7 @@ import Testing
         ("encoder_embeddings.word_embeddings.weight", nil), ("decoder_embeddings.word_embeddings.weight", nil),
         ("lm_head.weight", [4, 2]),
       ], model: true)
-    let plan = try planned("t5", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("t5", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
     for key in ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "shared.weight", "lm_head.weight"] {
       #expect(try plan.floats(key, from: source) == source["lm_head.weight"], "\(key)")
     }
@@ -228,7 +292,7 @@ import Testing
     for (release, prefix) in [("cs-1.7", ""), ("cs-1.8", ""), ("cs-1.8", "model.")] {
       let source = Self.checkpoint(Array(Self.hfNames.values) + [key], model: true, prefix: prefix)
       let error = try #require(
-        conversionError { try planned("t5", from: release, to: "hf", config: Self.csConfig, source) })
+        conversionError { try plannedParts("t5", from: release, to: "hf", config: Self.csConfig, source) })
       #expect(error.kind == .configNotConvertible)
       #expect(error.message.contains(key) && error.message.contains(reason))
     }
@@ -240,7 +304,7 @@ import Testing
     let source = Self.checkpoint(Self.hfNames.values.filter { $0 != key }, model: true)
     for release in ["cs-1.7", "cs-1.8"] {
       let error = try #require(
-        conversionError { try planned("t5", from: release, to: "hf", config: Self.csConfig, source) })
+        conversionError { try plannedParts("t5", from: release, to: "hf", config: Self.csConfig, source) })
       #expect(error.kind == .configNotConvertible)
       #expect(error.message.contains(key))
     }
@@ -264,12 +328,12 @@ import Testing
     let copies = ["encoder.block.1.\(Self.bias)"]
     let old = Self.checkpoint(
       Array(Self.oldNames.keys) + copies + ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"], model: true)
-    let plan = try planned(model, from: "cs-1.6", to: release, config: ["model": [:]], old)
+    let plan = try plannedParts(model, from: "cs-1.6", to: release, config: ["model": [:]], old)
     #expect(plan.keys == Set(Self.oldNames.values))
     for (older, newer) in Self.oldNames { #expect(try plan.floats(newer, from: old) == old[older], "\(newer)") }
 
     let new = Self.checkpoint(Self.oldNames.values, model: true)
-    let back = try planned(model, from: release, to: "cs-1.6", config: ["model": [:]], new)
+    let back = try plannedParts(model, from: release, to: "cs-1.6", config: ["model": [:]], new)
     #expect(back.keys == Set(Array(Self.oldNames.keys) + copies))
     for (older, newer) in Self.oldNames { #expect(try back.floats(older, from: new) == new[newer], "\(older)") }
     let shared = new["relative_position_encoder.relative_attention_bias.weight"]
@@ -280,7 +344,7 @@ import Testing
     let plain = Self.checkpoint(["lm_head.weight", "any.key"], model: true)
     let prefixed = Self.checkpoint(["lm_head.weight", "any.key"], model: true, prefix: "model.")
     func keys(_ source: String, _ target: String, _ checkpoint: MemoryCheckpoint) throws -> Set<String> {
-      try planned("t5", from: source, to: target, config: ["model": [:]], checkpoint).keys
+      try plannedParts("t5", from: source, to: target, config: ["model": [:]], checkpoint).keys
     }
     #expect(try keys("cs-1.7", "cs-1.8", plain) == ["lm_head.weight", "any.key"])
     #expect(try keys("cs-1.8", "cs-1.7", plain) == ["lm_head.weight", "any.key"])
@@ -290,14 +354,94 @@ import Testing
 
   @Test func walksThroughTheOldestRelease() throws {
     let source = Self.checkpoint(Array(Self.hfNames.keys) + ["shared.weight"], model: false)
-    let plan = try planned("t5", from: "hf", to: "cs-1.6", config: [:], source)
+    let plan = try plannedParts("t5", from: "hf", to: "cs-1.6", config: [:], source)
     for key in Self.layerNames.keys { #expect(try plan.floats(key, from: source) == source[key]) }
     #expect(
       try plan.floats("encoder_token_embedding.weight", from: source) == source["encoder.embed_tokens.weight"])
   }
 
-  @Test func transformerHasNoSideAtHuggingFace() throws {
-    let error = try #require(conversionError { try Catalogue.route(model: "transformer", from: "hf", to: "cs-1.8") })
-    #expect(error.kind == .unsupportedPair)
+  // MARK: Tensors, 2.x
+
+  static let smallHF: ConfigObject = [
+    "model_type": "t5", "vocab_size": 5, "d_model": 4, "d_kv": 3, "d_ff": 6, "num_heads": 2, "num_layers": 1,
+    "relative_attention_num_buckets": 8,
+  ]
+
+  /// A complete model of one layer in each stack.
+  static func complete(gated: Bool) -> [(key: String, shape: [Int]?)] {
+    var keys: [(key: String, shape: [Int]?)] = [("shared.weight", [5, 4])]
+    for stack in ["encoder", "decoder"] {
+      var attentions = ["layer.0.SelfAttention"]
+      if stack == "decoder" { attentions.append("layer.1.EncDecAttention") }
+      for attention in attentions {
+        for part in ["q", "k", "v"] { keys.append(("\(stack).block.0.\(attention).\(part).weight", [6, 4])) }
+        keys.append(("\(stack).block.0.\(attention).o.weight", [4, 6]))
+      }
+      let last = attentions.count
+      for input in gated ? ["wi_0", "wi_1"] : ["wi"] {
+        keys.append(("\(stack).block.0.layer.\(last).DenseReluDense.\(input).weight", [6, 4]))
+      }
+      keys.append(("\(stack).block.0.layer.\(last).DenseReluDense.wo.weight", [4, 6]))
+      for norm in 0...last { keys.append(("\(stack).block.0.layer.\(norm).layer_norm.weight", [4])) }
+      keys.append(("\(stack).final_layer_norm.weight", [4]))
+      keys.append(("\(stack).block.0.\(bias)", [8, 2]))
+    }
+    return keys
+  }
+
+  @Test(arguments: [true, false]) func renamesACompleteModel(_ gated: Bool) throws {
+    var config = Self.smallHF
+    if gated { config["feed_forward_proj"] = "gated-silu" }
+    let source = MemoryCheckpoint(Self.complete(gated: gated), model: false)
+    let plan = try planned("t5", from: "hf", to: "cs-2.9", config: config, source)
+    let first = "encoder.block.0.layer.1.DenseReluDense."
+    let layer = "encoder.layers.0.ffn.ffn.0."
+    #expect(try plan.floats(layer + "linear_layer.weight", from: source) == source[first + (gated ? "wi_1" : "wi") + ".weight"])
+    if gated {
+      #expect(try plan.floats(layer + "linear_layer_for_glu.weight", from: source) == source[first + "wi_0.weight"])
+    }
+    let moved = "decoder_embeddings.position_embed_helper.relative_attention_bias.weight"
+    #expect(try plan.floats(moved, from: source) == source["decoder.block.0.\(Self.bias)"])
+    #expect(try plan.floats("lm_head.weight", from: source) == source["shared.weight"])
+  }
+
+  /// A leftover of old checkpoints, which transformers ignores too.
+  @Test func leavesOutTheBiasOfCrossAttention() throws {
+    let leftover = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+    let source = MemoryCheckpoint(Self.complete(gated: false) + [(leftover, [8, 2])], model: false)
+    let plan = try planned("t5", from: "hf", to: "cs-2.9", config: Self.smallHF, source)
+    #expect(plan.keys.allSatisfy { !$0.contains("multihead_attn.relative") })
+  }
+
+  @Test(arguments: [
+    ("encoder.block.0.layer.0.SelfAttention.k.weight", nil), ("decoder.final_layer_norm.weight", [5]),
+    ("encoder.block.0.\(bias)", nil), ("shared.weight", [6, 4]),
+    ("decoder.block.0.layer.2.DenseReluDense.wo.weight", [6, 4]),
+  ] as [(String, [Int]?)])
+  func noticesWhatIsNotTheModel(_ key: String, _ shape: [Int]?) throws {
+    var keys = Self.complete(gated: false).filter { $0.key != key }
+    if let shape { keys.append((key, shape)) }
+    let source = MemoryCheckpoint(keys, model: false)
+    let error = try #require(
+      conversionError { try planned("t5", from: "hf", to: "cs-2.9", config: Self.smallHF, source) })
+    #expect(error.kind == .stateDictMismatch)
+    #expect(error.diagnostics.contains { $0.message.contains(key == "shared.weight" ? "embed_tokens" : key) })
+  }
+
+  /// 2.0 demands one matrix under three names, 2.1 moves what has to do with positions.
+  @Test func walksThroughTheNewerReleases() throws {
+    let (embedding, head) = ("encoder_embeddings.word_embeddings.weight", "lm_head.weight")
+    let bias = "relative_position_encoder.relative_attention_bias.weight"
+    let source = MemoryCheckpoint(
+      [
+        (embedding, nil), ("decoder_embeddings.word_embeddings.weight", nil), (head, [5, 4]), (bias, [8, 2]),
+        ("encoder_embeddings.position_embeddings.weight", [3, 4]),
+      ], model: true)
+    let plan = try planned("t5", from: "cs-1.9", to: "cs-2.1", config: ["model": ["d_model": 4]], source)
+    #expect(try plan.floats(embedding, from: source) == source[head])
+    #expect(
+      try plan.floats("encoder_embeddings.position_embed_helper.relative_attention_bias.weight", from: source)
+        == source[bias])
+    #expect(plan.keys.contains("encoder_embeddings.position_embeddings.embed.weight"))
   }
 }
