@@ -13,7 +13,8 @@ extension Family {
         "bert", csClass: "BertPretrainModel", ladder: BERT.ladder { BERT.pretraining($0, shared: .optional) },
         offered: .steps(from: Release(1, 6), every: Release(1, 6)...Release(2, 0)),
         bridges: BERT.bridges(
-          hfClass: "BertForPreTraining", muP: { $0 >= Release(2, 3) ? .folded(.bertMuP) : .refused }
+          hfClass: "BertForPreTraining", muP: { $0 >= Release(2, 3) ? .folded(.bertMuP) : .refused },
+          config: BERT.pretrainingConfig
         ) { release in
           BERT.pretraining(release)
           BERT.ties
@@ -26,7 +27,7 @@ extension Family {
         labels: .cs("num_classes", or: 2), config: BERT.tokenClassifierConfig),
       Model(
         "bert-summarization", zooName: "bert/extractive_summarization", csClass: "BertForSummarization",
-        ladder: BERT.ladder { BERT.fineTuning($0, head: "classifier", labels: 2, bias: .optional) },
+        ladder: BERT.ladder { BERT.fineTuning($0, head: "classifier", labels: nil, bias: .optional) },
         offered: BERT.offeredFineTuned, bridges: []),
       BERT.fineTuned(
         "bert-qa", aliases: ["bert-q&a"], class: "BertForQuestionAnswering", hfHead: "qa_outputs", labels: 2,
@@ -39,13 +40,14 @@ enum BERT {
   /// differ from those of 1.8; 2.1 moved the positions.
   static func bridges(
     hfClass: String, muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused },
-    config head: [ConfigRule] = [], @RulesBuilder tensors: @escaping @Sendable (Release) -> [Rule]
+    config head: @escaping @Sendable (Release) -> [ConfigRule],
+    @RulesBuilder tensors: @escaping @Sendable (Release) -> [Rule]
   ) -> [Bridge] {
     [Release(1, 7)...Release(1, 8), Release(2, 1)...Release.current].map { releases in
       Bridge(
         covers: releases, hfClass: hfClass, modelTypes: ["bert"],
         folds: [releases.lowerBound < Release(2, 0) ? .anySparsity : .sidebandSparsity], muP: muP, tensors: tensors,
-        config: { config(for: $0) + head })
+        config: { config(for: $0) + head($0) })
     }
   }
 

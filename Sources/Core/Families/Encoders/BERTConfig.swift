@@ -60,7 +60,6 @@ extension BERT {
     normsBehindLayers
     Assume(.hf, "vocab_size", 30522)
     Assume(.hf, "max_position_embeddings", 512)
-    if release >= Release(2, 1) { Fill(.cs, "freeze_ffn_bias_in_glu", false) }
   }
 
   /// BERT normalises behind the embeddings and behind each part of a layer.

@@ -11,7 +11,7 @@ extension BERT {
       name, zooName: zooName, aliases: aliases, csClass: `class`,
       ladder: ladder { fineTuning($0, head: "classifier", labels: labels, pooler: pooler) },
       offered: offeredFineTuned,
-      bridges: bridges(hfClass: `class`, config: config) { release in
+      bridges: bridges(hfClass: `class`, config: { _ in config }) { release in
         fineTuning(release, head: hfHead, labels: labels, pooler: pooler)
       })
   }
@@ -68,19 +68,23 @@ extension BERT {
   static let csWords = "bert_encoder.embedding_layer.word_embeddings.weight"
   static let csHead = "bert_mlm_head.classifier.ffn.0.linear_layer.weight"
 
-  /// The encoder with one linear layer on top.
+  /// The encoder with one linear layer on top, which has a row for each label; nil where no config says how many.
   @RulesBuilder static func fineTuning(
-    _ release: Release, head: String, labels: Dimension, pooler: DeclaredShape.Presence = .optional,
+    _ release: Release, head: String, labels: Dimension?, pooler: DeclaredShape.Presence = .optional,
     bias: DeclaredShape.Presence = .always
   ) -> [Rule] {
     Scope("bert", "bert") {
       encoder(release)
       BERT.pooler(pooler)
     }
-    Rename(KeyPattern("\(head).{leaf}"), "classifier.{leaf}", [labels, .hidden], bias: bias)
+    Rename(KeyPattern("\(head).{leaf}"), "classifier.{leaf}", labels.map { [$0, .hidden] }, bias: bias)
   }
 
   // MARK: Config
+
+  @Sendable @ConfigRulesBuilder static func pretrainingConfig(_ release: Release) -> [ConfigRule] {
+    if release >= Release(2, 1) { Fill(.cs, "freeze_ffn_bias_in_glu", false) }
+  }
 
   @ConfigRulesBuilder static var sequenceClassifierConfig: [ConfigRule] {
     Key(number: "classifier_dropout", "task_dropout")

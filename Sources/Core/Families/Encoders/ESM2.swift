@@ -126,7 +126,9 @@ enum ESM2 {
         // The class takes a quarter of a head where nothing is said.
         let size = try headSize(config, "rotary_dim")
         let rotary = config["rotary_dim"] ?? .null
-        guard rotary.isEqualInPython(.int(size)) else { throw .unsupported("rotary_dim", rotary, supported: [.int(size)]) }
+        guard rotary.isEqualInPython(.int(size)) else {
+          throw .unsupported("rotary_dim", rotary, supported: [.int(size)])
+        }
       case "learned", nil:
         let masked = config["mask_padding_in_positional_embed"] ?? false
         guard masked.isEqualInPython(true) else {

@@ -24,7 +24,8 @@ import Testing
       ]),
     AcceptedKey(["image_size": 8, "patch_size": 4], ["image_size": [8, 8], "patch_size": [4, 4]]),
     AcceptedKey(["hidden_act": "gelu_pytorch_tanh"], ["nonlinearity": "gelu_new"]),
-    AcceptedKey(["hidden_act": "silu", "attention_dropout": 0.1], ["nonlinearity": "silu", "attention_dropout_rate": 0.1]),
+    AcceptedKey(
+      ["hidden_act": "silu", "attention_dropout": 0.1], ["nonlinearity": "silu", "attention_dropout_rate": 0.1]),
   ])
   func convertsToModelZoo(_ accepted: AcceptedKey) throws {
     Self.configs.check(try Self.configs.cs(accepted.source), accepted)
@@ -40,7 +41,8 @@ import Testing
 
   @Test(arguments: [
     AcceptedKey(
-      [:], ["image_size": 8, "patch_size": 4, "projection_dim": 3, "model_type": "clip_vision_model", "dropout_rate": nil]),
+      [:],
+      ["image_size": 8, "patch_size": 4, "projection_dim": 3, "model_type": "clip_vision_model", "dropout_rate": nil]),
     AcceptedKey(["nonlinearity": "gelu_new"], ["hidden_act": "gelu_pytorch_tanh"]),
     AcceptedKey(["nonlinearity": "gelu", "dropout_rate": 0.5], ["hidden_act": "gelu"]),
   ])
@@ -88,11 +90,14 @@ import Testing
       "vision_model.post_layernorm.weight": "vit_model.encoder.transformer_encoder.norm.weight",
       "vision_model.encoder.layers.0.self_attn.out_proj.bias":
         "vit_model.encoder.transformer_encoder.layers.0.self_attn.proj_output_dense_layer.bias",
-      "vision_model.encoder.layers.0.mlp.fc2.bias": "vit_model.encoder.transformer_encoder.layers.0.ffn.ffn.1.linear_layer.bias",
+      "vision_model.encoder.layers.0.mlp.fc2.bias":
+        "vit_model.encoder.transformer_encoder.layers.0.ffn.ffn.1.linear_layer.bias",
       "vision_model.encoder.layers.0.layer_norm2.bias": "vit_model.encoder.transformer_encoder.layers.0.norm2.bias",
     ]
     let source = MemoryCheckpoint(
-      names.keys.map { ($0, [2]) } + [("visual_projection.weight", [3, 2]), ("vision_model.embeddings.position_ids", [1, 5])],
+      names.keys.map { ($0, [2]) } + [
+        ("visual_projection.weight", [3, 2]), ("vision_model.embeddings.position_ids", [1, 5]),
+      ],
       model: false)
     let plan = try plannedParts("clip-vit", from: "hf", to: "cs-2.9", config: Self.hfConfig, source)
     #expect(plan.keys == Set(names.values).union(["classifier.classifier.ffn.0.linear_layer.weight"]))

@@ -24,7 +24,8 @@ import Testing
       "bert_encoder.embed_ln_f.weight": ("bert.embeddings.LayerNorm.weight", 1),
     ]
     let source = MemoryCheckpoint(
-      scaled.keys.map { ($0, $0.hasSuffix("dings.weight") || $0.hasSuffix("layer.weight") ? [2, 8] : [8]) }, model: true)
+      scaled.keys.map { ($0, $0.hasSuffix("dings.weight") || $0.hasSuffix("layer.weight") ? [2, 8] : [8]) }, model: true
+    )
     var section = Self.bertConfig
     section["layer_norm_epsilon"] = .double(epsilon)
     let plan = try plannedParts("bert", from: "cs-2.9", to: "hf", config: ["model": .object(section)], source)

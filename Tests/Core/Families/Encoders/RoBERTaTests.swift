@@ -25,7 +25,8 @@ import Testing
         "position_embedding_type": "learned", "disable_nsp": true, "mask_padding_in_positional_embed": true,
         "mlm_nonlinearity": "gelu", "pooler_nonlinearity": "tanh", "freeze_ffn_bias_in_glu": nil,
       ]),
-    AcceptedKey(["max_position_embeddings": 10, "pad_token_id": 3], ["max_position_embeddings": 6, "pad_token_id": 3]),
+    AcceptedKey(
+      ["max_position_embeddings": 10, "pad_token_id": 3], ["max_position_embeddings": 6, "pad_token_id": 3]),
     AcceptedKey(["type_vocab_size": 1], ["num_segments": 1]),
     AcceptedKey(["hidden_act": "relu"], ["encoder_nonlinearity": "relu", "mlm_nonlinearity": "gelu"]),
   ])
@@ -45,7 +46,8 @@ import Testing
 
   @Test(arguments: [
     AcceptedKey([:], ["max_position_embeddings": 5, "type_vocab_size": 1, "pad_token_id": 1, "model_type": "roberta"]),
-    AcceptedKey(["num_segments": 0], ["type_vocab_size": 1]), AcceptedKey(["num_segments": .null], ["type_vocab_size": 1]),
+    AcceptedKey(["num_segments": 0], ["type_vocab_size": 1]),
+    AcceptedKey(["num_segments": .null], ["type_vocab_size": 1]),
     AcceptedKey(["pad_token_id": 0], ["max_position_embeddings": 4]),
     AcceptedKey(["encoder_nonlinearity": "relu"], ["hidden_act": "relu"]),
   ])

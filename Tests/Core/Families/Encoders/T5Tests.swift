@@ -135,9 +135,10 @@ import Testing
 
   static let newConfigs = ConfigConversion(model: "t5", csBase: csBase, release: "cs-2.9")
 
-  @Test(arguments: [
-    ("relu", "relu"), ("gelu", "gelu"), ("gated-relu", "reglu"), ("gated-gelu", "geglu"), ("gated-silu", "swiglu"),
-  ] as [(ConfigValue, ConfigValue)])
+  @Test(
+    arguments: [
+      ("relu", "relu"), ("gelu", "gelu"), ("gated-relu", "reglu"), ("gated-gelu", "geglu"), ("gated-silu", "swiglu"),
+    ] as [(ConfigValue, ConfigValue)])
   func mapsActivations(_ hf: ConfigValue, _ cs: ConfigValue) throws {
     let section = try Self.newConfigs.cs(["feed_forward_proj": hf])
     #expect(section["encoder_nonlinearity"] == cs)
@@ -180,9 +181,11 @@ import Testing
   @Test func namesTheKindOfNorm() throws {
     let upgraded = try Self.configs.upgraded(["use_t5_layer_norm": false], from: "cs-1.8", to: "cs-2.0")
     #expect(upgraded == ["norm_type": "layernorm"])
-    #expect(try Self.configs.upgraded(["use_t5_layer_norm": true], from: "cs-1.9", to: "cs-2.0")["norm_type"] == "rmsnorm")
+    #expect(
+      try Self.configs.upgraded(["use_t5_layer_norm": true], from: "cs-1.9", to: "cs-2.0")["norm_type"] == "rmsnorm")
     #expect(try Self.configs.upgraded(["d_kv": 2], from: "cs-1.9", to: "cs-2.0") == ["d_kv": 2])
-    #expect(try Self.configs.upgraded(["norm_type": "rmsnorm"], from: "cs-2.0", to: "cs-1.9")["use_t5_layer_norm"] == true)
+    #expect(
+      try Self.configs.upgraded(["norm_type": "rmsnorm"], from: "cs-2.0", to: "cs-1.9")["use_t5_layer_norm"] == true)
     Self.configs.checkRefusal(of: "norm_type") {
       try Self.configs.upgraded(["norm_type": "biasless-layernorm"], from: "cs-2.0", to: "cs-1.9")
     }
@@ -396,7 +399,9 @@ import Testing
     let plan = try planned("t5", from: "hf", to: "cs-2.9", config: config, source)
     let first = "encoder.block.0.layer.1.DenseReluDense."
     let layer = "encoder.layers.0.ffn.ffn.0."
-    #expect(try plan.floats(layer + "linear_layer.weight", from: source) == source[first + (gated ? "wi_1" : "wi") + ".weight"])
+    #expect(
+      try plan.floats(layer + "linear_layer.weight", from: source)
+        == source[first + (gated ? "wi_1" : "wi") + ".weight"])
     if gated {
       #expect(try plan.floats(layer + "linear_layer_for_glu.weight", from: source) == source[first + "wi_0.weight"])
     }
@@ -413,11 +418,12 @@ import Testing
     #expect(plan.keys.allSatisfy { !$0.contains("multihead_attn.relative") })
   }
 
-  @Test(arguments: [
-    ("encoder.block.0.layer.0.SelfAttention.k.weight", nil), ("decoder.final_layer_norm.weight", [5]),
-    ("encoder.block.0.\(bias)", nil), ("shared.weight", [6, 4]),
-    ("decoder.block.0.layer.2.DenseReluDense.wo.weight", [6, 4]),
-  ] as [(String, [Int]?)])
+  @Test(
+    arguments: [
+      ("encoder.block.0.layer.0.SelfAttention.k.weight", nil), ("decoder.final_layer_norm.weight", [5]),
+      ("encoder.block.0.\(bias)", nil), ("shared.weight", [6, 4]),
+      ("decoder.block.0.layer.2.DenseReluDense.wo.weight", [6, 4]),
+    ] as [(String, [Int]?)])
   func noticesWhatIsNotTheModel(_ key: String, _ shape: [Int]?) throws {
     var keys = Self.complete(gated: false).filter { $0.key != key }
     if let shape { keys.append((key, shape)) }
