@@ -159,7 +159,9 @@ import Testing
   @Test func namesMissingPart() {
     let names = ["q", "k"].map { Self.part($0) + "bias" }
     let source = MemoryCheckpoint(names.map { ($0, [12]) }, model: true)
-    let error = conversionError { try plannedParts("gpt-neox", from: "cs-1.8", to: "hf", config: Self.csConfig, source) }
+    let error = conversionError {
+      try plannedParts("gpt-neox", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
+    }
     #expect(error?.kind == .stateDictMismatch)
     #expect(error?.message.contains(Self.part("v") + "bias") == true)
   }
