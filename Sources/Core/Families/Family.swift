@@ -93,13 +93,15 @@ public struct Bridge: Sendable {
   /// What muP training and sparsity left in a Model Zoo checkpoint and Hugging Face has no words for.
   private let folds: [Fold]
   private let muP: @Sendable (Release) -> MuPSupport
+  /// What params files of the Model Zoo keep outside the model's section.
+  private let outside: [OutsideKey]
   private let tensors: @Sendable (Release) -> [Rule]
   private let config: @Sendable (Release) -> [ConfigRule]
 
   /// A bridge. The closures get the release that is converted from or to. Without `muP`, muP models are refused.
   public init(
     covers: ClosedRange<Release>, hfClass: String, modelTypes: [String], folds: [Fold] = [],
-    muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused },
+    muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused }, outside: [OutsideKey] = [],
     tensors: @escaping @Sendable (Release) -> [Rule], config: @escaping @Sendable (Release) -> [ConfigRule]
   ) {
     self.covers = covers
@@ -107,6 +109,7 @@ public struct Bridge: Sendable {
     self.modelTypes = modelTypes
     self.folds = folds
     self.muP = muP
+    self.outside = outside
     self.tensors = tensors
     self.config = config
   }
@@ -125,7 +128,7 @@ public struct Bridge: Sendable {
     }
     return Crossing(
       release: release, hfClass: hfClass, modelType: modelTypes.first ?? "", tensors: tensors(release),
-      config: own + shared)
+      config: own + shared, outside: outside)
   }
 }
 
@@ -141,6 +144,8 @@ public struct Crossing: Sendable {
   public let tensors: [Rule]
   /// Config rules.
   public let config: [ConfigRule]
+  /// What params files of the Model Zoo keep outside the model's section; config rules see it inside.
+  public let outside: [OutsideKey]
 
   /// Config rules that hold for every model of a release.
   ///

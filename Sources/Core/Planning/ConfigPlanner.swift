@@ -28,11 +28,12 @@ struct ConfigPlanner {
     var outcome = Outcome(document: document, steps: [], warnings: [])
     for hop in route.hops {
       switch hop {
-      case .bridge(_, .left):
+      case .bridge(let crossing, .left):
         let section = try convert(outcome.document, hop, &outcome)
-        outcome.document = ["model": .object(section)]
+        outcome.document = crossing.outside.movedOut(of: section)
       case .bridge(let crossing, .right):
-        var section = try ModelSection.find(in: outcome.document, format: route.source)
+        var section = crossing.outside.movedIn(
+          to: try ModelSection.find(in: outcome.document, format: route.source), from: outcome.document)
         var folds: [(fold: Fold, config: ConfigObject)] = []
         for fold in route.folds where fold.applies(outcome.document, section) {
           folds.append((fold, section))
