@@ -14,6 +14,19 @@ enum DecoderParts {
     "The HF model has no language model head while the CS one does. Converting to CS takes the embedding for it where the "
     + "config ties both, else draws it at random; converting to HF leaves it out."
 
+  /// The projections of q, k and v in a layer of the Model Zoo.
+  static let heads: [KeyPattern] = ["q", "k", "v"].map { "self_attn.proj_\($0)_dense_layer.{leaf}" }
+
+  /// A model with a head around a body that Hugging Face keeps under `transformer`; the head is the matrix of the word
+  /// embeddings unless the config says otherwise.
+  @RulesBuilder static func withHead(over embeddings: String, @RulesBuilder _ body: () -> [Rule]) -> [Rule] {
+    Rename("lm_head.{leaf}", "lm_head.{leaf}", [.vocabulary, .hidden], bias: .optional)
+    Scope("transformer", "", body)
+    Tie(
+      .hf, "lm_head.weight", to: "transformer.\(embeddings)",
+      when: .flag(.hf, "tie_word_embeddings", otherwise: true))
+  }
+
   /// The head that only the Model Zoo has. With `bias`, one that is made anew gets a bias too.
   ///
   /// It is the embedding where the config ties both. A drawn one has a row for each row of the embedding; where the config

@@ -12,11 +12,7 @@ extension Family {
           from: Release(1, 8), every: Release(1, 8)...Release(2, 0),
           hub: (Release(2, 2), Release(2, 3)...Release(2, 9))),
         bridges: GPT2.bridges(hfClass: "GPT2LMHeadModel") { release in
-          Rename("lm_head.{leaf}", "lm_head.{leaf}", [.vocabulary, .hidden], bias: .optional)
-          Scope("transformer", "") { GPT2.decoder(release) }
-          Tie(
-            .hf, "lm_head.weight", to: "transformer.wte.weight",
-            when: .flag(.hf, "tie_word_embeddings", otherwise: true))
+          DecoderParts.withHead(over: "wte.weight") { GPT2.decoder(release) }
         }),
       Model(
         "gpt2-headless", zooName: "gpt2", csClass: "GPT2LMHeadModel", caveat: DecoderParts.headlessCaveat,
@@ -45,30 +41,46 @@ enum GPT2 {
 
   /// The parts that the models with and without a head share.
   @RulesBuilder static func decoder(_ release: Release) -> [Rule] {
-    Rename("wte.weight", "embedding_layer.word_embeddings.weight", [.vocabulary, .hidden])
     positions("wpe.weight", release)
+    body {
+      packedHeads
+      Refuse(.hf, "attn.q_attn.{leaf}", "the Model Zoo's GPT-2 has no cross-attention")
+      buffers(beside: "attn.c_attn.bias")
+      feedForward
+    }
+  }
+
+  /// Embeddings, norms and layers; `block` says what a layer has besides its norms.
+  @RulesBuilder static func body(@RulesBuilder _ block: () -> [Rule]) -> [Rule] {
+    Rename("wte.weight", "embedding_layer.word_embeddings.weight", [.vocabulary, .hidden])
     DecoderParts.finalNorm("ln_f.{leaf}")
     DecoderParts.sharedEmbeddings()
     Scope("h.{layer}", "transformer_decoder.layers.{layer}", count: .layers) {
       Rename("ln_1.{leaf}", "norm1.{leaf}", [.hidden])
       Rename("ln_2.{leaf}", "norm3.{leaf}", [.hidden])
-      // transformers' Conv1D stores its weight as [in, out], Linear as [out, in].
-      Split(
-        "attn.c_attn.{leaf}",
-        into: [
-          "self_attn.proj_q_dense_layer.{leaf}", "self_attn.proj_k_dense_layer.{leaf}",
-          "self_attn.proj_v_dense_layer.{leaf}",
-        ],
-        Packing(rows: [.parts, .rest], transposed: true, square: true), [.hidden, .hidden])
-      Transpose("attn.c_proj.{leaf}", "self_attn.proj_output_dense_layer.{leaf}", [.hidden, .hidden])
-      Transpose("mlp.c_fc.{leaf}", "ffn.ffn.0.linear_layer.{leaf}", [.inner, .hidden])
-      Transpose("mlp.c_proj.{leaf}", "ffn.ffn.1.linear_layer.{leaf}", [.hidden, .inner])
-      Refuse(.hf, "attn.q_attn.{leaf}", "the Model Zoo's GPT-2 has no cross-attention")
-      Generated(.hf, "attn.bias", beside: "attn.c_attn.bias") { (context) throws(RuleFailure) in
-        try context.causalMask()
-      }
-      Generated(.hf, "attn.masked_bias", beside: "attn.c_attn.bias") { (_) throws(RuleFailure) in .scalar(-1e4) }
+      block()
     }
+  }
+
+  /// Attention with all of q, then k, then v in one matrix. transformers' Conv1D stores its weight as [in, out], Linear
+  /// as [out, in].
+  @RulesBuilder static var packedHeads: [Rule] {
+    Split(
+      "attn.c_attn.{leaf}", into: DecoderParts.heads,
+      Packing(rows: [.parts, .rest], transposed: true, square: true), [.hidden, .hidden])
+    Transpose("attn.c_proj.{leaf}", "self_attn.proj_output_dense_layer.{leaf}", [.hidden, .hidden])
+  }
+
+  /// The two layers behind the attention.
+  @RulesBuilder static var feedForward: [Rule] {
+    Transpose("mlp.c_fc.{leaf}", "ffn.ffn.0.linear_layer.{leaf}", [.inner, .hidden])
+    Transpose("mlp.c_proj.{leaf}", "ffn.ffn.1.linear_layer.{leaf}", [.hidden, .inner])
+  }
+
+  /// The buffers that transformers keeps in each layer.
+  @RulesBuilder static func buffers(beside key: KeyPattern) -> [Rule] {
+    Generated(.hf, "attn.bias", beside: key) { (context) throws(RuleFailure) in try context.causalMask() }
+    Generated(.hf, "attn.masked_bias", beside: key) { (_) throws(RuleFailure) in .scalar(-1e4) }
   }
 
   /// Learned positions, which release 2.1 put into a module of their own.
