@@ -2,7 +2,8 @@
 public enum Catalogue {
   /// The families, in the order of `list`.
   public static let all: [Family] = [
-    .bert, .codegen, .gemma2, .gpt2, .gptj, .gptNeoX, .llama, .mixtral, .t5,
+    .bert, .bloom, .btlm, .codegen, .falcon, .gemma2, .gpt2, .gptj, .gptNeoX, .llama, .mixtral, .santaCoder,
+    .starCoder, .t5,
   ]
 
   /// Every model, in the order of `list`.

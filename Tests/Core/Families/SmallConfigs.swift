@@ -26,9 +26,27 @@ enum SmallConfigs {
     "bert-summarization": [
       "model": ["hidden_size": 16, "max_position_embeddings": 6, "encoder_nonlinearity": "gelu"]
     ],
+    "bloom": ["hidden_size": 16, "n_head": 4, "n_layer": 2, "vocab_size": 16],
+    "btlm": [
+      "model_type": "btlm", "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 16,
+      "embd_pdrop": 0.1,
+      "attn_pdrop": 0.2, "resid_pdrop": 0.3, "activation_function": "swiglu", "scale_attn_weights": true,
+      "position_embedding_type": "alibi", "mup_width_scale": 0.25, "mup_embeddings_scale": 14.5,
+      "mup_output_alpha": 2.25, "mup_scale_qk_dot_by_d": true,
+    ],
+    "jais": [
+      "model_type": "jais", "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 16,
+      "embd_pdrop": 0.1,
+      "attn_pdrop": 0.2, "resid_pdrop": 0.3, "activation_function": "gelu", "scale_attn_weights": true,
+      "position_embedding_type": "learned",
+    ],
     "codegen": [
       "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 16, "rotary_dim": 2,
       "tie_word_embeddings": false,
+    ],
+    "falcon": [
+      "model_type": "falcon", "hidden_size": 16, "num_attention_heads": 4, "num_kv_heads": 2, "num_hidden_layers": 2,
+      "max_position_embeddings": 6, "vocab_size": 16, "new_decoder_architecture": true, "bias": true,
     ],
     "gpt2": [
       "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 16, "embd_pdrop": 0.1, "attn_pdrop": 0.2,
@@ -57,6 +75,11 @@ enum SmallConfigs {
       "num_hidden_layers": 2, "max_position_embeddings": 6, "vocab_size": 16, "intermediate_size": 32,
       "query_pre_attn_scalar": 9, "sliding_window": 4, "hidden_activation": "gelu",
     ],
+    "santacoder": [
+      "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 16, "embd_pdrop": 0.1, "attn_pdrop": 0.2,
+      "resid_pdrop": 0.3, "activation_function": "gelu_fast", "scale_attn_weights": true,
+    ],
+    "starcoder": ["n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 16, "multi_query": true],
     "t5": ["d_model": 16, "d_kv": 4, "d_ff": 32, "num_heads": 4, "num_layers": 2, "vocab_size": 5],
     "transformer": ["model": ["d_model": 16, "use_pre_encoder_decoder_layer_norm": false]],
   ]

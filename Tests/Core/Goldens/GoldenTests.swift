@@ -7,7 +7,8 @@ import Testing
 @Suite struct GoldenTests {
   @Test func everyModelHasCases() {
     #expect(GoldenCase.all.count == 94)
-    #expect(Set(GoldenCase.all.map(\.model)) == Set(Catalogue.models.map(\.name)))
+    let recorded = Catalogue.models.filter { $0.releases.contains(Release(1, 8)) }
+    #expect(Set(GoldenCase.all.map(\.model)) == Set(recorded.map(\.name)))
   }
 
   @Test(arguments: GoldenCase.all) func convertsAsRecorded(_ golden: GoldenCase) throws {
