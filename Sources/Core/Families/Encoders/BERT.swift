@@ -21,7 +21,7 @@ extension Family {
         }),
       BERT.fineTuned(
         "bert-sequence-classifier", zooName: "bert/classifier", class: "BertForSequenceClassification",
-        labels: .cs("num_labels", or: 2), pooler: .always, config: BERT.sequenceClassifierConfig),
+        labels: .cs("num_labels", or: 2), config: BERT.sequenceClassifierConfig),
       BERT.fineTuned(
         "bert-token-classifier", zooName: "bert/token_classifier", class: "BertForTokenClassification",
         labels: .cs("num_classes", or: 2), config: BERT.tokenClassifierConfig),
@@ -109,8 +109,9 @@ enum BERT {
     Rename("attention.self.key.{leaf}", "self_attn.proj_k_dense_layer.{leaf}", [.hidden, .hidden])
   }
 
-  @RulesBuilder static func pooler(_ presence: DeclaredShape.Presence) -> [Rule] {
-    Rename("pooler.dense.{leaf}", "pooler.pooler.ffn.0.linear_layer.{leaf}", [.hidden, .hidden], presence: presence)
+  /// The pooler, which checkpoints of models that do not use it may hold or not.
+  @RulesBuilder static var pooler: [Rule] {
+    Rename("pooler.dense.{leaf}", "pooler.pooler.ffn.0.linear_layer.{leaf}", [.hidden, .hidden], presence: .optional)
   }
 
   /// A layer norm. Checkpoints that began in TensorFlow call weight and bias gamma and beta.

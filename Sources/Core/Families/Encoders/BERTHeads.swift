@@ -5,14 +5,14 @@ extension BERT {
   /// A model with one linear layer on top, which the Model Zoo and its release 1.6 always call `classifier`.
   static func fineTuned(
     _ name: String, zooName: String? = nil, aliases: [Model.Alias] = [], class: String, hfHead: String = "classifier",
-    labels: Dimension, pooler: DeclaredShape.Presence = .optional, config: [ConfigRule]
+    labels: Dimension, config: [ConfigRule]
   ) -> Model {
     Model(
       name, zooName: zooName, aliases: aliases, csClass: `class`,
-      ladder: ladder { fineTuning($0, head: "classifier", labels: labels, pooler: pooler) },
+      ladder: ladder { fineTuning($0, head: "classifier", labels: labels) },
       offered: offeredFineTuned,
       bridges: bridges(hfClass: `class`, config: { _ in config }) { release in
-        fineTuning(release, head: hfHead, labels: labels, pooler: pooler)
+        fineTuning(release, head: hfHead, labels: labels)
       })
   }
 
@@ -30,7 +30,7 @@ extension BERT {
   ) -> [Rule] {
     Scope("bert", "bert_encoder") {
       encoder(release, shared: shared)
-      pooler(.optional)
+      pooler
     }
     Scope("cls.predictions", "bert_mlm_head") {
       // One bias under two names; old checkpoints hold the second only.
@@ -70,12 +70,12 @@ extension BERT {
 
   /// The encoder with one linear layer on top, which has a row for each label; nil where no config says how many.
   @RulesBuilder static func fineTuning(
-    _ release: Release, head: String, labels: Dimension?, pooler: DeclaredShape.Presence = .optional,
+    _ release: Release, head: String, labels: Dimension?,
     bias: DeclaredShape.Presence = .always
   ) -> [Rule] {
     Scope("bert", "bert") {
       encoder(release)
-      BERT.pooler(pooler)
+      pooler
     }
     Rename(KeyPattern("\(head).{leaf}"), "classifier.{leaf}", labels.map { [$0, .hidden] }, bias: bias)
   }
