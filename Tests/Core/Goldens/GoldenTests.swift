@@ -9,7 +9,8 @@ import Testing
     #expect(GoldenCase.all.count >= 108)
     let models = Set(GoldenCase.all.compactMap { Catalogue.model(named: $0.model)?.name })
     let old = Catalogue.models.filter { $0.releases.contains(Release(1, 7)) }.map(\.name)
-    #expect(models.isSuperset(of: old + ["gemma2", "llama", "llama-headless", "mistral", "mistral-headless", "mixtral"]))
+    #expect(
+      models.isSuperset(of: old + ["gemma2", "llama", "llama-headless", "mistral", "mistral-headless", "mixtral"]))
   }
 
   @Test(arguments: GoldenCase.all) func convertsAsRecorded(_ golden: GoldenCase) throws {

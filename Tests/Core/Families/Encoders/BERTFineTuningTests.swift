@@ -112,7 +112,8 @@ import Testing
     let plan = try plannedParts(model, from: "cs-1.6", to: "cs-1.7", config: ["model": [:]], source)
     #expect(plan.keys.count == keys.count - 1, "position_ids goes")
     let back = MemoryCheckpoint(plan.tensors.map { ($0.key, $0.tensor.shape) }, model: true)
-    let old = try plannedParts(model, from: "cs-1.8", to: "cs-1.6", config: ["model": ["max_position_embeddings": 3]], back)
+    let old = try plannedParts(
+      model, from: "cs-1.8", to: "cs-1.6", config: ["model": ["max_position_embeddings": 3]], back)
     let old = try plannedParts(
       model, from: "cs-1.8", to: "cs-1.6", config: ["model": ["max_position_embeddings": 3]], back)
     #expect(old.keys == Set(keys.map(\.key)))
