@@ -64,7 +64,7 @@ struct SyntheticStateDict {
 
   private static func shape(_ key: String, _ width: Int) -> [Int] {
     // A head that is made anew has the shape of the embedding, which is what the config says.
-    let isEmbedding = ["wte", "embed_in", "word_embeddings"].contains { key.hasSuffix("\($0).weight") }
+    let isEmbedding = ["wte", "embed_in", "embed_tokens", "word_embeddings"].contains { key.hasSuffix("\($0).weight") }
     return key.hasSuffix("bias") ? [width] : [width, isEmbedding ? width : width + 2]
   }
 

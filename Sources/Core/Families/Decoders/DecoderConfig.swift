@@ -87,7 +87,8 @@ enum DecoderConfig {
       let size = isGiven ? try config.dimension("head_dim") : width / heads
       let (inner, overflow) = size.multipliedReportingOverflow(by: heads)
       guard size > 0, !overflow, inner <= ConfigRule.largestDimension else {
-        throw ConfigFailure("head_dim", "\(heads) heads of a model of width \(width) have no usable size.")
+        throw ConfigFailure(
+          "head_dim", "'head_dim' does not fit: \(heads) heads of a model of width \(width) have no usable size.")
       }
       var rotary = size
       if let partial, let share = config[partial], share != .null {

@@ -48,6 +48,8 @@ enum Gemma2 {
   // MARK: Config
 
   @Sendable @ConfigRulesBuilder static func config(_ release: Release) -> [ConfigRule] {
+    // Before the rules that warn of what a left-out key means.
+    assumptions
     DecoderConfig.sizes()
     DecoderConfig.headSize(isWritten: true)
     DecoderConfig.glu("hidden_activation", tanhGELU: true)
@@ -78,7 +80,6 @@ enum Gemma2 {
     Ignore(.hf, "initializer_range", "hidden_act", "cache_implementation", "use_bidirectional_attention")
     Ignore(.cs, "initializer_range")
     DecoderConfig.bookkeeping
-    assumptions
   }
 
   /// The embeddings are multiplied by the root of the width, which the Model Zoo is told and HF implies.

@@ -118,7 +118,7 @@ struct RopeScaling {
       let name = String(path.split(separator: ".").last ?? "")
       guard let value = section[name], value != .null else { continue }
       do throws(ConfigFailure) { return .int(try section.dimension(name)) } catch {
-        throw ConfigFailure(path, error.message)
+        throw ConfigFailure(path, "\(path): \(error.message)")
       }
     }
     throw ConfigFailure("rope_scaling", "'rope_scaling' needs '\(key)'.")
@@ -159,7 +159,7 @@ struct RopeScaling {
     if let attention, factor <= 1, attention != 1 {
       throw ConfigFailure(
         "rope_scaling.attention_factor",
-        "Can't convert config with an attention factor of \(attention): with a factor of at most 1, the Model Zoo's is 1."
+        "Can't convert config with rope_scaling.attention_factor \(attention): with a factor of at most 1 the Model Zoo has 1."
       )
     }
     return attention == scale(1) ? nil : attention
