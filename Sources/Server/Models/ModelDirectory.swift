@@ -1,4 +1,5 @@
 import Core
+import OrderedCollections
 
 /// The catalogue as the service sees it: names and pairs, nothing of tensors.
 struct ModelDirectory: Sendable {
@@ -7,7 +8,7 @@ struct ModelDirectory: Sendable {
   /// The listing of a model, by its name or an alias, letter case aside as on the command line.
   func listing(named name: String) -> ModelListing? {
     let name = name.lowercased()
-    return listings.first { $0.name == name || $0.aliases.contains(name) }
+    return listings.first { listing in ([listing.name] + listing.aliases).contains { $0.lowercased() == name } }
   }
 
   /// The name of a model for a metric: that of the catalogue, or `other`, so that clients cannot make up values.
@@ -19,7 +20,7 @@ struct ModelDirectory: Sendable {
   /// What is wrong with a model and a pair; empty when there is a conversion.
   func findings(model: String, source: String, target: String) -> [Problem.Finding] {
     // What `auto` stands for is known only once the inputs are read; a job that fits nothing fails then.
-    if model == "auto" || source == "auto" {
+    if model == "auto" || ["auto", "cs-auto"].contains(source) {
       guard model != "auto", listing(named: model) == nil else {
         guard Format(target: target) == nil else { return [] }
         return [
@@ -38,10 +39,11 @@ struct ModelDirectory: Sendable {
     {
       return []
     }
-    let pairs = listing.conversions.map { "\($0.source) to \($0.target)" }.joined(separator: ", ")
+    let formats = OrderedSet(listing.conversions.map(\.source.description)).joined(separator: ", ")
     return [
       Problem.Finding(
-        field: "tgt_fmt", "\(listing.name) does not convert from \(source) to \(target); it converts \(pairs)",
+        field: "tgt_fmt",
+        "\(listing.name) does not convert from \(source) to \(target); its formats are \(formats)",
         code: ProblemCode(.unsupportedPair))
     ]
   }
