@@ -116,7 +116,7 @@ struct StateDictPlanner {
     var pacer = Interruption.Pacer()
     for (key, value) in source {
       try pacer.step()
-      guard var (slot, binding) = match(key, index, in: source) else {
+      guard let (slot, matched) = match(key, index, in: source) else {
         if passesUnknownKeys {
           output[key] = value
           if prefixed.contains(key) { written.insert(key) }
@@ -125,6 +125,7 @@ struct StateDictPlanner {
         }
         continue
       }
+      var binding = matched
       let arity = rules[slot.rule].claims(from).count
       var number: Int?
       if case .stack(let hole, _)? = rules[slot.rule].transform, from == .left {

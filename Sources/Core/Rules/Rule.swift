@@ -1,5 +1,3 @@
-public import OrderedCollections
-
 /// One of the two layouts that a set of rules connects.
 public enum Side: String, Sendable, Hashable, CaseIterable {
   /// Hugging Face, or the older of two releases.

@@ -74,7 +74,8 @@ extension StateDictPlannerTests {
 
   @Test func anOptionalPrefixIsTakenOffOnce() throws {
     let crossing = Crossing(
-      release: Release(1, 8), hfClass: "", modelType: "", tensors: Rename("a.{leaf}", "b.{leaf}").rules, config: [])
+      release: Release(1, 8), hfClass: "", modelType: "", tensors: Rename("a.{leaf}", "b.{leaf}").rules, config: [],
+      outside: [])
     let step = ConfigPlanner.Step(hop: .bridge(crossing, from: .cs), context: RuleContext(left: [:], right: [:]))
     var findings = StateDictPlanner.Findings()
     let planner = StateDictPlanner(step: step)

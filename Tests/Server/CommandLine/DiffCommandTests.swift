@@ -20,7 +20,7 @@ struct DiffCommandTests {
 
   private func status(_ arguments: [String]) throws -> Int32 {
     do {
-      var command = try DiffCommand.parse(arguments)
+      let command = try DiffCommand.parse(arguments)
       try command.run()
       return 0
     } catch let code as ExitCode {

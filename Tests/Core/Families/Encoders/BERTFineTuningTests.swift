@@ -114,8 +114,6 @@ import Testing
     let back = MemoryCheckpoint(plan.tensors.map { ($0.key, $0.tensor.shape) }, model: true)
     let old = try plannedParts(
       model, from: "cs-1.8", to: "cs-1.6", config: ["model": ["max_position_embeddings": 3]], back)
-    let old = try plannedParts(
-      model, from: "cs-1.8", to: "cs-1.6", config: ["model": ["max_position_embeddings": 3]], back)
     #expect(old.keys == Set(keys.map(\.key)))
     for key in keys where key.key != "bert.embeddings.position_ids" {
       #expect(old.tensor(key.key)?.shape == key.shape)

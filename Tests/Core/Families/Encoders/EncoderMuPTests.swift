@@ -19,7 +19,7 @@ import Testing
       "bert_mlm_head.classifier.ffn.0.linear_layer.bias": ("cls.predictions.decoder.bias", 1.5),
       "bert_cls_head.classifier.ffn.0.linear_layer.bias": ("cls.seq_relationship.bias", 1.5),
       // 4 / sqrt(8 / 2)
-      key: ("bert.encoder.layer.0.attention.self.key.bias", 2),
+      Self.key: ("bert.encoder.layer.0.attention.self.key.bias", 2),
       "bert_encoder.embedding_layer.word_embeddings.weight": ("bert.embeddings.word_embeddings.weight", factor),
       "bert_encoder.embed_ln_f.weight": ("bert.embeddings.LayerNorm.weight", 1),
     ]

@@ -6,7 +6,7 @@ import Testing
 @Suite struct RoBERTaTests {
   static let configs = ConfigConversion(model: "roberta", csBase: csBase, release: "cs-2.9")
   static let csBase: ConfigObject = [
-    "vocab_size": 5, "hidden_size": 4, "num_heads": 2, "num_hidden_layers": 0 + 1, "filter_size": 6,
+    "vocab_size": 5, "hidden_size": 4, "num_heads": 2, "num_hidden_layers": 1, "filter_size": 6,
     "max_position_embeddings": 3, "pad_token_id": 1, "pooler_nonlinearity": "tanh", "mlm_nonlinearity": "gelu",
     "disable_nsp": true, "mask_padding_in_positional_embed": true, "num_segments": 1,
   ]
