@@ -22,7 +22,21 @@ struct RecordedCheckpoint: Sendable {
   private struct Record: Decodable {
     struct Files: Decodable {
       let config: String
-      let checkpoint: String
+      /// A path, or a list of them; null for a conversion of a config alone.
+      let checkpoint: Paths?
+    }
+
+    enum Paths: Decodable {
+      case one(String)
+      case several([String])
+
+      init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        self =
+          if let path = try? container.decode(String.self) { .one(path) } else {
+            .several(try container.decode([String].self))
+          }
+      }
     }
     let model: String
     let src_fmt: String
@@ -38,7 +52,7 @@ struct RecordedCheckpoint: Sendable {
       FileManager.default.enumerator(at: fixtures, includingPropertiesForKeys: nil)?
       .compactMap { $0 as? URL } ?? []
     return try found.filter { $0.lastPathComponent == "case.json" }.sorted { $0.path < $1.path }
-      .map(RecordedCheckpoint.init)
+      .map(RecordedCheckpoint.init).filter { !$0.tensors.isEmpty }
   }
 
   private init(_ file: URL) throws {
@@ -48,7 +62,15 @@ struct RecordedCheckpoint: Sendable {
     let formats = Catalogue.models.first { $0.name == record.model }?.formats.map(\.description) ?? []
     targets = formats.filter { $0 != record.src_fmt }
     config = try ConfigDocument.load(path: folder.appending(path: record.source.config).path).root
-    let source = try Checkpoint.open(path: folder.appending(path: record.source.checkpoint).path)
+    let path: String
+    switch record.source.checkpoint {
+    case .one(let file)?: path = file
+    case .several(let files)? where !files.isEmpty: path = files[files.count > 1 ? 1 : 0]
+    default:
+      tensors = []
+      return
+    }
+    let source = try Checkpoint.open(path: folder.appending(path: path).path)
     var tree = source.tree
     if record.src_fmt != "hf", let model = tree["model"] { tree = model }
     guard case .dictionary(let entries, _) = tree else {

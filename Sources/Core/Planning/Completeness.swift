@@ -106,7 +106,7 @@ struct Completeness {
   private func judge(
     _ instance: StateDictPlanner.Instance, _ rule: Rule, _ declaration: Declaration, _ findings: inout [Diagnostic]
   ) {
-    for (hole, count) in declaration.counts {
+    for (hole, count) in declaration.bounds {
       guard let text = instance.binding[hole], let number = Int(text), number >= count.length else { continue }
       let key = instance.values.compactMap { $0?.key }.first ?? ""
       findings.append(
@@ -135,6 +135,8 @@ extension Completeness {
     private let shapes: [Rule.ExpectedShape]
     /// How many numbers each hole takes, and the config keys that say so.
     let counts: [(hole: String, count: (length: Int, keys: String))]
+    /// How many numbers each hole may take.
+    let bounds: [(hole: String, count: (length: Int, keys: String))]
     private let whole: Bool
     private let bias: Bool
     private let demandsWhole: Bool
@@ -158,7 +160,8 @@ extension Completeness {
       if case .stack(let hole, let count)? = rule.transform, side == .left {
         counts.append((hole, (try context.length(count), count.keys.joined(separator: ", "))))
       }
-      // Only the first copy of a repeated tensor is read.
+      bounds = counts
+      // Only the first copy of a repeated tensor is read, so the others may be missing.
       if case .repeated(side, let hole, _)? = rule.transform {
         counts.removeAll { $0.hole == hole }
         counts.append((hole, (1, "")))

@@ -22,7 +22,7 @@ import Testing
     #expect(result.files.last == model.folder.file("out/model_to_cs-1.8.report.json"))
     let report = try report(result)
     #expect(report["zooport"] as? String == Zooport.version)
-    #expect(report["hops"] as? [String] == ["hf", "cs-1.7", "cs-1.8"])
+    #expect(report["hops"] as? [String] == ["hf", "cs-1.8"])
     #expect((report["options"] as? [String: Any])?["dtype"] as? String == "bfloat16")
     let inputs = try #require(report["inputs"] as? [[String: Any]])
     #expect(inputs.map { $0["name"] as? String } == ["model.bin", "config.json"])

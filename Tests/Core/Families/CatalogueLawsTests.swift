@@ -36,9 +36,13 @@ import Testing
     family.models.map { Subject(family: family.name, model: $0) }
   }
 
+  /// Every pair with Hugging Face and every step of a ladder. Longer walks are made of these.
   static let pairs = subjects.flatMap { subject in
-    subject.model.formats.flatMap { source in
-      subject.model.formats.filter { $0 != source }.map { Pair(subject: subject, source: source, target: $0) }
+    let formats = subject.model.formats
+    return formats.indices.flatMap { first in
+      formats.indices.filter { second in
+        first != second && (abs(first - second) == 1 || formats[first] == .hf || formats[second] == .hf)
+      }.map { Pair(subject: subject, source: formats[first], target: formats[$0]) }
     }
   }
 
@@ -138,7 +142,8 @@ import Testing
 
   @Test(arguments: hops, Side.allCases) func noConfigKeyIsClaimedTwice(_ hop: Hop, _ side: Side) {
     var claimed: [String: Origin] = [:]
-    for rule in hop.config {
+    let small = side == .left ? SmallConfigs.config(of: hop.subject.model.name, family: hop.subject.family) ?? [:] : [:]
+    for rule in hop.config where rule.condition?(side, small) ?? true {
       for key in rule.claimedKeys(on: side) {
         if let earlier = claimed.updateValue(rule.origin, forKey: key) {
           Issue.record("\(key) of \(side) is claimed at \(earlier) and at \(rule.origin)")
@@ -162,6 +167,7 @@ import Testing
   func requirementsHold(_ pair: Pair) throws {
     let own: Side = pair.source == .hf ? .hf : .cs
     let base = try Self.config(of: pair)
+    let section = try Self.section(base, pair.source)
     let route = try #require(Route(model: pair.subject.model, source: pair.source, target: pair.target))
     let crossing = try #require(
       route.hops.lazy.compactMap { if case .bridge(let crossing, _) = $0 { crossing } else { nil } }.first)
@@ -169,16 +175,21 @@ import Testing
       var config = base
       if own == .hf {
         config[key] = value
-      } else if case .object(var section) = config["model"] {
+      } else if var section = try? ModelSection.find(in: config, format: pair.source) {
         section[key] = value
-        config["model"] = .object(section)
+        config = ModelSection.replace(in: config, with: section)
       }
       do throws(ConversionError) {
-        return try Planner.plan(config: config, along: route).warnings.filter { $0.subject == .config(key) }
+        return try Planner.plan(config: config, along: route).warnings.filter {
+          $0.subject == .config(key) && $0.message.hasPrefix("Key not matched")
+        }
       } catch { return error.diagnostics.filter { $0.severity == .error && $0.subject == .config(key) } }
     }
     for rule in crossing.config {
-      guard case .require(let side, let key, let allowed) = rule.action else { continue }
+      // One of several types of config may ask for other keys as well.
+      guard case .require(let side, let key, let allowed) = rule.action, key != "model_type" || allowed.count == 1,
+        rule.condition?(own, section) ?? true
+      else { continue }
       if side == own {
         for value in allowed { #expect(findings(key, value).isEmpty, "\(key), required at \(rule.origin)") }
         #expect(!findings(key, "no such value").isEmpty, "\(key), required at \(rule.origin)")
@@ -323,12 +334,7 @@ import Testing
   }
 
   static func section(_ document: ConfigObject, _ format: Format) throws -> ConfigObject {
-    guard format.isCS else { return document }
-    guard case .object(let section) = document["model"] else {
-      Issue.record("no section 'model'")
-      return [:]
-    }
-    return section
+    try ModelSection.find(in: document, format: format)
   }
 }
 

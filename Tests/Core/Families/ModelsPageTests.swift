@@ -15,7 +15,7 @@ import Testing
     for model in Catalogue.models {
       #expect(document.contains("### \(model.name)\n"))
     }
-    #expect(document.contains("| hf | cs-1.7, cs-1.8 |"))
-    #expect(document.contains("Also called `bert-qa`."))
+    #expect(document.contains("| hf | cs-1.7, cs-1.8, cs-1.9 (*composed*)"))
+    #expect(document.contains("Also called `bert-q&a`."))
   }
 }

@@ -36,7 +36,7 @@ import Testing
   }
 
   @Test func configsOfOtherModelsAreRefused() throws {
-    for (type, way) in [("gptj", "--model gptj"), ("llama", "no model"), ("", "no model")] {
+    for (type, way) in [("gptj", "--model gptj"), ("qwen9", "no model"), ("", "no model")] {
       let route = try Catalogue.route(model: "gpt2", from: "hf", to: "cs-1.8")
       let error = try #require(
         conversionError { try ConfigIdentity.check(["model_type": .string(type)], along: route) })

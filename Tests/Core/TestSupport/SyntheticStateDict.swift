@@ -35,7 +35,11 @@ struct SyntheticStateDict {
           for key in Self.stacked(instance[0], rule, hole, side) {
             add([key], one: side == .left ? [width, width] : [width, SmallConfigs.experts, width])
           }
-        case .custom: for key in instance { add([key], one: isVector(key) ? [width] : [width, width]) }
+        case .custom:
+          // A slope for each of four heads.
+          for key in instance {
+            add([key], one: key.hasSuffix("slopes") ? [4, 1] : isVector(key) ? [width] : [width, width])
+          }
         case .repeated, nil: break
         }
       }

@@ -76,7 +76,7 @@ struct HDF5Group {
       guard members.updateValue(target, forKey: name) == nil else {
         throw reader.file.damaged("a group has two members called \(name)")
       }
-      if members.count % 256 == 1 { try reader.file.limits.take(256 * 192) }
+      try reader.file.limits.take(192)
       guard members.count <= reader.file.limits.tensors else {
         throw reader.file.damaged("a group with more than \(reader.file.limits.tensors) members")
       }

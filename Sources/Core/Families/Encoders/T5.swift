@@ -34,15 +34,24 @@ enum T5 {
   private static let attention = Dimension.cs("num_heads") * .cs("d_kv")
   private static let inner = Dimension.cs("d_ff")
 
-  /// The rows of a stack's embedding. The Model Zoo adds `extra_ids` to the vocabulary when it builds a model.
+  /// The rows of a stack's embedding.
   static func vocabulary(_ stack: String) -> Dimension {
-    let words = Dimension.cs("src_vocab_size")
-    return .derived("\(stack == "decoder" ? "tgt_vocab_size, " : "")src_vocab_size, extra_ids") {
-      (context) throws(RuleFailure) in
-      let own = try context.length(stack == "decoder" ? .cs("tgt_vocab_size", or: words) : words)
-      let extra = context.right["extra_ids"] ?? 0
-      return extra.isTruthyInPython ? try context.length(.fixed(own) + .cs("extra_ids")) : own
+    stack == "decoder" ? .cs("tgt_vocab_size", or: .cs("src_vocab_size")) : .cs("src_vocab_size")
+  }
+
+  /// With `extra_ids` a checkpoint has that many more rows, or not: files of both sizes are in use, so neither is judged.
+  private static let hasExtraRows = RuleCondition.flag(.right, "extra_ids")
+
+  /// A matrix with a row for each word of a stack.
+  @RulesBuilder static func words(
+    _ left: KeyPattern, _ right: KeyPattern, of stack: String, presence: DeclaredShape.Presence = .always,
+    file: String = #fileID, line: Int = #line
+  ) -> [Rule] {
+    When(!hasExtraRows) {
+      Rename(
+        left, right, [vocabulary(stack), model], presence: presence, bias: .optional, file: file, line: line)
     }
+    When(hasExtraRows) { Rename(left, right, file: file, line: line) }
   }
 
   private static func layerCount(_ stack: String) -> Dimension {
@@ -75,7 +84,7 @@ enum T5 {
       feedForward("layer.2", norm: "norm3", of: "decoder")
     }
     norm("\(stack).final_layer_norm", "\(stack).norm")
-    Rename("lm_head.{leaf}", "lm_head.{leaf}", [vocabulary("decoder"), model], presence: head, bias: .optional)
+    words("lm_head.{leaf}", "lm_head.{leaf}", of: "decoder", presence: head)
   }
 
   @RulesBuilder private static var selfAttention: [Rule] {
@@ -115,9 +124,8 @@ enum T5 {
   @Sendable @RulesBuilder static func huggingFace(_ release: Release) -> [Rule] {
     layers()
     for stack in stacks {
-      Rename(
-        KeyPattern("\(stack).embed_tokens.weight"), KeyPattern("\(stack)_embeddings.word_embeddings.weight"),
-        [vocabulary(stack), model])
+      words(
+        KeyPattern("\(stack).embed_tokens.weight"), KeyPattern("\(stack)_embeddings.word_embeddings.weight"), of: stack)
       relativeBias(stack, release)
     }
     Only(.hf, "shared.weight", "both stacks hold the same matrix")

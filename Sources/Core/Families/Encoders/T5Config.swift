@@ -43,17 +43,13 @@ extension T5 {
   }
 
   @ConfigRulesBuilder private static var embeddingConfig: [ConfigRule] {
-    // The Model Zoo builds embeddings of src_vocab_size + extra_ids rows.
-    Key(
-      "vocab_size", "src_vocab_size", .dimension,
-      backward: { (value, config) throws(ConfigFailure) in
-        guard let extra = config["extra_ids"], extra.isTruthyInPython else { return value }
-        guard case .number(let number) = value, let words = number.int,
-          case .number(let count) = try ConfigType.dimension.checked(extra, key: "extra_ids").value,
-          let more = count.int
-        else { return value }
-        return .int(words + more)
-      })
+    Key(dimension: "vocab_size", "src_vocab_size")
+    // The Model Zoo adds extra_ids rows when it builds a model, but files of both sizes are in use.
+    Caution(.cs, "extra_ids") { config in
+      guard let extra = config["extra_ids"], extra.isTruthyInPython else { return nil }
+      return "The Model Zoo adds extra_ids=\(extra.pythonDescription) to src_vocab_size when it builds a model. "
+        + "If the embeddings have that many more rows, raise vocab_size in the HF config."
+    }
     Ignore(.cs, "extra_ids")
     Key(flag: "tie_word_embeddings", "share_embedding_weights")
     Key(dimension: "relative_attention_num_buckets")

@@ -21,9 +21,9 @@ extension T5 {
     layers(head: .optional)
     for stack in stacks {
       let length = Dimension.cs("\(stack == "encoder" ? "src" : "tgt")_max_position_embeddings")
-      Rename(
+      words(
         KeyPattern("\(stack)_token_embedding.weight"), KeyPattern("\(stack)_embeddings.word_embeddings.weight"),
-        [vocabulary(stack), .cs("d_model")], presence: .optional)
+        of: stack, presence: .optional)
       Only(.older, KeyPattern("\(stack).embed_tokens.weight"), "a second name of the token embedding")
       Rename(
         KeyPattern("\(stack).absolute_position_embedding.weight"),

@@ -123,12 +123,11 @@ import Testing
     #expect(try warnings(true) == [])
   }
 
-  /// The Model Zoo builds embeddings with `extra_ids` more rows.
+  /// The Model Zoo builds embeddings with `extra_ids` more rows, but files of both sizes are in use.
   @Test(arguments: [configs, oldConfigs, newConfigs])
-  func countsExtraWords(_ configs: ConfigConversion) throws {
-    #expect(try configs.hf(["extra_ids": 3])["vocab_size"] == 22)
+  func leavesExtraWordsToTheUser(_ configs: ConfigConversion) throws {
+    #expect(try configs.hf(["extra_ids": 3])["vocab_size"] == 19)
     #expect(try configs.hf(["extra_ids": 0])["vocab_size"] == 19)
-    configs.checkRefusal(of: "extra_ids") { try configs.hf(["extra_ids": "3"]) }
   }
 
   // MARK: Config, 2.x
@@ -267,8 +266,7 @@ import Testing
       let plan = try plannedParts("t5", from: "cs-1.8", to: "hf", config: ["model": .object(section)], source)
       let embedding = source["encoder_embeddings.word_embeddings.weight"]
       #expect(try plan.floats("shared.weight", from: source) == embedding)
-      #expect(plan.tensor("decoder.embed_tokens.weight") == nil)
-      #expect(plan.tensor("lm_head.weight") == nil, "transformers ties it")
+      #expect(plan.keys.contains("encoder.embed_tokens.weight"))
     }
   }
 
