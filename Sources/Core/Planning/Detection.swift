@@ -121,7 +121,8 @@ enum Detection {
     return routes
   }
 
-  /// The routes whose source layout knows the keys of the checkpoint; of several releases with equal keys, the newest.
+  /// The routes whose source layout knows the keys of the checkpoint. On the way to Hugging Face, releases from 2.1 on with
+  /// equal keys convert alike, so the newest speaks for them.
   ///
   /// Throws nothing but `.cancelled`.
   private static func fitting(
@@ -131,7 +132,12 @@ enum Detection {
       let model: String
       let patterns: [[KeyPattern]]
     }
-    var newest: OrderedDictionary<Layout, Route> = [:]
+    struct Kind: Hashable {
+      let layout: Layout
+      /// Nil for releases that convert alike.
+      let release: Format?
+    }
+    var newest: OrderedDictionary<Kind, Route> = [:]
     var known: [Layout: Bool] = [:]
     for route in routes {
       try Interruption.check()
@@ -143,7 +149,9 @@ enum Detection {
       let layout = Layout(model: route.model.name, patterns: rules.map { $0.claims(side) })
       let fits = known[layout] ?? knows(content.stateDict, rules, side)
       known[layout] = fits
-      if fits { newest[layout] = route }
+      guard fits else { continue }
+      let isRecent = if case .cs(let release) = route.source { release >= Release(2, 1) } else { false }
+      newest[Kind(layout: layout, release: route.target == .hf && isRecent ? nil : route.source)] = route
     }
     return Array(newest.values)
   }

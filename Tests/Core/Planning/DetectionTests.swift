@@ -24,7 +24,7 @@ import Testing
       #expect(plan.tensors == expected.tensors && plan.tree == expected.tree && plan.config == expected.config)
       #expect(findings.map(\.message) == ["Detected model \(route.model.name), source format \(route.source)"])
     case .failure(let error):
-      #expect([.usage, .configNotConvertible].contains(error.kind))
+      #expect(error.kind == .usage)
       #expect(
         error.message.contains("--model \(try #require(Catalogue.model(named: golden.model)).name) --src-fmt"),
         "\(error.message)")
