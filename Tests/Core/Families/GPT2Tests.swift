@@ -96,7 +96,7 @@ import Testing
   /// Conv1D keeps q, k and v side by side in its columns.
   @Test(arguments: [("q", 0), ("k", 1), ("v", 2)]) func unpacksColumns(_ name: String, position: Int) throws {
     let source = MemoryCheckpoint([(Self.packed + "weight", [4, 12]), (Self.packed + "bias", [12])], model: false)
-    let plan = try planned("gpt2", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
+    let plan = try plannedParts("gpt2", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
     let rows = source.rows(Self.packed + "weight", columns: 12)
     let columns = position * 4..<position * 4 + 4
     let expected = columns.flatMap { column in rows.map { $0[column] } }
@@ -107,7 +107,7 @@ import Testing
   @Test func packsColumns() throws {
     let names = ["q", "k", "v"].flatMap { [Self.part($0) + "weight", Self.part($0) + "bias"] }
     let source = MemoryCheckpoint(names.map { ($0, $0.hasSuffix("weight") ? [4, 4] : [4]) }, model: true)
-    let plan = try planned("gpt2", from: "cs-1.7", to: "hf", config: Self.csConfig, source)
+    let plan = try plannedParts("gpt2", from: "cs-1.7", to: "hf", config: Self.csConfig, source)
     let parts = ["q", "k", "v"].map { source.rows(Self.part($0) + "weight", columns: 4) }
     var expected: [Float] = []
     for column in 0..<4 {
@@ -126,7 +126,7 @@ import Testing
   func transposesMatrices(_ hf: String, cs: String) throws {
     let source = MemoryCheckpoint(
       [("transformer.h.0.\(hf).weight", [2, 3]), ("transformer.h.0.\(hf).bias", [3])], model: false)
-    let plan = try planned("gpt2", from: "hf", to: "cs-1.7", config: Self.hfConfig, source)
+    let plan = try plannedParts("gpt2", from: "hf", to: "cs-1.7", config: Self.hfConfig, source)
     #expect(
       try plan.floats("transformer_decoder.layers.0.\(cs).weight", from: source) == [0, 3, 1, 4, 2, 5])
     #expect(plan.tensor("transformer_decoder.layers.0.\(cs).weight")?.shape == [3, 2])
@@ -136,7 +136,7 @@ import Testing
 
   @Test func takesWrappersOff() throws {
     let source = MemoryCheckpoint(["transformer.wte.weight": [5, 4], "lm_head.weight": [5, 4]], model: true)
-    let plan = try planned("gpt2", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
+    let plan = try plannedParts("gpt2", from: "hf", to: "cs-1.8", config: Self.hfConfig, source)
     #expect(plan.keys == ["embedding_layer.word_embeddings.weight", "lm_head.weight"])
   }
 
@@ -149,15 +149,15 @@ import Testing
 
   @Test func knowsThePrefixOfRelease18Only() throws {
     let source = MemoryCheckpoint(["model.lm_head.weight": [5, 4]], model: true)
-    let newer = try planned("gpt2", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
+    let newer = try plannedParts("gpt2", from: "cs-1.8", to: "hf", config: Self.csConfig, source)
     #expect(newer.keys.contains("lm_head.weight"))
-    let error = conversionError { try planned("gpt2", from: "cs-1.7", to: "hf", config: Self.csConfig, source) }
+    let error = conversionError { try plannedParts("gpt2", from: "cs-1.7", to: "hf", config: Self.csConfig, source) }
     #expect(error?.kind == .keysUnmatched)
     var options = Planner.Options()
     options.dropUnmatchedKeys = true
     // Left out together they would leave nothing.
     let nothing = conversionError {
-      try planned("gpt2", from: "cs-1.7", to: "hf", config: Self.csConfig, source, options: options)
+      try plannedParts("gpt2", from: "cs-1.7", to: "hf", config: Self.csConfig, source, options: options)
     }
     #expect(nothing?.kind == .keysUnmatched)
     #expect(nothing?.message.contains("'model.'") == true)
@@ -167,7 +167,7 @@ import Testing
   @Test func refusesCrossAttention() {
     let key = "transformer.h.0.attn.q_attn.weight"
     let source = MemoryCheckpoint([(key, [4, 4])], model: false)
-    let error = conversionError { try planned("gpt2", from: "hf", to: "cs-1.8", config: Self.hfConfig, source) }
+    let error = conversionError { try plannedParts("gpt2", from: "hf", to: "cs-1.8", config: Self.hfConfig, source) }
     #expect(error?.kind == .configNotConvertible)
     #expect(error?.diagnostics.map(\.subject).contains(.tensor(key)) == true)
   }
