@@ -42,11 +42,11 @@ public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
     switch self {
     case .usage, .unknownModel, .unsupportedPair: 2
     case .configNotConvertible: 3
-    case .keysUnmatched: 4
+    case .keysUnmatched, .stateDictMismatch: 4
     case .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .tokenRefused, .revisionNotFound,
       .fileNotFound:
       5
-    case .stateDictMismatch, .outputFailed, .diskFull, .fetchFailed, .cancelled, .internal: 1
+    case .outputFailed, .diskFull, .fetchFailed, .cancelled, .internal: 1
     }
   }
 }
