@@ -14,7 +14,7 @@ public struct CheckpointComparison: Sendable {
     /// Largest absolute difference.
     public var absolute: Double
 
-    /// A tolerance; unless told otherwise that of `torch.allclose`.
+    /// A tolerance. Default: that of `torch.allclose`.
     public init(relative: Double = 1e-5, absolute: Double = 1e-8) {
       self.relative = relative
       self.absolute = absolute

@@ -155,7 +155,7 @@ public struct Crossing: Sendable {
   ) -> [ConfigRule] {
     Require(.hf, "model_type", modelTypes.map(ConfigValue.string))
     if release < Release(2, 0) {
-      // Releases 1.x train in mixed precision unless told otherwise.
+      // Releases 1.x train in mixed precision by default.
       Fill(.cs, "mixed_precision", true)
     }
     if release >= Release(2, 1), release < Release(2, 4) {

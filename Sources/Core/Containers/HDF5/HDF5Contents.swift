@@ -19,7 +19,7 @@ final class HDF5Contents {
   private var storageOfDataset: [Int: Int] = [:]
   private let chunks: HDF5Cache<HDF5ChunkedData.ChunkKey, [UInt8]>
   private let nodes: HDF5Cache<Int, HDF5ChunkIndex.Node>
-  /// Held by whoever decodes a large chunk: one at a time for the whole file.
+  /// Lock for decoding large chunks: the file decodes one at a time.
   private let turn = HDF5ChunkedData.Turn()
   /// Bytes of the largest chunk so far.
   private var largestChunk = 0

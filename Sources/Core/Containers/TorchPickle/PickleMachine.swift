@@ -23,7 +23,7 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
   private var pacer = Interruption.Pacer()
   /// Bytes of texts and of the like.
   private var textBytes = 0
-  /// Bytes that the account of the inputs was told of.
+  /// Bytes charged to the memory account of the inputs.
   private var told = 0
   /// Every `EMPTY_TUPLE` is the same node: it cannot change.
   private var emptyTuple: PickleValue?
