@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Models that share parts, declared in one file: see `GPT2.swift` for the pattern.
 public struct Family: Sendable {
   /// Name of the family.
@@ -97,6 +99,7 @@ public struct Bridge: Sendable {
   private let outside: [OutsideKey]
   private let tensors: @Sendable (Release) -> [Rule]
   private let config: @Sendable (Release) -> [ConfigRule]
+  private let made = MadeCrossings()
 
   /// A bridge. The closures get the release that is converted from or to. Without `muP`, muP models are refused.
   public init(
@@ -119,8 +122,13 @@ public struct Bridge: Sendable {
 
   /// The rules for one release. `zooName` is what the release's params file calls the model.
   ///
-  /// Rules that every model of Hugging Face shares exist for the keys that the model's own rules do not mention.
+  /// Rules that every model of Hugging Face shares exist for the keys that the model's own rules do not mention. They are
+  /// made once, as detection asks for those of many models.
   public func crossing(at release: Release, zooName: String) -> Crossing {
+    made.crossing(at: release, zooName: zooName) { makeCrossing(at: release, zooName: zooName) }
+  }
+
+  private func makeCrossing(at release: Release, zooName: String) -> Crossing {
     let own = config(release) + Crossing.releaseConfig(release, zooName: zooName, modelTypes: modelTypes)
     let known = Side.allCases.map { side in (side, Set(own.flatMap { $0.claimedKeys(on: side) })) }
     let shared = (ConfigRule.ofEveryModel + muP(release).neutralKeys).filter { rule in
@@ -129,6 +137,24 @@ public struct Bridge: Sendable {
     return Crossing(
       release: release, hfClass: hfClass, modelType: modelTypes.first ?? "", tensors: tensors(release),
       config: own + shared, outside: outside)
+  }
+}
+
+/// The crossings of a bridge that were asked for. Shared by the copies of a bridge; safe to use from several threads.
+private final class MadeCrossings: Sendable {
+  private struct Key: Hashable {
+    let release: Release
+    let zooName: String
+  }
+
+  private let crossings = Mutex<[Key: Crossing]>([:])
+
+  func crossing(at release: Release, zooName: String, make: () -> Crossing) -> Crossing {
+    let key = Key(release: release, zooName: zooName)
+    if let made = crossings.withLock({ $0[key] }) { return made }
+    let crossing = make()
+    crossings.withLock { $0[key] = crossing }
+    return crossing
   }
 }
 
