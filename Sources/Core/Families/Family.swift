@@ -164,7 +164,7 @@ public struct Bridge: Sendable {
     if let frame { rules = Scope("", frame.prefix) { rules }.rules + frame.tensors }
     return Crossing(
       release: release, hfClass: hfClass, modelType: modelTypes.first ?? "", tensors: rules, config: own + shared,
-      outside: outside)
+      outside: outside, nesting: frame?.nesting)
   }
 }
 
@@ -182,6 +182,14 @@ public struct Crossing: Sendable {
   public let config: [ConfigRule]
   /// What params files of the Model Zoo keep outside the model's section; config rules see it inside.
   public let outside: [OutsideKey]
+  /// Where params files may keep the model's keys inside the model's section; config rules see them beside the rest.
+  var nesting: SectionNesting?
+
+  /// The model's section of a params document as config rules see it. Throws what `ModelSection.find` throws.
+  func section(of document: ConfigObject, format: Format) throws(ConversionError) -> ConfigObject {
+    let section = try ModelSection.find(in: document, format: format)
+    return outside.movedIn(to: nesting?.flattened(section) ?? section, from: document)
+  }
 
   /// Config rules that hold for every model of a release.
   ///
@@ -235,7 +243,7 @@ public struct Revision: Sendable {
   /// What the release changed in the other entries, where they are kept.
   public let entryRules: [EntryRule]
   /// What the release changed in the params document around the model's section.
-  public let document: [DocumentRule]
+  public private(set) var document: [DocumentRule]
 
   /// A revision. Documents and entries change with a release in the same way for every model.
   public init(
@@ -252,9 +260,11 @@ public struct Revision: Sendable {
     self.entries = entries
   }
 
-  /// What the release changed, in a variant of it that keeps the model under each of some prefixes.
-  func framed(under prefixes: [KeyPattern], as variant: Release.Variant) -> Revision {
+  /// What the release changed, in a variant of it that keeps the model under each of some prefixes and changed more of
+  /// the document.
+  func framed(under prefixes: [KeyPattern], as variant: Release.Variant, document more: [DocumentRule]) -> Revision {
     var revision = self
+    revision.document += more
     revision.release = Release(release.major, release.minor, variant)
     revision.tensors = prefixes.flatMap { prefix in Scope(prefix, prefix) { tensors }.rules }
     return revision

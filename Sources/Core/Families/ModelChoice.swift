@@ -18,18 +18,42 @@ public struct ModelChoice: Sendable {
   public let key: String
   /// The models, at least one.
   public let models: [Named]
+  /// Where newer params files may keep the model's own keys; nil for no other place.
+  var nesting: SectionNesting?
+}
+
+/// A section inside the model's section of params files that holds what older ones have beside it.
+public struct SectionNesting: Sendable {
+  /// The key of the section inside.
+  let key: String
+  /// What the `name` of the section inside is called beside it.
+  let nameKey: String
+
+  /// The section with everything beside the rest; one without a section inside stays as it is.
+  func flattened(_ section: ConfigObject) -> ConfigObject {
+    guard case .object(let inside)? = section[key] else { return section }
+    var flat = section
+    flat[key] = nil
+    for (key, value) in inside { flat[key == "name" ? nameKey : key] = value }
+    return flat
+  }
 }
 
 extension Model {
   /// The model that a config of a format is of: the model itself, or the alternative that the config names, by
   /// `model_type` for Hugging Face and by a key of the model's section for the Model Zoo.
   ///
-  /// Of several models of Hugging Face with one `model_type`, `architectures` decides, else the first counts. Throws
-  /// `.configNotConvertible` with the names that there are when the config names none of them. Complexity: O(models).
+  /// Of several models of Hugging Face with one `model_type`, `architectures` decides, else the model that knows most keys
+  /// of the config. Throws `.configNotConvertible` with the names that there are when the config names none of them.
+  /// Complexity: O(models), and O(keys) where several have the type.
   public func meant(by config: ConfigObject, in format: Format) throws(ConversionError) -> Model {
     guard let choice else { return self }
     let key = format == .hf ? "model_type" : choice.key
-    let section = format == .hf ? config : try ModelSection.find(in: config, format: format)
+    var section = config
+    if format.isCS {
+      section = try ModelSection.find(in: config, format: format)
+      if let nesting = choice.nesting { section = nesting.flattened(section) }
+    }
     let names = choice.models.flatMap { format == .hf ? $0.model.bridges.flatMap(\.modelTypes) : [$0.name] }
     let known = names.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }.joined(separator: ", ")
     guard let value = section[key] else {
@@ -41,12 +65,28 @@ extension Model {
         ? named.model.bridges.contains { $0.modelTypes.contains { value == .string($0) } }
         : value == .string(named.name)
     }
-    guard let first = named.first else {
+    guard var best = named.first?.model else {
       throw Self.unknown(
         "\(name) does not support \(key)=\(value.pythonDescription). These are supported: \(known).", key)
     }
-    guard format == .hf, case .array(let classes)? = config["architectures"] else { return first.model }
-    return named.first { $0.model.bridges.contains { classes.contains(.string($0.hfClass)) } }?.model ?? first.model
+    guard named.count > 1 else { return best }
+    if case .array(let classes)? = config["architectures"],
+      let exact = named.first(where: { $0.model.bridges.contains { classes.contains(.string($0.hfClass)) } })
+    {
+      return exact.model
+    }
+    for next in named.dropFirst() where next.model.knownKeys(of: config) > best.knownKeys(of: config) {
+      best = next.model
+    }
+    return best
+  }
+
+  /// How many keys of a config of Hugging Face the rules of the newest bridge know.
+  private func knownKeys(of config: ConfigObject) -> Int {
+    guard let bridge = bridges.last else { return 0 }
+    let rules = bridge.crossing(at: bridge.covers.upperBound, zooName: zooName).config
+    let known = Set(rules.flatMap { $0.claimedKeys(on: .hf) })
+    return config.keys.count(where: known.contains)
   }
 
   private static func unknown(_ message: String, _ key: String) -> ConversionError {
@@ -64,4 +104,6 @@ struct ModelFrame: Sendable {
   let tensors: [Rule]
   /// What the config has besides the model's own keys.
   let config: [ConfigRule]
+  /// Where newer params files may keep the model's own keys; nil for no other place.
+  var nesting: SectionNesting?
 }

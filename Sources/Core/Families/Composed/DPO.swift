@@ -1,7 +1,7 @@
 import OrderedCollections
 
-/// Direct preference optimisation: a policy model that is trained and a reference model that stays, both of them the same
-/// decoder in the beginning. Hugging Face has the policy alone, as the decoder that it is.
+/// Direct preference optimisation: a policy model that is trained and a reference model that stays, the same decoder in
+/// the beginning. Hugging Face has the policy model alone, as the decoder that it is.
 ///
 /// Facts: Model Zoo Release 2.10.0 (`dpo.py` of the checkpoint converters and `models/nlp/dpo/model.py`).
 extension Family {
@@ -9,84 +9,93 @@ extension Family {
     "dpo",
     [
       Model(
-        "dpo", csClass: "DPOModel", caveat: DPO.caveat,
-        offered: .between(DPO.plain...DPO.oldest),
-        choice: ModelChoice(key: "model_name", models: DPO.inner.map { .init(name: $0.name, model: DPO.model(of: $0)) })
-      )
+        "dpo", csClass: DPO.csClass, caveat: DPO.caveat, offered: DPO.offered,
+        choice: ModelChoice(
+          key: "model_name", models: DPO.decoders.map { .init(name: $0.name, model: DPO.training(of: $0)) },
+          nesting: DPO.nesting))
     ])
 }
 
 enum DPO {
-  static let plain = Release(2, 1, .noDPO)
-  static let oldest = Release(2, 1, .dpo)
-  private static let newest = Release(Release.current.major, Release.current.minor, .dpo)
-  private static let policy: KeyPattern = "policy_model.model"
-  private static let reference: KeyPattern = "ref_model.model"
-  /// The release whose layout the vendor's tool writes, whatever release is asked for.
-  private static let layout = Release(2, 9)
-
+  static let csClass = "DPOModel"
   static let caveat =
     "The config names the decoder that is trained: model_type in HF, model_name in CS. These are supported: "
-    + inner.map(\.name).joined(separator: ", ")
-    + ". The HF model is the policy model; the reference model is written as a copy of it and left out on the way back."
+    + "\(names.joined(separator: ", ")). The HF model is the policy model; the reference model is written as a copy of it "
+    + "and left out on the way back."
 
   /// The decoders that can be trained.
-  static let inner: [Model] = [
-    Family.bloom, .falcon, .gpt2, .gptj, .gptNeoX, .llama, .santaCoder, .starCoder,
-  ].flatMap(\.models).filter { names.contains($0.name) }
   private static let names = [
     "bloom", "falcon", "gpt2", "gptj", "gpt-neox", "llama", "mistral", "santacoder", "starcoder",
   ]
+  static let decoders = [Family.bloom, .falcon, .gpt2, .gptj, .gptNeoX, .llama, .santaCoder, .starCoder]
+    .flatMap(\.models).filter { names.contains($0.name) }
 
-  /// Policy and reference of one decoder, in every release from 2.1 on.
-  static func model(of inner: Model) -> Model {
+  /// A decoder of release 2.1 by itself.
+  private static let plain = Release(2, 1, .noDPO)
+  private static let oldest = Release(2, 1, .dpo)
+  private static let newest = Release(Release.current.major, Release.current.minor, .dpo)
+  static let offered = OfferedUpgrades.between(plain...oldest)
+  /// The release whose layout the decoder has, whatever release is asked for.
+  private static let layout = Release(2, 9)
+  private static let policy: KeyPattern = "policy_model.model"
+  private static let reference: KeyPattern = "ref_model.model"
+  /// From 2.4 on the decoder's keys may stand in a section of their own, which says `name` for its name.
+  static let nesting = SectionNesting(key: "policy_model", nameKey: "model_name")
+
+  /// The training of one decoder, in every release from 2.1 on.
+  static func training(of decoder: Model) -> Model {
     let frame = ModelFrame(
-      prefix: policy, layout: layout, tensors: twin,
-      config: parameters + Require(.cs, "model_name", .string(inner.name)).configRules
-        + Fill(.cs, "model_name", .string(inner.name)).configRules)
-    let releases = inner.ladder.from(oldest.plain).revisions
+      prefix: policy, layout: layout, tensors: twin, config: parameters + name(decoder.name), nesting: nesting)
+    let revisions = decoder.ladder.from(oldest.plain).revisions.map { revision in
+      revision.framed(
+        under: [policy, reference], as: .dpo, document: revision.release == Release(2, 4) ? [policySection] : [])
+    }
     return Model(
-      "dpo", csClass: "DPOModel", caveat: caveat,
-      ladder: Ladder(
-        oldest: plain, revisions: [step(inner)] + releases.map { $0.framed(under: [policy, reference], as: .dpo) }),
-      offered: .between(plain...oldest),
-      bridges: inner.bridge(covering: layout).map { [$0.framed(frame, covers: oldest...newest)] } ?? [])
+      "dpo", csClass: csClass, caveat: caveat,
+      ladder: Ladder(oldest: plain, revisions: [start(decoder)] + revisions), offered: offered,
+      bridges: decoder.bridge(covering: layout).map { [$0.framed(frame, covers: oldest...newest)] } ?? [])
   }
 
-  /// The reference model.
-  @RulesBuilder private static var twin: [Rule] {
-    Copied(.cs, "\(reference).{rest}", of: "\(policy).{rest}")
+  // MARK: Tensors
+
+  @RulesBuilder private static var twin: [Rule] { Copied(.cs, "\(reference).{rest}", of: "\(policy).{rest}") }
+
+  /// Every key of a decoder moves under the policy model.
+  @RulesBuilder private static func moved(_ decoder: Model) -> [Rule] {
+    let crossing = decoder.bridge(covering: plain.plain)?.crossing(at: plain.plain, zooName: decoder.zooName)
+    let keys = OrderedSet(crossing?.tensors.flatMap { $0.claims(.cs) } ?? [])
+    Scope("", policy) { for key in keys { Rename(key, key) } }
+    twin
   }
 
-  /// How the training goes, which has no counterpart in a model alone.
+  // MARK: Config
+
+  /// How the training goes, which has no counterpart in a decoder by itself.
   @ConfigRulesBuilder private static var parameters: [ConfigRule] {
     Fill(.cs, "dpo", ["beta": 0.1, "reference_free": false])
     Ignore(.cs, "dpo")
   }
 
-  /// From a decoder of release 2.1 to its training: every key of the decoder moves under the policy model.
-  private static func step(_ inner: Model) -> Revision {
-    let rules = inner.bridge(covering: plain.plain)?.crossing(at: plain.plain, zooName: inner.zooName).tensors ?? []
-    return Revision(
-      oldest, coversAllKeys: true, bareSide: .newer, tensors: moved(rules.flatMap { $0.claims(.cs) }),
-      config: sections)
+  @ConfigRulesBuilder private static func name(_ decoder: String) -> [ConfigRule] {
+    Require(.cs, nesting.nameKey, .string(decoder))
+    Fill(.cs, nesting.nameKey, .string(decoder))
   }
 
-  @RulesBuilder private static func moved(_ keys: [KeyPattern]) -> [Rule] {
-    Scope("", policy) { for key in keys.uniqued { Rename(key, key) } }
-    twin
+  /// From a decoder of release 2.1 to its training.
+  private static func start(_ decoder: Model) -> Revision {
+    Revision(oldest, coversAllKeys: true, bareSide: .newer, tensors: moved(decoder), config: start)
   }
 
-  @ConfigRulesBuilder private static var sections: [ConfigRule] {
+  @ConfigRulesBuilder private static var start: [ConfigRule] {
     parameters
-    // The name of the class; the plain model has none in release 2.1.
+    // It names the class of the training; the decoder's class has no name in release 2.1.
     Ignore(.newer, "name")
     Check(.older) { (config) throws(ConfigFailure) in
       guard config["dpo"] == nil else {
         throw ConfigFailure(
           "dpo",
-          "The params have a section 'dpo', as those of \(oldest) do: use --src-fmt \(oldest). If they are of the plain "
-            + "model, take the section out.")
+          "The params have a section 'dpo', as those of \(oldest) do: use --src-fmt \(oldest). If they are of a decoder by "
+            + "itself, take the section out.")
       }
     }
     Check(.newer) { (config) throws(ConfigFailure) in
@@ -96,9 +105,12 @@ enum DPO {
       }
     }
   }
-}
 
-extension [KeyPattern] {
-  /// The patterns without repetitions, in their order.
-  fileprivate var uniqued: [KeyPattern] { reduce(into: []) { if !$0.contains($1) { $0.append($1) } } }
+  /// Releases before 2.4 know the decoder's keys beside those of the training only; later ones know both.
+  private static let policySection = DocumentRule.rewrite(
+    "policy model",
+    backward: { (document, _, _) in
+      guard let path = ModelSection.path(in: document), case .object(let section)? = document[at: path] else { return }
+      document[at: path] = .object(nesting.flattened(section))
+    })
 }
