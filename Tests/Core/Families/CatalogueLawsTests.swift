@@ -245,7 +245,7 @@ import Testing
   @Test(arguments: hops, Side.allCases) func nothingIsLostByAccident(_ hop: Hop, _ side: Side) throws {
     let model = hop.subject.model
     let pair = Self.pairs.first { pair in
-      guard pair.subject.model.name == model.name,
+      guard pair.subject.model.name == model.name, pair.subject.family == hop.subject.family,
         let route = Route(model: model, source: pair.source, target: pair.target), route.hops.count == 1
       else { return false }
       switch route.hops[0] {

@@ -54,7 +54,7 @@ import Testing
 
     let content = try CheckpointContent(source.tree, format: .hf)
     let middle = try CatalogueLawsTests.convert(content.stateDict, written.steps)
-    let keys = middle.values.keys.filter { $0.hasPrefix(Self.policy) }
+    let keys = Array(middle.values.keys).filter { $0.hasPrefix(Self.policy) }
     #expect(keys.contains("policy_model.model.lm_head.weight"))
     #expect(keys.count * 2 == middle.values.count)
     for key in keys {

@@ -11,7 +11,10 @@ import Testing
       "name": "dpo", "model_name": "gpt2", "hidden_size": 8, "num_heads": 2, "filter_size": 12, "dropout_rate": 0.1,
       "dpo": ["beta": 0.25, "reference_free": false],
     ], release: "cs-2.9-dpo")
-  static let gpt2: ConfigObject = ["model_type": "gpt2", "n_embd": 8, "n_head": 2, "n_layer": 2, "vocab_size": 9]
+  static let gpt2: ConfigObject = [
+    "model_type": "gpt2", "n_embd": 8, "n_head": 2, "n_layer": 2, "n_positions": 6, "vocab_size": 9, "embd_pdrop": 0.1,
+    "attn_pdrop": 0.2, "resid_pdrop": 0.3,
+  ]
 
   /// A decoder of Hugging Face.
   struct Decoder: Sendable, CustomTestStringConvertible {
@@ -20,13 +23,17 @@ import Testing
 
     init(_ name: String, _ type: String, _ config: ConfigObject) {
       self.name = name
-      self.config = ["model_type": .string(type)].merging(config) { $1 }
+      let named: ConfigObject = ["model_type": .string(type)]
+      self.config = named.merging(config) { $1 }
     }
 
     var testDescription: String { "\(name): \(ConfigValue.object(config).pythonDescription)" }
   }
 
-  private static let old: ConfigObject = ["n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 10]
+  private static let old: ConfigObject = [
+    "n_embd": 16, "n_head": 4, "n_layer": 2, "n_positions": 6, "vocab_size": 10, "embd_pdrop": 0.1, "attn_pdrop": 0.2,
+    "resid_pdrop": 0.3,
+  ]
   private static let new: ConfigObject = [
     "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2, "max_position_embeddings": 6, "vocab_size": 10,
     "intermediate_size": 24,
@@ -121,7 +128,10 @@ import Testing
     AcceptedKey(["compute_eval_metrics": true], ["compute_eval_metrics": nil, "dpo": nil, "model_name": nil]),
     AcceptedKey([:], ["model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_embd": 8, "name": nil]),
     AcceptedKey(
-      ["model_name": "llama", "norm_type": "rmsnorm", "nonlinearity": "swiglu", "position_embedding_type": "rotary"],
+      [
+        "model_name": "llama", "norm_type": "rmsnorm", "nonlinearity": "swiglu", "position_embedding_type": "rotary",
+        "dropout_rate": 0.0,
+      ],
       ["model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8]),
     AcceptedKey(
       ["dpo": ["beta": 1, "loss_type": "ipo", "reference_free": true, "disable_dropout": false]], ["dpo": nil]),

@@ -136,7 +136,7 @@ import Testing
       for bridge in model.bridges {
         for release in model.releases where bridge.covers.contains(release) {
           let claims = bridge.crossing(at: release, zooName: model.zooName).tensors.flatMap { $0.claims(.cs) }
-          for scaling in bridge.folds(at: release).flatMap(\.scalings) where scaling.pattern.description != "{rest}" {
+          for scaling in bridge.folds(at: release).flatMap(\.scalings) where !scaling.pattern.holes.contains("rest") {
             let key = scaling.pattern.example().split(separator: ".")
             #expect(claims.contains { $0.match(key) != nil }, "\(model.name) at \(release): \(scaling.pattern)")
           }
