@@ -45,7 +45,11 @@ enum CheckpointSignature: Equatable {
     let length = head[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
     // A pickle starts with 0x80 and its protocol; a header of such a length would have to fit the file.
     if head[0] == 0x80, head[1] <= 5, length > UInt64(size - 8) { return false }
-    return length <= UInt64(size - 8) || !head[..<8].allSatisfy { (0x09..<0x7F).contains($0) }
+    return length <= UInt64(size - 8) || !isText(head[..<8])
+  }
+
+  private static func isText(_ bytes: ArraySlice<UInt8>) -> Bool {
+    bytes.allSatisfy { $0 >= 0x09 && $0 != 0x7F } && String(validating: bytes, as: UTF8.self) != nil
   }
 
   /// What a file is that should be a text, such as a config or an index: a predicate, or nil when it may be one.

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Models that share parts, declared in one file: see `GPT2.swift` for the pattern.
 public struct Family: Sendable {
   /// Name of the family.
@@ -118,6 +120,7 @@ public struct Bridge: Sendable {
   private let config: @Sendable (Release) -> [ConfigRule]
   /// What the releases put around the model; nil for nothing.
   private var frame: ModelFrame?
+  private var made = MadeCrossings()
 
   /// A bridge. The closures get the release that is converted from or to. Without `muP`, muP models are refused.
   public init(
@@ -146,13 +149,19 @@ public struct Bridge: Sendable {
     var bridge = self
     bridge.frame = frame
     bridge.covers = covers
+    bridge.made = MadeCrossings()
     return bridge
   }
 
   /// The rules for one release. `zooName` is what the release's params file calls the model.
   ///
-  /// Rules that every model of Hugging Face shares exist for the keys that the model's own rules do not mention.
+  /// Rules that every model of Hugging Face shares exist for the keys that the model's own rules do not mention. They are
+  /// made once, as detection asks for those of many models.
   public func crossing(at release: Release, zooName: String) -> Crossing {
+    made.crossing(at: release, zooName: zooName) { makeCrossing(at: release, zooName: zooName) }
+  }
+
+  private func makeCrossing(at release: Release, zooName: String) -> Crossing {
     let layout = frame?.layout ?? release
     let own =
       config(layout) + Crossing.releaseConfig(layout, zooName: zooName, modelTypes: modelTypes) + (frame?.config ?? [])
@@ -165,6 +174,24 @@ public struct Bridge: Sendable {
     return Crossing(
       release: release, hfClass: hfClass, modelType: modelTypes.first ?? "", tensors: rules, config: own + shared,
       outside: outside, nesting: frame?.nesting)
+  }
+}
+
+/// The crossings of a bridge that were asked for. Shared by the copies of a bridge; safe to use from several threads.
+private final class MadeCrossings: Sendable {
+  private struct Key: Hashable {
+    let release: Release
+    let zooName: String
+  }
+
+  private let crossings = Mutex<[Key: Crossing]>([:])
+
+  func crossing(at release: Release, zooName: String, make: () -> Crossing) -> Crossing {
+    let key = Key(release: release, zooName: zooName)
+    if let made = crossings.withLock({ $0[key] }) { return made }
+    let crossing = make()
+    crossings.withLock { $0[key] = crossing }
+    return crossing
   }
 }
 

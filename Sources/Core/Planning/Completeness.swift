@@ -9,6 +9,11 @@ struct Completeness {
   let side: Side
   let context: RuleContext
 
+  /// Tensors of a model at most, if a config alone describes it.
+  static let mostExpected = 1 << 20
+  /// Keys at most that are named as missing for one rule. A config may ask for more layers than memory has room for.
+  static let mostMissing = 1_000
+
   /// Rules of a hop that is read from a side.
   init(rules: [Rule], from side: Side, context: RuleContext) {
     self.rules = rules
@@ -25,7 +30,8 @@ struct Completeness {
   /// Every tensor of a complete checkpoint under its first key, with its shape; one that is tied to another is left out,
   /// as is what may be missing.
   ///
-  /// Throws when the config lacks a value that a shape needs. Complexity: O(keys).
+  /// Throws when the config lacks a value that a shape needs, or describes more than `mostExpected` tensors.
+  /// Complexity: O(keys).
   func expected() throws(RuleFailure) -> [Expected] {
     var keys: OrderedDictionary<String, [Int]> = [:]
     for rule in rules {
@@ -33,7 +39,12 @@ struct Completeness {
       let isPacked = if case .pack? = rule.transform { true } else { false }
       let patterns = isPacked ? rule.claims(side) : Array(rule.claims(side).prefix(1))
       for (position, pattern) in patterns.enumerated() {
-        for binding in declaration.bindings(of: pattern) where declaration.demands(binding) {
+        let bindings = declaration.bindings(of: pattern)
+        guard bindings.total <= Self.mostExpected - keys.count else {
+          throw RuleFailure(
+            "The config describes a model of more than \(Self.mostExpected) tensors\(declaration.counted).")
+        }
+        for binding in bindings where declaration.demands(binding) {
           keys[pattern.fill(binding)] = declaration.shape(position, binding)
         }
       }
@@ -89,10 +100,19 @@ struct Completeness {
       }
       // Mirrors and parts share their bindings, so the first pattern speaks for all.
       guard let pattern = rule.claims(side).first else { continue }
+      var missing = 0
       for binding in declaration.bindings(of: pattern) {
         try pacer.step()
         let key = pattern.fill(binding)
         guard !present.contains(key), declaration.demands(binding) else { continue }
+        missing += 1
+        guard missing <= Self.mostMissing else {
+          findings.append(
+            Diagnostic(
+              .error, .stateDictMismatch, .conversion,
+              "More keys like '\(key)' are missing than are named here\(declaration.counted)", origin: rule.origin))
+          break
+        }
         findings.append(
           Diagnostic(
             .error, .stateDictMismatch, .tensor(key),
@@ -188,21 +208,56 @@ extension Completeness {
     /// True when a checkpoint without this instance is incomplete.
     func demands(_ binding: KeyPattern.Binding) -> Bool { binding["leaf"] == "bias" ? demandsBias : demandsWhole }
 
+    /// What the holes may be numbered to, in brackets.
+    var counted: String {
+      counts.isEmpty ? "" : " (\(counts.map { "\($0.count.keys): \($0.count.length)" }.joined(separator: ", ")))"
+    }
+
     /// Every binding of a pattern that exists; none when a hole has no count.
-    func bindings(of pattern: KeyPattern) -> [KeyPattern.Binding] {
-      var bindings: [KeyPattern.Binding] = [[:]]
+    func bindings(of pattern: KeyPattern) -> Bindings {
+      var holes: [Bindings.Hole] = []
       for hole in pattern.orderedHoles {
-        let texts: [Substring]
         if let words = hole.words {
-          texts = words.map { $0[...] }.filter { hole.name != "leaf" || ($0 == "bias" ? bias : whole) }
+          let existing = words.filter { hole.name != "leaf" || ($0 == "bias" ? bias : whole) }
+          holes.append((hole.name, existing.count, { existing[$0][...] }))
         } else if let count = counts.first(where: { $0.hole == hole.name })?.count.length {
-          texts = (0..<count).map { Substring(String($0)) }
+          holes.append((hole.name, count, { Substring(String($0)) }))
         } else {
-          return []
+          return Bindings(holes: [("", 0, { _ in "" })])
         }
-        bindings = bindings.flatMap { binding in texts.map { binding.merging([hole.name: $0]) { _, new in new } } }
       }
-      return whole || pattern.orderedHoles.contains { $0.name == "leaf" } ? bindings : []
+      let exists = whole || holes.contains { $0.name == "leaf" }
+      return Bindings(holes: exists ? holes : [("", 0, { _ in "" })])
+    }
+  }
+
+  /// Every combination of what the holes of a pattern can stand for, made one at a time; the last hole changes first.
+  fileprivate struct Bindings: Sequence, IteratorProtocol {
+    typealias Hole = (name: String, count: Int, text: (Int) -> Substring)
+
+    private let holes: [Hole]
+    /// How many there are; `Int.max` for more than that.
+    let total: Int
+    private var number = 0
+
+    init(holes: [Hole]) {
+      self.holes = holes
+      total = holes.reduce(1) { total, hole in
+        let (product, overflow) = total.multipliedReportingOverflow(by: Swift.max(hole.count, 0))
+        return overflow ? .max : product
+      }
+    }
+
+    mutating func next() -> KeyPattern.Binding? {
+      guard number < total else { return nil }
+      var rest = number
+      number += 1
+      var binding: KeyPattern.Binding = [:]
+      for hole in holes.reversed() {
+        binding[hole.name] = hole.text(rest % hole.count)
+        rest /= hole.count
+      }
+      return binding
     }
   }
 }

@@ -84,6 +84,16 @@ public struct ConfigFailure: Error, Sendable {
 }
 
 extension ConfigObject {
+  /// The value under a key; nil when there is none, and when it is null.
+  ///
+  /// `nil` where a `ConfigValue` is expected means a null of the document, so `value == .null ? nil : value` keeps a null.
+  func stated(_ key: String) -> ConfigValue? {
+    switch self[key] {
+    case nil, .null?: .none
+    case let value?: value
+    }
+  }
+
   /// The value under a key. Throws when there is none.
   public func required(_ key: String) throws(ConfigFailure) -> ConfigValue {
     guard let value = self[key] else { throw ConfigFailure(key, "The config lacks '\(key)', which is needed.") }

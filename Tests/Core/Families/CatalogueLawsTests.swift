@@ -255,8 +255,8 @@ import Testing
       }
     }
     let steps = try Self.steps(try #require(pair), config: Self.config(of: try #require(pair))).steps
-    let synthetic = SyntheticStateDict(
-      Self.existing(hop.tensors, steps[0].context), side: side, width: SmallConfigs.width)
+    let synthetic = try SyntheticStateDict(
+      Self.existing(hop.tensors, steps[0].context), side: side, context: steps[0].context, width: SmallConfigs.width)
     let written = try Self.convert(synthetic.stateDict, steps)
     let surviving = Set(written.values.values.flatMap { $0.tensor?.expression.sourceKeys ?? [] })
     #expect(surviving == Set(synthetic.shapes.map(\.key)))
@@ -305,8 +305,8 @@ import Testing
     let next = model.bridges.first?.covers.lowerBound ?? model.ladder.revisions[0].release
     let neighbours = Pair(subject: pair.subject, source: first, target: .cs(next))
     let step = try steps(neighbours, config: config(of: neighbours)).steps[0]
-    let synthetic = SyntheticStateDict(
-      existing(step.hop.tensors, step.context), side: .left, width: SmallConfigs.width)
+    let synthetic = try SyntheticStateDict(
+      existing(step.hop.tensors, step.context), side: .left, context: step.context, width: SmallConfigs.width)
     guard pair.source != first else { return (synthetic.stateDict, synthetic) }
     let start = Pair(subject: pair.subject, source: first, target: pair.source)
     let steps = try steps(start, config: config(of: start)).steps
@@ -342,7 +342,7 @@ import Testing
   }
 
   static func section(_ document: ConfigObject, _ format: Format) throws -> ConfigObject {
-    try ModelSection.find(in: document, format: format)
+    format.isCS ? try ModelSection.find(in: document, format: format) : document
   }
 }
 

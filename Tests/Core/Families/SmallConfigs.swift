@@ -24,7 +24,10 @@ enum SmallConfigs {
       "vocab_size": 5, "intermediate_size": 32, "problem_type": "single_label_classification",
     ],
     "bert-summarization": [
-      "model": ["hidden_size": 16, "max_position_embeddings": 6, "encoder_nonlinearity": "gelu"]
+      "model": [
+        "vocab_size": 16, "hidden_size": 16, "num_heads": 4, "num_hidden_layers": 2, "filter_size": 32,
+        "max_position_embeddings": 6, "num_segments": 2, "encoder_nonlinearity": "gelu",
+      ]
     ],
     "bloom": ["hidden_size": 16, "n_head": 4, "n_layer": 2, "vocab_size": 16],
     "btlm": [

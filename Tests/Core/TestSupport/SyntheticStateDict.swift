@@ -2,8 +2,8 @@ import OrderedCollections
 
 @testable import Core
 
-/// A state dict made from nothing but rules: every key that they claim on a side, for several layers, with shapes that
-/// their transforms can take.
+/// A state dict made from nothing but rules: every key that they claim on a side, for several layers, with the shapes that
+/// they declare, or else shapes that their transforms can take.
 struct SyntheticStateDict {
   /// The keys that a conversion keeps, each with a tensor of its own; mirrors share one.
   private(set) var values: OrderedDictionary<String, StateDict.Value> = [:]
@@ -12,33 +12,45 @@ struct SyntheticStateDict {
 
   var stateDict: StateDict { StateDict(values) }
 
-  init(_ rules: [Rule], side: Side, width: Int) {
+  init(_ rules: [Rule], side: Side, context: RuleContext, width: Int) throws {
     for rule in rules {
+      let declared = try rule.expectedShapes(on: side, context) ?? []
+      func shape(_ key: String, at position: Int = 0, else other: [Int]) -> [Int] {
+        guard !declared.isEmpty else { return other }
+        let shape = declared[min(position, declared.count - 1)]
+        return key.hasSuffix("bias") ? shape.bias : shape.whole
+      }
       if case .repeated(let many, _, _)? = rule.transform {
-        addRepeats(rule, side: side, everyLayer: side == many, Self.shape("weight", width))
+        addRepeats(rule, side: side, everyLayer: side == many, shape("weight", else: Self.shape("weight", width)))
         continue
       }
       for instance in rule.instances(on: side) {
         switch rule.transform {
-        case .rename: add(instance, one: Self.shape(instance[0], width))
-        case .transposeMatrix: add(instance, one: Self.shape(instance[0], width))
+        case .rename, .transposeMatrix, .rotate, .roll, .offset:
+          add(instance, one: shape(instance[0], else: Self.shape(instance[0], width)))
         case .pack(let packing):
           let isMatrix = !instance[0].hasSuffix("bias")
           if side == .right {
-            for key in instance { add([key], one: isMatrix ? [width, width] : [width]) }
+            for (position, key) in instance.enumerated() {
+              add([key], one: shape(key, at: position, else: isMatrix ? [width, width] : [width]))
+            }
           } else {
             let rows = width * rule.right.count
-            add(instance, one: !isMatrix ? [rows] : packing.transposed ? [width, rows] : [rows, width])
+            let packed = !isMatrix ? [rows] : packing.transposed ? [width, rows] : [rows, width]
+            add(instance, one: shape(instance[0], else: packed))
           }
-        case .rotate, .roll, .offset: add(instance, one: Self.shape(instance[0], width))
         case .stack(let hole, _):
           for key in Self.stacked(instance[0], rule, hole, side) {
-            add([key], one: side == .left ? [width, width] : [width, SmallConfigs.experts, width])
+            let one = side == .left ? [width, width] : [width, SmallConfigs.experts, width]
+            add([key], one: shape(key, else: one))
           }
         case .custom:
-          // A slope for each of four heads.
-          for key in instance {
-            add([key], one: key.hasSuffix("slopes") ? [4, 1] : isVector(key) ? [width] : [width, width])
+          for (position, key) in instance.enumerated() {
+            // A slope for each of four heads, for which Hugging Face keeps an axis more.
+            let one =
+              key.hasSuffix("slopes")
+              ? (side == .left ? [4, 1, 1] : [4, 1]) : isVector(key) ? [width] : [width, width]
+            add([key], one: shape(key, at: position, else: one))
           }
         case .repeated, nil: break
         }

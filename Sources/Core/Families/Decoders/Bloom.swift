@@ -69,7 +69,7 @@ enum Bloom {
   @Sendable @ConfigRulesBuilder static func config(_ release: Release) -> [ConfigRule] {
     // What a left-out key means
     Assume(.hf, "hidden_size") { (config) throws(ConfigFailure) in
-      config["n_embed"].flatMap { $0 == .null ? nil : $0 } ?? 64
+      config.stated("n_embed") ?? 64
     }
     for (key, value) in defaults { Assume(.hf, key, value) }
     Assume(.cs, "share_embedding_weights", true)

@@ -201,8 +201,8 @@ enum Falcon {
         let shares = config["multi_query"]?.isTruthyInPython ?? true
         return ["extra_attention_params.num_kv_groups": shares ? 1 : heads, "use_untied_layer_norm": false]
       }
-      let groups = config["num_kv_heads"].flatMap { $0 == .null ? nil : $0 } ?? heads
-      let norms = config["num_ln_in_parallel_attn"].flatMap { $0 == .null ? nil : $0 } ?? 2
+      let groups = config.stated("num_kv_heads") ?? heads
+      let norms = config.stated("num_ln_in_parallel_attn") ?? 2
       guard norms == 1 || norms == 2 else {
         throw .unsupported("num_ln_in_parallel_attn", norms, supported: [1, 2, .null])
       }

@@ -88,7 +88,7 @@ enum Gemma2 {
       ["embeddings_scale": .double(pow(Double(try config.dimension("hidden_size")), 0.5))]
     } backward: { (config) throws(ConfigFailure) in
       let root = pow(Double(try config.dimension("hidden_size")), 0.5)
-      let given = config["embeddings_scale"].flatMap { $0 == .null ? nil : $0 } ?? 1.0
+      let given = config.stated("embeddings_scale") ?? 1.0
       guard let scale = given.numberInPython?.double, abs(scale - root) <= 1e-6 + 2e-7 * root else {
         throw ConfigFailure(
           "embeddings_scale",
@@ -112,7 +112,7 @@ enum Gemma2 {
       let (width, heads) = (try config.dimension("hidden_size"), try config.dimension("num_heads"))
       let isGiven = config["attention_inner_dim"] ?? .null != .null
       let size = Double(isGiven ? try config.dimension("attention_inner_dim") : width) / Double(heads)
-      let given = config["attention_logits_alpha"].flatMap { $0 == .null ? nil : $0 } ?? 1.0
+      let given = config.stated("attention_logits_alpha") ?? 1.0
       guard let alpha = given.numberInPython?.double, alpha > 0 else {
         throw ConfigFailure("attention_logits_alpha", "'attention_logits_alpha' must be a number above 0.")
       }

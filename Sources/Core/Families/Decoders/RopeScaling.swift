@@ -181,7 +181,7 @@ struct RopeScaling {
   private static func huggingFace(
     _ config: ConfigObject, _ kinds: [Kind], plain: ConfigObject
   ) throws(ConfigFailure) -> ConfigObject {
-    let factor = config["pos_scaling_factor"].flatMap { $0 == .null ? nil : $0 } ?? 1.0
+    let factor = config.stated("pos_scaling_factor") ?? 1.0
     guard case .number(let number) = factor, number.double.isFinite, number.double > 0 else {
       throw ConfigFailure(
         "pos_scaling_factor", "'pos_scaling_factor' is \(factor.pythonDescription); it must be a number above 0.")

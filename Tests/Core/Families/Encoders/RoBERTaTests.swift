@@ -79,7 +79,7 @@ import Testing
     BERTReleasesTests.complete.filter { $0.key.hasPrefix("bert.") && !$0.key.contains("pooler") }.map { key, shape in
       let shape =
         key.hasSuffix("position_embeddings.weight") ? [5, 4] : key.contains("token_type") ? [1, 4] : shape
-      return ("ro" + key, shape)
+      return ("roberta" + key.dropFirst(4), shape)
     } + [
       ("roberta.pooler.dense.bias", [4]), ("lm_head.dense.weight", [4, 4]), ("lm_head.dense.bias", [4]),
       ("lm_head.layer_norm.weight", [4]), ("lm_head.layer_norm.bias", [4]), ("lm_head.bias", [5]),
