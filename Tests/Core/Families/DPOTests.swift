@@ -130,7 +130,7 @@ import Testing
     AcceptedKey(
       [
         "model_name": "llama", "norm_type": "rmsnorm", "nonlinearity": "swiglu", "position_embedding_type": "rotary",
-        "dropout_rate": 0.0,
+        "dropout_rate": 0.0, "rotary_dim": 4,
       ],
       ["model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8]),
     AcceptedKey(
