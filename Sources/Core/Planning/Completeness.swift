@@ -8,17 +8,54 @@ struct Completeness {
   let rules: [Rule]
   let side: Side
   let context: RuleContext
+  private let config: [ConfigRule]
 
   /// Tensors of a model at most, if a config alone describes it.
   static let mostExpected = 1 << 20
   /// Keys at most that are named as missing for one rule. A config may ask for more layers than memory has room for.
   static let mostMissing = 1_000
 
-  /// Rules of a hop that is read from a side.
-  init(rules: [Rule], from side: Side, context: RuleContext) {
+  /// Rules of a hop that is read from a side. With the hop's rules for configs, messages name the keys of that side's config.
+  init(rules: [Rule], from side: Side, context: RuleContext, config: [ConfigRule] = []) {
     self.rules = rules
     self.side = side
     self.context = context
+    self.config = config
+  }
+
+  /// Config keys in a list, each as the config of the source calls it where a rule says so.
+  private func named(_ keys: [String]) -> String {
+    var names: OrderedSet<String> = []
+    for key in keys {
+      let rules = config.lazy.filter { $0.claimedKeys(on: side.other).contains(key) }
+      if config.contains(where: { $0.claimedKeys(on: side).contains(key) }) {
+        names.append(key)
+      } else if let own = rules.map({ $0.claimedKeys(on: side) }).first(where: { !$0.isEmpty }) {
+        names.append(contentsOf: own)
+      } else {
+        names.append(key)
+      }
+    }
+    return names.joined(separator: ", ")
+  }
+
+  /// What of the config a declaration depends on, in brackets.
+  private func because(_ declaration: Declaration) -> String {
+    let counts = declaration.counts.filter { !$0.count.keys.isEmpty }
+      .map { "\(named($0.count.keys)) is \($0.count.length)" }
+    let parts = [named(declaration.keys)].filter { !$0.isEmpty } + counts
+    return parts.isEmpty ? "" : " (\(parts.joined(separator: "; ")))"
+  }
+
+  /// Why a tensor that could be tied to another one has to be there; empty when it could not be.
+  private func untied(_ key: String) -> String {
+    for rule in rules {
+      guard case .relate(.tie(side, key, let twin, let condition?, _)) = rule.action, !context.holds(condition) else {
+        continue
+      }
+      return ". By the config's \(named(condition.keys)) it is another tensor than '\(twin)'"
+    }
+    return ""
   }
 
   /// A key that a complete checkpoint has.
@@ -42,7 +79,7 @@ struct Completeness {
         let bindings = declaration.bindings(of: pattern)
         guard bindings.total <= Self.mostExpected - keys.count else {
           throw RuleFailure(
-            "The config describes a model of more than \(Self.mostExpected) tensors\(declaration.counted).")
+            "The config describes a model of more than \(Self.mostExpected) tensors\(because(declaration)).")
         }
         for binding in bindings where declaration.demands(binding) {
           keys[pattern.fill(binding)] = declaration.shape(position, binding)
@@ -110,14 +147,14 @@ struct Completeness {
           findings.append(
             Diagnostic(
               .error, .stateDictMismatch, .conversion,
-              "More keys like '\(key)' are missing than are named here\(declaration.counted)", origin: rule.origin))
+              "More keys like '\(key)' are missing than are named here\(because(declaration))", origin: rule.origin))
           break
         }
         findings.append(
           Diagnostic(
             .error, .stateDictMismatch, .tensor(key),
             "'\(key)' is missing: the config describes a model with this tensor, of shape "
-              + "\(declaration.shape(0, binding))\(declaration.because)", origin: rule.origin))
+              + "\(declaration.shape(0, binding))\(because(declaration))\(untied(key))", origin: rule.origin))
       }
     }
   }
@@ -132,7 +169,7 @@ struct Completeness {
       findings.append(
         Diagnostic(
           .error, .stateDictMismatch, .tensor(key),
-          "\(key) is spare: the config says that there are \(count.length) (\(count.keys)), counted from 0",
+          "\(key) is spare: the config says that there are \(count.length) (\(named(count.keys))), counted from 0",
           origin: rule.origin))
       return
     }
@@ -143,7 +180,7 @@ struct Completeness {
       findings.append(
         Diagnostic(
           .error, .stateDictMismatch, .tensor(value.key),
-          "\(value.key) has shape \(tensor.shape), but the config says \(shape)\(declaration.because)",
+          "\(value.key) has shape \(tensor.shape), but the config says \(shape)\(because(declaration))",
           origin: rule.origin))
     }
   }
@@ -154,15 +191,15 @@ extension Completeness {
   fileprivate struct Declaration {
     private let shapes: [Rule.ExpectedShape]
     /// How many numbers each hole takes, and the config keys that say so.
-    let counts: [(hole: String, count: (length: Int, keys: String))]
+    let counts: [(hole: String, count: (length: Int, keys: [String]))]
     /// How many numbers each hole may take.
-    let bounds: [(hole: String, count: (length: Int, keys: String))]
+    let bounds: [(hole: String, count: (length: Int, keys: [String]))]
     private let whole: Bool
     private let bias: Bool
     private let demandsWhole: Bool
     private let demandsBias: Bool
-    /// The config keys that the shape comes from, in brackets.
-    let because: String
+    /// The config keys that the shape comes from.
+    let keys: [String]
     /// True when the values of an instance are the numbers of one pattern.
     let isStacked: Bool
 
@@ -172,19 +209,19 @@ extension Completeness {
         let shapes = try rule.expectedShapes(on: side, context)
       else { return nil }
       self.shapes = shapes
-      var counts: [(hole: String, count: (length: Int, keys: String))] = []
+      var counts: [(hole: String, count: (length: Int, keys: [String]))] = []
       for (hole, dimension) in shape.counts.sorted(by: { $0.key < $1.key }) {
-        counts.append((hole, (try context.length(dimension), dimension.keys.joined(separator: ", "))))
+        counts.append((hole, (try context.length(dimension), dimension.keys)))
       }
       isStacked = if case .stack? = rule.transform { side == .left } else { false }
       if case .stack(let hole, let count)? = rule.transform, side == .left {
-        counts.append((hole, (try context.length(count), count.keys.joined(separator: ", "))))
+        counts.append((hole, (try context.length(count), count.keys)))
       }
       bounds = counts
       // Only the first copy of a repeated tensor is read, so the others may be missing.
       if case .repeated(side, let hole, _)? = rule.transform {
         counts.removeAll { $0.hole == hole }
-        counts.append((hole, (1, "")))
+        counts.append((hole, (1, [])))
       }
       self.counts = counts
       func exists(_ presence: DeclaredShape.Presence) -> Bool {
@@ -196,8 +233,7 @@ extension Completeness {
       let isDrawn = if case .make = rule.action { true } else { false }
       demandsWhole = whole && shape.presence != .optional && !isDrawn
       demandsBias = demandsWhole && bias && shape.bias != .optional
-      let keys = OrderedSet(shape.axes.joined().flatMap(\.keys))
-      because = keys.isEmpty ? "" : " (\(keys.joined(separator: ", ")))"
+      keys = shape.axes.joined().flatMap(\.keys)
     }
 
     func shape(_ position: Int, _ binding: KeyPattern.Binding) -> [Int] {
@@ -207,11 +243,6 @@ extension Completeness {
 
     /// True when a checkpoint without this instance is incomplete.
     func demands(_ binding: KeyPattern.Binding) -> Bool { binding["leaf"] == "bias" ? demandsBias : demandsWhole }
-
-    /// What the holes may be numbered to, in brackets.
-    var counted: String {
-      counts.isEmpty ? "" : " (\(counts.map { "\($0.count.keys): \($0.count.length)" }.joined(separator: ", ")))"
-    }
 
     /// Every binding of a pattern that exists; none when a hole has no count.
     func bindings(of pattern: KeyPattern) -> Bindings {

@@ -8,6 +8,7 @@ struct StateDictPlanner {
   let from: Side
   private let passesUnknownKeys: Bool
   private let prefix: Route.PrefixPolicy
+  private let config: [ConfigRule]
   private let context: RuleContext
   /// The release or format that is written, for messages.
   private let target: String
@@ -28,6 +29,7 @@ struct StateDictPlanner {
     let context = step.context
     self.context = context
     rules = step.hop.tensors.filter { $0.condition.map(context.holds) ?? true }
+    config = step.hop.config
     from = step.hop.from
     prefix = step.hop.prefix
     switch step.hop {
@@ -76,7 +78,8 @@ struct StateDictPlanner {
     var repeats: [Instance] = []
     var pacer = Interruption.Pacer()
     let instances = try collect(source, &findings, passing: &output, &written, prefixed)
-    try Completeness(rules: rules, from: from, context: context).check(instances, in: source, &findings.incomplete)
+    try Completeness(rules: rules, from: from, context: context, config: config)
+      .check(instances, in: source, &findings.incomplete)
     for instance in instances {
       try pacer.step()
       if case .repeated(from.other, _, _)? = rules[instance.rule].transform {

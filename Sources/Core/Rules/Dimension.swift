@@ -106,6 +106,13 @@ public struct RuleCondition: Sendable, Hashable {
   public let name: String
   let test: @Sendable (RuleContext) -> Bool
 
+  /// The config keys that a condition of flags and values asks for, for messages.
+  var keys: [String] {
+    name.replacing(" or ", with: " and ").split(separator: " and ").compactMap { part in
+      part.split(separator: " ").first { $0 != "not" }.map(String.init)
+    }
+  }
+
   /// A condition.
   public init(_ name: String, _ test: @escaping @Sendable (RuleContext) -> Bool) {
     self.name = name
