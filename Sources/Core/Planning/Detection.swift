@@ -33,11 +33,16 @@ enum Detection {
     checkpoint: ObjectTree<TensorDescriptor>?, options: Planner.Options
   ) throws(ConversionError) -> (route: Route, findings: [Diagnostic]) {
     var source = source
-    if source == releaseKeyword, let release = checkpoint.flatMap(recordedRelease) { source = release.description }
-    guard model == keyword || source == keyword || source == releaseKeyword else {
-      return (try Catalogue.route(model: model, from: source, to: target), [])
+    // A release that has variants of a model's layout records its numbers alone.
+    let recorded = source == releaseKeyword ? checkpoint.flatMap(recordedRelease) : nil
+    if let recorded, Catalogue.model(named: model)?.releases.contains(recorded) ?? (model != keyword) {
+      source = recorded.description
     }
-    var routes = try possibleRoutes(model: model, source: source, target: target, config: config)
+    guard model == keyword || source == keyword || source == releaseKeyword else {
+      return (try Catalogue.route(model: model, from: source, to: target, config: config), [])
+    }
+    var routes = try possibleRoutes(
+      model: model, source: source, recorded: recorded, target: target, config: config)
     if let checkpoint { routes = try fitting(routes, checkpoint) }
     var candidates: [Candidate] = []
     var failures: [ConversionError] = []
@@ -72,11 +77,12 @@ enum Detection {
     return (chosen.route, [Diagnostic(.warning, .usage, .conversion, message)])
   }
 
-  /// Every route to the target that the request and the config allow.
+  /// Every route to the target that the request and the config allow. `recorded` is the release that the checkpoint
+  /// names.
   private static func possibleRoutes(
-    model: String, source: String, target: String, config: ConfigObject
+    model: String, source: String, recorded: Release?, target: String, config: ConfigObject
   ) throws(ConversionError) -> [Route] {
-    guard let target = Format(target: target) else {
+    guard Format(target: target) != nil else {
       throw ConversionError(.unsupportedPair, "'\(target)' is no target format.")
     }
     if source != keyword, source != releaseKeyword, Format(source) == nil {
@@ -86,10 +92,11 @@ enum Detection {
     if model != keyword {
       guard let named = Catalogue.model(named: model) else {
         // Words the error as for any other request.
-        return [try Catalogue.route(model: model, from: source, to: target.description)]
+        return [try Catalogue.route(model: model, from: source, to: target)]
       }
       models = [named]
     }
+    let isNamed = model != keyword
     // A params file of the Model Zoo keeps the model's parameters in a section; a Hugging Face config has no sections.
     let hasTrainer = config["trainer"] != nil
     let isParams = hasTrainer || config.value(at: "model").map { if case .object = $0 { true } else { false } } ?? false
@@ -102,20 +109,25 @@ enum Detection {
       for format in model.formats {
         switch (source, format) {
         case (keyword, _): guard format.isCS == isParams else { continue }
-        case (releaseKeyword, _): guard format.isCS else { continue }
+        case (releaseKeyword, .cs(let release)): guard recorded.map({ $0 == release.plain }) ?? true else { continue }
         default: guard Format(source) == format else { continue }
+        }
+        guard let target = model.format(target: target) else { continue }
+        let meant: Model
+        do throws(ConversionError) { meant = try model.meant(by: config, in: format) } catch {
+          if isNamed { throw error }
+          continue
         }
         // The layout of params files changed with release 2.3.
         if source != format.description, case .cs(let release) = format, hasTrainer, release < Release(2, 3) {
           continue
         }
         if format == .hf, case .string(let type)? = config["model_type"],
-          !model.bridges.contains(where: { $0.modelTypes.contains(type) })
+          !meant.bridges.contains(where: { $0.modelTypes.contains(type) })
         {
           continue
         }
-        let name = model.name
-        if let route = Route(model: model, named: name, source: format, target: target) { routes.append(route) }
+        if let route = Route(model: meant, source: format, target: target) { routes.append(route) }
       }
     }
     return routes

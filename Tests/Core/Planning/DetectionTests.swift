@@ -12,7 +12,7 @@ import Testing
     let config = try ConfigDocument.load(path: golden.config).root
     let checkpoint = try Checkpoint.open(path: golden.checkpoint).tree
     let options = Planner.Options()
-    let named = try Catalogue.route(model: golden.model, from: golden.source, to: golden.target)
+    let named = try Catalogue.route(model: golden.model, from: golden.source, to: golden.target, config: config)
     let expected = try Planner.plan(config: config, checkpoint: checkpoint, along: named, options: options)
     let detected = Result { () throws(ConversionError) in
       try Detection.route(
