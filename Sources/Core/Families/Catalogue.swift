@@ -2,7 +2,8 @@
 public enum Catalogue {
   /// The families, in the order of `list`.
   public static let all: [Family] = [
-    .bert, .bloom, .btlm, .clipVision, .codegen, .esm2, .falcon, .gemma2, .gpt2, .gptj, .gptNeoX, .llama, .mixtral,
+    .bert, .bloom, .btlm, .clipVision, .codegen, .dragon, .esm2, .falcon, .gemma2, .gpt2, .gptj, .gptNeoX, .llama,
+    .llava, .mixtral,
     .roberta, .santaCoder, .starCoder, .t5,
   ]
 
@@ -23,9 +24,10 @@ public enum Catalogue {
 
   /// The way from one format of a model to another.
   ///
-  /// Throws `.usage` for text that is no format, `.unknownModel`, and `.unsupportedPair` with the formats that exist.
+  /// Throws `.usage` for text that is no format, and for a layout that the model does not have in Hugging Face;
+  /// `.unknownModel`; `.unsupportedPair` with the formats that exist.
   public static func route(
-    model name: String, from source: String, to target: String
+    model name: String, from source: String, to target: String, layout: HuggingFaceLayout = .folders
   ) throws(ConversionError) -> Route {
     guard let model = model(named: name) else {
       throw ConversionError(
@@ -39,7 +41,13 @@ public enum Catalogue {
     guard let to = Format(target: target) else {
       throw ConversionError(.unsupportedPair, "'\(target)' is no target format. \(model.name) has: \(known).")
     }
-    guard from != to, let route = Route(model: model, named: name, source: from, target: to) else {
+    guard layout == .folders || !model.packedBridges.isEmpty else {
+      let packed = models.filter { !$0.packedBridges.isEmpty }.map(\.name).joined(separator: " and ")
+      throw ConversionError(
+        .usage,
+        "transformers has one layout for \(model.name) only. One checkpoint for several components is for \(packed).")
+    }
+    guard from != to, let route = Route(model: model, named: name, source: from, target: to, layout: layout) else {
       throw ConversionError(
         .unsupportedPair, "\(model.name) does not convert from \(source) to \(target). Its formats are: \(known).")
     }

@@ -35,9 +35,10 @@ enum Detection {
     var source = source
     if source == releaseKeyword, let release = checkpoint.flatMap(recordedRelease) { source = release.description }
     guard model == keyword || source == keyword || source == releaseKeyword else {
-      return (try Catalogue.route(model: model, from: source, to: target), [])
+      let layout = Catalogue.model(named: model).map { self.layout(of: $0, source, config, options) } ?? .folders
+      return (try Catalogue.route(model: model, from: source, to: target, layout: layout), [])
     }
-    var routes = try possibleRoutes(model: model, source: source, target: target, config: config)
+    var routes = try possibleRoutes(model: model, source: source, target: target, config: config, options)
     if let checkpoint { routes = try fitting(routes, checkpoint) }
     var candidates: [Candidate] = []
     var failures: [ConversionError] = []
@@ -72,9 +73,18 @@ enum Detection {
     return (chosen.route, [Diagnostic(.warning, .usage, .conversion, message)])
   }
 
+  /// How Hugging Face keeps the model: a source says so by its config, a target is what was asked for.
+  private static func layout(
+    of model: Model, _ source: String, _ config: ConfigObject, _ options: Planner.Options
+  ) -> HuggingFaceLayout {
+    guard source == Format.hf.description else { return options.oneCheckpoint ? .oneCheckpoint : .folders }
+    let sections = model.packedBridges.first?.components.map(\.name) ?? []
+    return sections.contains { config[$0] != nil } ? .oneCheckpoint : .folders
+  }
+
   /// Every route to the target that the request and the config allow.
   private static func possibleRoutes(
-    model: String, source: String, target: String, config: ConfigObject
+    model: String, source: String, target: String, config: ConfigObject, _ options: Planner.Options
   ) throws(ConversionError) -> [Route] {
     guard let target = Format(target: target) else {
       throw ConversionError(.unsupportedPair, "'\(target)' is no target format.")
@@ -94,6 +104,9 @@ enum Detection {
     let hasTrainer = config["trainer"] != nil
     let isParams = hasTrainer || config.value(at: "model").map { if case .object = $0 { true } else { false } } ?? false
     let zooName = ["trainer.init.model.name", "model.name"].lazy.compactMap { config.value(at: $0) }.first
+    // A config for each component is nothing but mappings.
+    let hasFolders =
+      !config.isEmpty && !isParams && config.values.allSatisfy { if case .object = $0 { true } else { false } }
     var routes: [Route] = []
     for model in models {
       if case .string(let name)? = zooName, !model.isCalled(name), models.contains(where: { $0.isCalled(name) }) {
@@ -109,13 +122,17 @@ enum Detection {
         if source != format.description, case .cs(let release) = format, hasTrainer, release < Release(2, 3) {
           continue
         }
+        let layout = layout(of: model, format.description, config, options)
         if format == .hf, case .string(let type)? = config["model_type"],
-          !model.bridges.contains(where: { $0.modelTypes.contains(type) })
+          !model.bridges(layout).contains(where: { $0.modelTypes.contains(type) })
         {
           continue
         }
+        if format == .hf, hasFolders == (layout == .oneCheckpoint || model.components.isEmpty) { continue }
         let name = model.name
-        if let route = Route(model: model, named: name, source: format, target: target) { routes.append(route) }
+        if let route = Route(model: model, named: name, source: format, target: target, layout: layout) {
+          routes.append(route)
+        }
       }
     }
     return routes
@@ -142,8 +159,7 @@ enum Detection {
     for route in routes {
       try Interruption.check()
       guard
-        let content = try? CheckpointContent(
-          checkpoint, format: route.source, bareAllowed: true, known: KnownKeys(route.model, in: route.source))
+        let content = try? CheckpointContent(checkpoint, along: route, bareAllowed: true)
       else { continue }
       let (rules, side) = layout(of: route)
       let layout = Layout(model: route.model.name, patterns: rules.map { $0.claims(side) })
@@ -201,7 +217,7 @@ enum Detection {
     var candidates = candidates
     if case .array(let classes)? = config["architectures"] {
       let named = candidates.filter { candidate in
-        candidate.route.model.bridges.contains { classes.contains(.string($0.hfClass)) }
+        candidate.route.model.bridges(candidate.route.layout).contains { classes.contains(.string($0.hfClass)) }
       }
       if !named.isEmpty { candidates = named }
     }
