@@ -69,12 +69,13 @@ public struct ConversionResult: Sendable {
   public var checkpoint: String? { checkpoints.first }
   /// The first config.
   public var config: String { configs[0] }
+}
 
+extension ConversionResult {
   fileprivate init(_ outputs: OutputPaths, _ publication: Publication, _ warnings: [Diagnostic]) {
-    checkpoints = outputs.places.compactMap(\.checkpoint)
-    configs = outputs.places.map(\.config)
-    files = publication.paths
-    self.warnings = warnings
+    self.init(
+      checkpoints: outputs.places.compactMap(\.checkpoint), configs: outputs.places.map(\.config),
+      files: publication.paths, warnings: warnings)
   }
 }
 

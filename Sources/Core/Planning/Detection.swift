@@ -139,7 +139,7 @@ enum Detection {
   }
 
   /// The routes whose source layout knows the keys of the checkpoint. On the way to Hugging Face, releases from 2.1 on with
-  /// equal keys convert alike, so the newest speaks for them.
+  /// equal keys and one bridge convert alike, so the newest speaks for them.
   ///
   /// Throws nothing but `.cancelled`.
   private static func fitting(
@@ -151,8 +151,8 @@ enum Detection {
     }
     struct Kind: Hashable {
       let layout: Layout
-      /// Nil for releases that convert alike.
-      let release: Format?
+      /// The newest of releases that convert alike.
+      let release: Format
     }
     var newest: OrderedDictionary<Kind, Route> = [:]
     var known: [Layout: Bool] = [:]
@@ -166,8 +166,13 @@ enum Detection {
       let fits = known[layout] ?? knows(content.stateDict, rules, side)
       known[layout] = fits
       guard fits else { continue }
-      let isRecent = if case .cs(let release) = route.source { release >= Release(2, 1) } else { false }
-      newest[Kind(layout: layout, release: route.target == .hf && isRecent ? nil : route.source)] = route
+      var spokesman = route.source
+      if route.target == .hf, case .cs(let release) = route.source, release >= Release(2, 1),
+        let bridge = route.model.bridge(covering: release)
+      {
+        spokesman = .cs(bridge.covers.upperBound)
+      }
+      newest[Kind(layout: layout, release: spokesman)] = route
     }
     return Array(newest.values)
   }

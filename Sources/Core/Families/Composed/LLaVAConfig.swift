@@ -313,13 +313,16 @@ extension LLaVA {
 
   /// What the authors' config of the text model says besides.
   @ConfigRulesBuilder private static var labels: [ConfigRule] {
+    for (key, value) in [("bos_token_id", 1), ("eos_token_id", 2), ("pad_token_id", 0), ("use_cache", true)]
+      as [(String, ConfigValue)]
+    { Fill(.hf, "text_model.\(key)", value) }
     for (key, value) in [
-      ("bos_token_id", 1), ("eos_token_id", 2), ("pad_token_id", 0), ("image_aspect_ratio", "pad"), ("use_cache", true),
-      ("freeze_mm_mlp_adapter", false), ("freeze_mm_vision_resampler", false), ("tune_mm_vision_resampler", false),
+      ("image_aspect_ratio", "pad"), ("freeze_mm_mlp_adapter", false), ("freeze_mm_vision_resampler", false),
+      ("tune_mm_vision_resampler", false),
       ("unfreeze_mm_vision_tower", false), ("mm_vision_tower", "image_model"),
     ] as [(String, ConfigValue)] {
       Fill(.hf, "text_model.\(key)", value)
-      DescribesNothing(.hf, ["text_model.\(key)"])
+      Ignore(.hf, "text_model.\(key)")
     }
     DescribesNothing(
       .hf,
