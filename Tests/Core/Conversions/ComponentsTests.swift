@@ -320,7 +320,7 @@ import Testing
     #expect(error?.kind == .stateDictMismatch)
     #expect(
       error?.message.contains("image_model.vision_model.encoder.layers.0.mlp.fc1.weight has shape [14, 8]") ?? false)
-    #expect(error?.message.contains("image_model.filter_size") ?? false)
+    #expect(error?.message.contains("image_model.intermediate_size") ?? false)
   }
 
   // MARK: Detection, plans and reports
