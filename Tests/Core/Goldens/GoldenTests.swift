@@ -23,7 +23,7 @@ import Testing
       command: .convert, model: golden.model, sourceFormat: golden.source, targetFormat: golden.target,
       config: golden.config, checkpoint: [golden.checkpoint], outputDirectory: folder.path)
     let result = try Conversion.run(request, monitor: UnattendedMonitor())
-    #expect(result.config == golden.output(golden.expectedConfigs[0], in: folder))
+    #expect(Set(result.configs).isSubset(of: golden.expectedConfigs.map { golden.output($0, in: folder) }))
     for path in golden.expectedConfigs {
       try compareConfigs(golden, path, written: golden.output(path, in: folder))
     }

@@ -19,7 +19,8 @@ struct OptionsReaderTests {
     #expect(reader.options.dropUnmatchedKeys)
     #expect(reader.options.verify)
     #expect(reader.options.oneCheckpoint)
-    #expect(read(["one_checkpoint": .bool(true)], target: "cs-2.9").findings.map(\.subject) == ["options.one_checkpoint"])
+    #expect(
+      read(["one_checkpoint": .bool(true)], target: "cs-2.9").findings.map(\.subject) == ["options.one_checkpoint"])
     #expect(reader.options.dtype == .bfloat16)
     #expect(reader.options.outputFormat == .safetensors)
     #expect(reader.options.maxShardSize == 5_000_000_000)

@@ -34,12 +34,11 @@ enum Dragon {
   @Sendable @RulesBuilder static func tensors(_ release: Release) -> [Rule] {
     let isRead = RuleCondition.equals(.cs, "pooler_type", "ffn_pooler")
     for encoder in encoders {
-      Scope(KeyPattern(encoder.name), encoder.keys, sections: ConfigSections(encoder.name, encoder.name)) {
-        BERT.encoder(release)
-      }
-      Scope(KeyPattern(encoder.name), encoder.keys) {
-        When(isRead) { BERT.pooler }
-        When(!isRead) {
+      let (name, sections) = (KeyPattern(encoder.name), ConfigSections(encoder.name, encoder.name))
+      Scope(name, encoder.keys, sections: sections) { BERT.encoder(release) }
+      When(isRead) { Scope(name, encoder.keys, sections: sections) { BERT.pooler } }
+      When(!isRead) {
+        Scope(name, encoder.keys) {
           Only(.hf, "pooler.dense.{leaf}", "the vector of a text is the state of its first token")
           Only(.cs, "pooler.pooler.ffn.0.linear_layer.{leaf}", "nothing reads it")
         }
