@@ -1,8 +1,10 @@
+public import OrderedCollections
+
 /// Every model that Zooport knows. One explicit array: nothing registers itself.
 public enum Catalogue {
   /// The families, in the order of `list`.
   public static let all: [Family] = [
-    .bert, .bloom, .btlm, .clipVision, .codegen, .dragon, .esm2, .falcon, .gemma2, .gpt2, .gptj, .gptNeoX, .llama,
+    .bert, .bloom, .btlm, .clipVision, .codegen, .dpo, .dragon, .esm2, .falcon, .gemma2, .gpt2, .gptj, .gptNeoX, .llama,
     .llava, .mixtral,
     .roberta, .santaCoder, .starCoder, .t5,
   ]
@@ -22,12 +24,14 @@ public enum Catalogue {
   /// What they say of one model, found by name or alias.
   public static func listing(named name: String) -> ModelListing? { model(named: name).map(ModelListing.init) }
 
-  /// The way from one format of a model to another.
+  /// The way from one format of a model to another, for a config of the source format.
   ///
-  /// Throws `.usage` for text that is no format, and for a layout that the model does not have in Hugging Face;
-  /// `.unknownModel`; `.unsupportedPair` with the formats that exist.
+  /// Only models that are a choice look at the config. Throws `.usage` for text that is no format, and for a layout that
+  /// the model does not have in Hugging Face; `.unknownModel`; `.unsupportedPair` with the formats that exist; and what
+  /// `Model.meant` throws.
   public static func route(
-    model name: String, from source: String, to target: String, layout: HuggingFaceLayout = .folders
+    model name: String, from source: String, to target: String, config: ConfigObject = [:],
+    layout: HuggingFaceLayout = .folders
   ) throws(ConversionError) -> Route {
     guard let model = model(named: name) else {
       throw ConversionError(
@@ -38,19 +42,20 @@ public enum Catalogue {
     guard let from = Format(source) else {
       throw ConversionError(.unsupportedPair, "'\(source)' is no source format. \(model.name) has: \(known).")
     }
-    guard let to = Format(target: target) else {
+    guard let to = model.format(target: target) else {
       throw ConversionError(.unsupportedPair, "'\(target)' is no target format. \(model.name) has: \(known).")
     }
+    let refusal = ConversionError(
+      .unsupportedPair, "\(model.name) does not convert from \(source) to \(target). Its formats are: \(known).")
+    guard from != to, model.formats.contains(from), model.formats.contains(to) else { throw refusal }
     guard layout == .folders || !model.packedBridges.isEmpty else {
       let packed = models.filter { !$0.packedBridges.isEmpty }.map(\.name).joined(separator: " and ")
       throw ConversionError(
         .usage,
         "transformers has one layout for \(model.name) only. One checkpoint for several components is for \(packed).")
     }
-    guard from != to, let route = Route(model: model, named: name, source: from, target: to, layout: layout) else {
-      throw ConversionError(
-        .unsupportedPair, "\(model.name) does not convert from \(source) to \(target). Its formats are: \(known).")
-    }
+    let meant = try model.meant(by: config, in: from)
+    guard let route = Route(model: meant, named: name, source: from, target: to, layout: layout) else { throw refusal }
     return route
   }
 }
@@ -59,11 +64,16 @@ extension Model {
   /// Every name that `--model` takes.
   public var names: [String] { [name] + aliases.map(\.name) }
 
+  /// Reads a target: a format, or `cs-current` for the newest release of the model.
+  func format(target text: String) -> Format? {
+    text == Format.newestKeyword ? releases.last.map(Format.cs) : Format(text)
+  }
+
   /// True when the vendor's tool of some release lists this pair.
   func toolOffers(_ source: Format, _ target: Format) -> Bool {
     switch (source, target) {
     case (.hf, .cs(let release)), (.cs(let release), .hf):
-      bridge(covering: release) != nil && release.plain < Release(2, 10)
+      alternatives[0].bridge(covering: release) != nil && release.plain < Release(2, 10)
     case (.cs(let first), .cs(let second)): offered.contains(first, second, of: releases)
     case (.hf, .hf): false
     }

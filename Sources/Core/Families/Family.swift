@@ -56,6 +56,8 @@ public struct Model: Sendable {
   public let csClass: String
   /// A caveat that holds for every pair between Hugging Face and the Model Zoo.
   public let caveat: String?
+  /// The models that the name stands for where only the config says which one is meant; nil for a model of its own.
+  public let choice: ModelChoice?
 
   /// A model.
   public init(
@@ -71,13 +73,31 @@ public struct Model: Sendable {
     self.offered = offered
     self.bridges = bridges
     self.packedBridges = packedBridges
+    choice = nil
+  }
+
+  /// One name for several models with the same formats, of which the config names one.
+  init(_ name: String, csClass: String, caveat: String, offered: OfferedUpgrades, choice: ModelChoice) {
+    self.name = name
+    zooName = name
+    aliases = []
+    self.csClass = csClass
+    self.caveat = caveat
+    ladder = choice.models[0].model.ladder
+    self.offered = offered
+    bridges = []
+    packedBridges = []
+    self.choice = choice
   }
 
   /// All releases of the ladder, oldest first.
   public var releases: [Release] { ladder.releases }
 
+  /// The models that the name stands for: one unless it is a choice.
+  public var alternatives: [Model] { choice?.models.map(\.model) ?? [self] }
+
   /// All formats, Hugging Face first if there is a bridge.
-  public var formats: [Format] { (bridges.isEmpty ? [] : [.hf]) + releases.map(Format.cs) }
+  public var formats: [Format] { (alternatives[0].bridges.isEmpty ? [] : [.hf]) + releases.map(Format.cs) }
 
   /// The name in the Model Zoo's registry of the model under a name that `--model` took.
   public func zooName(requested name: String) -> String {
@@ -97,7 +117,7 @@ public struct Model: Sendable {
 /// The rules between Hugging Face (left) and a range of releases (right).
 public struct Bridge: Sendable {
   /// The releases on the right.
-  public let covers: ClosedRange<Release>
+  public private(set) var covers: ClosedRange<Release>
   /// The class that holds the state dict in transformers; for a composed model those of its parts.
   public let hfClass: String
   /// The `model_type`s of the Hugging Face config; the first is the one that is written. A model that is a folder for each
@@ -116,7 +136,9 @@ public struct Bridge: Sendable {
   private let reading: @Sendable (ConfigObject) -> ConfigObject
   private let tensors: @Sendable (Release) -> [Rule]
   private let config: @Sendable (Release) -> [ConfigRule]
-  private let made = MadeCrossings()
+  /// What the releases put around the model; nil for nothing.
+  private var frame: ModelFrame?
+  private var made = MadeCrossings()
 
   /// A bridge. The closures get the release that is converted from or to. Without `muP`, muP models are refused, and no
   /// component may be one.
@@ -156,8 +178,18 @@ public struct Bridge: Sendable {
 
   /// What is folded into the weights of a checkpoint of a release on the way to Hugging Face, in this order.
   public func folds(at release: Release) -> [Fold] {
-    let own = [muP(release).fold].compactMap(\.self)
-    return own + components.flatMap { part in own.map { $0.inside(part.section, keys: "") } } + folds
+    let own = [muP(frame?.layout ?? release).fold].compactMap(\.self)
+    let all = own + components.flatMap { part in own.map { $0.inside(part.section, keys: "") } } + folds
+    return frame.map { frame in all.map { $0.under(frame.prefix) } } ?? all
+  }
+
+  /// The same bridge to releases that put something around the model.
+  func framed(_ frame: ModelFrame, covers: ClosedRange<Release>) -> Bridge {
+    var bridge = self
+    bridge.frame = frame
+    bridge.covers = covers
+    bridge.made = MadeCrossings()
+    return bridge
   }
 
   /// The rules for one release. `zooName` is what the release's params file calls the model.
@@ -169,19 +201,23 @@ public struct Bridge: Sendable {
   }
 
   private func makeCrossing(at release: Release, zooName: String) -> Crossing {
-    let own = config(release) + Crossing.releaseConfig(release, zooName: zooName, modelTypes: modelTypes)
+    let layout = frame?.layout ?? release
+    let own =
+      config(layout) + Crossing.releaseConfig(layout, zooName: zooName, modelTypes: modelTypes) + (frame?.config ?? [])
     let known = Side.allCases.map { side in (side, Set(own.flatMap { $0.claimedKeys(on: side) })) }
-    let everywhere = ConfigRule.ofEveryModel + muP(release).neutralKeys
-    let inside = everywhere + Crossing.precision(release)
+    let everywhere = ConfigRule.ofEveryModel + muP(layout).neutralKeys
+    let inside = everywhere + Crossing.precision(layout)
     let parts = components.flatMap { part in
       (Crossing.type(part.modelTypes) + inside).map { $0.under(left: part.name, right: part.section) }
     }
     let shared = (everywhere + parts).filter { rule in
       known.allSatisfy { side, keys in keys.isDisjoint(with: rule.claimedKeys(on: side)) }
     }
+    var rules = tensors(layout)
+    if let frame { rules = Scope("", frame.prefix) { rules }.rules + frame.tensors }
     return Crossing(
       release: release, header: header, folders: folders.map(\.name), hfClass: hfClass, documents: documents,
-      tensors: tensors(release), config: own + shared, outside: outside, reading: reading)
+      tensors: rules, config: own + shared, outside: outside, reading: reading, nesting: frame?.nesting)
   }
 }
 
@@ -239,6 +275,14 @@ public struct Crossing: Sendable {
   public let outside: [OutsideKey]
   /// What rules see of a Hugging Face config.
   public let reading: @Sendable (ConfigObject) -> ConfigObject
+  /// Where params files may keep the model's keys inside the model's section; config rules see them beside the rest.
+  var nesting: SectionNesting?
+
+  /// The model's section of a params document as config rules see it. Throws what `ModelSection.find` throws.
+  func section(of document: ConfigObject, format: Format) throws(ConversionError) -> ConfigObject {
+    let section = try ModelSection.find(in: document, format: format)
+    return outside.movedIn(to: nesting?.flattened(section) ?? section, from: document)
+  }
 
   /// Config rules that hold for every model of a release.
   ///
@@ -288,25 +332,25 @@ public struct Revision: Sendable {
   }
 
   /// The release on the right.
-  public let release: Release
+  public private(set) var release: Release
   /// Tensor rules.
-  public let tensors: [Rule]
+  public private(set) var tensors: [Rule]
   /// Config rules of the model's section; keys without a rule pass unchanged.
   public let config: [ConfigRule]
   /// True when the tensor rules cover every key; false when keys without a rule pass unchanged.
   public let coversAllKeys: Bool
-  /// True when the older release has no keys with the optional prefix `model.`, so that going back takes it off.
-  public let takesPrefix: Bool
+  /// The side whose keys never have the optional prefix `model.`, so that going there takes it off; nil for none.
+  public let bareSide: Side?
   /// What becomes of the other entries.
   public let entries: Entries
   /// What the release changed in the other entries, where they are kept.
   public let entryRules: [EntryRule]
   /// What the release changed in the params document around the model's section.
-  public let document: [DocumentRule]
+  public private(set) var document: [DocumentRule]
 
   /// A revision. Documents and entries change with a release in the same way for every model.
   public init(
-    _ release: Release, coversAllKeys: Bool = false, takesPrefix: Bool = false, entries: Entries = .keep,
+    _ release: Release, coversAllKeys: Bool = false, bareSide: Side? = nil, entries: Entries = .keep,
     tensors: [Rule] = [], config: [ConfigRule] = []
   ) {
     entryRules = ModelZooDocuments.entries(of: release)
@@ -315,7 +359,17 @@ public struct Revision: Sendable {
     self.tensors = tensors
     self.config = config
     self.coversAllKeys = coversAllKeys
-    self.takesPrefix = takesPrefix
+    self.bareSide = bareSide
     self.entries = entries
+  }
+
+  /// What the release changed, in a variant of it that keeps the model under each of some prefixes and changed more of
+  /// the document.
+  func framed(under prefixes: [KeyPattern], as variant: Release.Variant, document more: [DocumentRule]) -> Revision {
+    var revision = self
+    revision.document += more
+    revision.release = Release(release.major, release.minor, variant)
+    revision.tensors = prefixes.flatMap { prefix in Scope(prefix, prefix) { tensors }.rules }
+    return revision
   }
 }

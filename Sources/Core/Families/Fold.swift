@@ -51,6 +51,14 @@ public struct Fold: Sendable {
     self.config = config
   }
 
+  /// The same fold for a model whose keys are under a prefix.
+  func under(_ prefix: KeyPattern) -> Fold {
+    func moved(_ key: String) -> String { KeyPattern(key).under(prefix).description }
+    return Fold(
+      name, applies: applies, scalings: scalings.map { Scaling($0.pattern.under(prefix), $0.functions) },
+      shared: shared.map { (moved($0.0), moved($0.1)) }, ties: ties, config: config)
+  }
+
   /// The tensors of a state dict after the fold; keys may carry the optional prefix.
   ///
   /// Throws when the config lacks a value that a scaling needs. Complexity: O(tensors).

@@ -15,7 +15,8 @@ public struct Ladder: Sendable {
     self.revisions = (revisions.filter { $0.release > oldest } + plain).sorted { $0.release < $1.release }
   }
 
-  private init(oldest: Release, revisions: [Revision]) {
+  /// A ladder of releases that need not be known by themselves, in ascending order.
+  init(oldest: Release, revisions: [Revision]) {
     self.oldest = oldest
     self.revisions = revisions
   }
@@ -58,6 +59,9 @@ public struct OfferedUpgrades: Sendable, Hashable {
       steps: oldest...Release(2, 5), ranges: ranges,
       hubs: hubs.map { Hub(release: $0.release, others: $0.others) })
   }
+
+  /// Every pair of a range.
+  static func between(_ range: ClosedRange<Release>) -> OfferedUpgrades { OfferedUpgrades(ranges: [range]) }
 
   private init(
     steps: ClosedRange<Release>? = nil, ranges: [ClosedRange<Release>] = [], hubs: [Hub] = []

@@ -6,7 +6,7 @@ extension Ladder {
   static let gpt2 = Ladder(
     from: Release(1, 7),
     [
-      Revision(Release(1, 8), takesPrefix: true),
+      Revision(Release(1, 8), bareSide: .older),
       Revision(
         Release(2, 0), tensors: tiedNorms + tiedHead, config: normType("use_rms_norm", "rmsnorm", isWritten: true)),
       Revision(Release(2, 1), tensors: embeddedPositions),
@@ -17,7 +17,7 @@ extension Ladder {
   static let gptj = Ladder(
     from: Release(1, 7),
     [
-      Revision(Release(1, 8), takesPrefix: true),
+      Revision(Release(1, 8), bareSide: .older),
       Revision(
         Release(2, 0), tensors: tiedNorms + tiedHead, config: normType("use_biasless_norm", "biasless-layernorm")),
       Revision(Release(2, 1), tensors: embeddedPositions),

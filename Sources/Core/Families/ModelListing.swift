@@ -42,8 +42,8 @@ extension Model {
   fileprivate func note(_ source: Format, _ target: Format) -> String {
     func named(_ format: Format) -> String {
       switch format {
-      case .hf: "HF \(bridges.first?.hfClass ?? "")"
-      case .cs(let release): "CS \(release.major).\(release.minor) \(csClass)"
+      case .hf: "HF \(alternatives.compactMap(\.bridges.first?.hfClass).joined(separator: " or "))"
+      case .cs(let release): "\(release.description.replacing("cs-", with: "CS ")) \(csClass)"
       }
     }
     let classes = "\(named(source)) -> \(named(target))"

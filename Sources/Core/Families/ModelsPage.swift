@@ -16,7 +16,9 @@ public enum ModelsPage {
 
   private static func section(_ model: Model) -> [String] {
     var lines = ["### \(model.name)", ""]
-    let hfClasses = model.bridges.map(\.hfClass).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+    let hfClasses = model.alternatives.flatMap(\.bridges).map(\.hfClass).reduce(into: [String]()) {
+      if !$0.contains($1) { $0.append($1) }
+    }
     let hf = hfClasses.isEmpty ? "none" : hfClasses.map { "`\($0)`" }.joined(separator: ", ")
     lines += ["Hugging Face class: \(hf). Model Zoo class: `\(model.csClass)`.", ""]
     if !model.aliases.isEmpty {

@@ -16,9 +16,12 @@ public enum Format: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// What a request may say for the newest release of its model.
+  static let newestKeyword = "cs-current"
+
   /// Reads a target: a format, or `cs-current` for the newest release that is known.
   public init?(target text: String) {
-    self.init(text == "cs-current" ? Release.current.description : text)
+    self.init(text == Self.newestKeyword ? Release.current.description : text)
   }
 
   /// True for a Model Zoo release.

@@ -32,8 +32,7 @@ struct ConfigPlanner {
         let section = try convert(crossing.reading(outcome.document), hop, &outcome)
         outcome.document = crossing.outside.movedOut(of: section)
       case .bridge(let crossing, .right):
-        var section = crossing.outside.movedIn(
-          to: try ModelSection.find(in: outcome.document, format: route.source), from: outcome.document)
+        var section = try crossing.section(of: outcome.document, format: route.source)
         var folds: [(fold: Fold, config: ConfigObject)] = []
         for fold in route.folds where fold.applies(outcome.document, section) {
           folds.append((fold, section))

@@ -33,12 +33,17 @@ enum Detection {
     checkpoint: ObjectTree<TensorDescriptor>?, options: Planner.Options
   ) throws(ConversionError) -> (route: Route, findings: [Diagnostic]) {
     var source = source
-    if source == releaseKeyword, let release = checkpoint.flatMap(recordedRelease) { source = release.description }
+    // A release that has variants of a model's layout records its numbers alone.
+    let recorded = source == releaseKeyword ? checkpoint.flatMap(recordedRelease) : nil
+    if let recorded, Catalogue.model(named: model)?.releases.contains(recorded) ?? (model != keyword) {
+      source = recorded.description
+    }
     guard model == keyword || source == keyword || source == releaseKeyword else {
       let layout = Catalogue.model(named: model).map { self.layout(of: $0, source, config, options) } ?? .folders
-      return (try Catalogue.route(model: model, from: source, to: target, layout: layout), [])
+      return (try Catalogue.route(model: model, from: source, to: target, config: config, layout: layout), [])
     }
-    var routes = try possibleRoutes(model: model, source: source, target: target, config: config, options)
+    var routes = try possibleRoutes(
+      model: model, source: source, recorded: recorded, target: target, config: config, options)
     if let checkpoint { routes = try fitting(routes, checkpoint) }
     var candidates: [Candidate] = []
     var failures: [ConversionError] = []
@@ -82,11 +87,13 @@ enum Detection {
     return sections.contains { config[$0] != nil } ? .oneCheckpoint : .folders
   }
 
-  /// Every route to the target that the request and the config allow.
+  /// Every route to the target that the request and the config allow. `recorded` is the release that the checkpoint
+  /// names.
   private static func possibleRoutes(
-    model: String, source: String, target: String, config: ConfigObject, _ options: Planner.Options
+    model: String, source: String, recorded: Release?, target: String, config: ConfigObject,
+    _ options: Planner.Options
   ) throws(ConversionError) -> [Route] {
-    guard let target = Format(target: target) else {
+    guard Format(target: target) != nil else {
       throw ConversionError(.unsupportedPair, "'\(target)' is no target format.")
     }
     if source != keyword, source != releaseKeyword, Format(source) == nil {
@@ -96,10 +103,11 @@ enum Detection {
     if model != keyword {
       guard let named = Catalogue.model(named: model) else {
         // Words the error as for any other request.
-        return [try Catalogue.route(model: model, from: source, to: target.description)]
+        return [try Catalogue.route(model: model, from: source, to: target)]
       }
       models = [named]
     }
+    let isNamed = model != keyword
     // A params file of the Model Zoo keeps the model's parameters in a section; a Hugging Face config has no sections.
     let hasTrainer = config["trainer"] != nil
     let isParams = hasTrainer || config.value(at: "model").map { if case .object = $0 { true } else { false } } ?? false
@@ -115,22 +123,27 @@ enum Detection {
       for format in model.formats {
         switch (source, format) {
         case (keyword, _): guard format.isCS == isParams else { continue }
-        case (releaseKeyword, _): guard format.isCS else { continue }
+        case (releaseKeyword, .cs(let release)): guard recorded.map({ $0 == release.plain }) ?? true else { continue }
         default: guard Format(source) == format else { continue }
+        }
+        guard let target = model.format(target: target) else { continue }
+        let meant: Model
+        do throws(ConversionError) { meant = try model.meant(by: config, in: format) } catch {
+          if isNamed { throw error }
+          continue
         }
         // The layout of params files changed with release 2.3.
         if source != format.description, case .cs(let release) = format, hasTrainer, release < Release(2, 3) {
           continue
         }
-        let layout = layout(of: model, format.description, config, options)
+        let layout = layout(of: meant, format.description, config, options)
         if format == .hf, case .string(let type)? = config["model_type"],
-          !model.bridges(layout).contains(where: { $0.modelTypes.contains(type) })
+          !meant.bridges(layout).contains(where: { $0.modelTypes.contains(type) })
         {
           continue
         }
-        if format == .hf, hasFolders == (layout == .oneCheckpoint || model.components.isEmpty) { continue }
-        let name = model.name
-        if let route = Route(model: model, named: name, source: format, target: target, layout: layout) {
+        if format == .hf, hasFolders == (layout == .oneCheckpoint || meant.components.isEmpty) { continue }
+        if let route = Route(model: meant, source: format, target: target, layout: layout) {
           routes.append(route)
         }
       }

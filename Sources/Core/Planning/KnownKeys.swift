@@ -6,6 +6,8 @@ struct KnownKeys: Sendable {
   private struct Stage {
     let claims: PatternIndex
     let passesOthers: Bool
+    /// Keys that are known when those that they are copies of are.
+    let copies: [(key: KeyPattern, original: KeyPattern)]
   }
 
   private let stages: [Stage]
@@ -20,10 +22,16 @@ struct KnownKeys: Sendable {
     optionalPrefix = source.isCS ? Model.optionalPrefix : nil
     stages = probe.hops.map { hop in
       let passes = if case .revision(let revision, _) = hop { !revision.coversAllKeys } else { false }
-      let claims = hop.tensors.enumerated().flatMap { number, rule in
-        rule.claims(hop.from).enumerated().map { (PatternIndex.Slot(rule: number, position: $0), $1) }
+      var claims: [(PatternIndex.Slot, KeyPattern)] = []
+      var copies: [(key: KeyPattern, original: KeyPattern)] = []
+      for (number, rule) in hop.tensors.enumerated() {
+        if case .make(.copy(_, let original)) = rule.action {
+          copies += rule.claims(hop.from).map { ($0, original) }
+        } else {
+          claims += rule.claims(hop.from).enumerated().map { (PatternIndex.Slot(rule: number, position: $0), $1) }
+        }
       }
-      return Stage(claims: PatternIndex(claims), passesOthers: passes)
+      return Stage(claims: PatternIndex(claims), passesOthers: passes, copies: copies)
     }
   }
 
@@ -57,10 +65,15 @@ struct KnownKeys: Sendable {
   }
 
   /// True for a key of the model without the prefix that some release takes. Complexity as `contains`.
-  func claims(_ key: String) -> Bool {
-    let segments = (component + key).split(separator: ".", omittingEmptySubsequences: false)
+  func claims(_ key: String) -> Bool { claims(whole: component + key) }
+
+  private func claims(whole key: String) -> Bool {
+    let segments = key.split(separator: ".", omittingEmptySubsequences: false)
     for stage in stages {
       if !stage.claims.matches(segments).isEmpty { return true }
+      for copy in stage.copies {
+        if let binding = copy.key.match(segments) { return claims(whole: copy.original.fill(binding)) }
+      }
       if !stage.passesOthers { return false }
     }
     return false

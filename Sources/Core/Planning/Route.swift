@@ -35,7 +35,7 @@ public struct Route: Sendable {
       switch self {
       case .bridge(_, let side): side == .cs ? .taken : .none
       case .revision(let revision, let side):
-        side == .newer && (revision.takesPrefix || revision.coversAllKeys) ? .taken : .carried
+        side.other == revision.bareSide || side == .newer && revision.coversAllKeys ? .taken : .carried
       }
     }
   }

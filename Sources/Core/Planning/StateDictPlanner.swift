@@ -4,8 +4,8 @@ import OrderedCollections
 ///
 /// Complexity: O(keys x segments), whatever the number of rules.
 struct StateDictPlanner {
-  private let rules: [Rule]
-  private let from: Side
+  let rules: [Rule]
+  let from: Side
   private let passesUnknownKeys: Bool
   private let prefix: Route.PrefixPolicy
   private let config: [ConfigRule]
@@ -70,6 +70,7 @@ struct StateDictPlanner {
           origin: rule.origin))
     }
     checkNeeds(source, &findings)
+    try compareCopies(source, &findings)
 
     var output = OrderedDictionary<String, StateDict.Value>()
     output.reserveCapacity(source.count)
@@ -96,6 +97,7 @@ struct StateDictPlanner {
     let tied = resolveTies(&output, side: from.other, addsMissing: from.other == .cs)
     for (key, twin, _) in tied where written.contains(twin) { written.insert(key) }
     drawHeads(&output, &findings)
+    for (key, original) in try writeCopies(to: &output) where written.contains(original) { written.insert(key) }
     guard prefix == .carried, !written.isEmpty else { return StateDict(output) }
     var carried = OrderedDictionary<String, StateDict.Value>(minimumCapacity: output.count)
     for (key, value) in output { carried[written.contains(key) ? Model.optionalPrefix + key : key] = value }

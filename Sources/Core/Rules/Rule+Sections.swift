@@ -61,6 +61,7 @@ extension TensorTransform {
 extension Maker {
   fileprivate func reading(_ sections: ConfigSections) -> Maker {
     switch self {
+    case .copy: return self
     case .generate(let side, let beside, let recipe):
       return .generate(
         on: side, beside: beside,

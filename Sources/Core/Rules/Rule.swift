@@ -117,6 +117,9 @@ public enum Maker: Sendable {
   case generate(on: Side, beside: KeyPattern, ElementRecipe)
   /// A tensor that the other side cannot give: drawn from a fixed seed, if nothing else wrote it.
   case draw(Drawing)
+  /// The tensor under another key of the same side once more: left out on the way to the other side, written again on the
+  /// way back for each key that fits `original`.
+  case copy(on: Side, of: KeyPattern)
 
   func under(_ prefix: (Side) -> KeyPattern) -> Maker {
     switch self {
@@ -130,6 +133,7 @@ public enum Maker: Sendable {
       }
       drawing.unless = drawing.unless?.under(prefix)
       return .draw(drawing)
+    case .copy(let side, let original): return .copy(on: side, of: original.under(prefix(side)))
     }
   }
 }

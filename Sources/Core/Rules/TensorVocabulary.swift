@@ -212,6 +212,25 @@ struct Generated: RuleGroup {
   }
 }
 
+/// Tensors that one side holds twice: a second model that starts as the first.
+///
+///     Copied(.cs, "ref_model.{rest}", of: "policy_model.{rest}")
+struct Copied: RuleGroup {
+  let rules: [Rule]
+
+  /// Keys of `side` that fit `pattern` are left out, with a warning where they are not of the same model as the keys that
+  /// fit `original`; coming back, one is written for each key that fits `original`, with its tensor.
+  init(
+    _ side: Side, _ pattern: KeyPattern, of original: KeyPattern, file: String = #fileID, line: Int = #line
+  ) {
+    rules = [
+      Rule(
+        left: side == .left ? [pattern] : [], right: side == .right ? [pattern] : [],
+        .make(.copy(on: side, of: original)), origin: Origin(file, line))
+    ]
+  }
+}
+
 /// A head that one side needs and the other does not have.
 struct Drawn: RuleGroup {
   let rules: [Rule]

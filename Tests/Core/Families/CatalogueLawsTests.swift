@@ -10,7 +10,7 @@ import Testing
     let family: String
     let model: Model
 
-    var testDescription: String { model.name }
+    var testDescription: String { model.name == family ? family : "\(model.name) of \(family)" }
   }
 
   /// An ordered pair of formats of a model.
@@ -32,8 +32,12 @@ import Testing
     var testDescription: String { "\(subject.model.name): \(name)" }
   }
 
+  /// Models that are a choice stand for each alternative, with the small config of the model inside.
   static let subjects = Catalogue.all.flatMap { family in
-    family.models.map { Subject(family: family.name, model: $0) }
+    family.models.flatMap { model in
+      model.choice?.models.map { Subject(family: $0.name, model: $0.model) }
+        ?? [Subject(family: family.name, model: model)]
+    }
   }
 
   /// Every pair with Hugging Face and every step of a ladder. Longer walks are made of these.
@@ -79,8 +83,12 @@ import Testing
   }
 
   @Test(arguments: pairs) func everyPairHasARoute(_ pair: Pair) throws {
+    var config = try Self.config(of: pair)
+    if pair.source == .hf {
+      config["model_type"] = .string(try #require(pair.subject.model.bridges[0].modelTypes.first))
+    }
     let route = try Catalogue.route(
-      model: pair.subject.model.name, from: pair.source.description, to: pair.target.description)
+      model: pair.subject.model.name, from: pair.source.description, to: pair.target.description, config: config)
     #expect(!route.hops.isEmpty)
     let listing = try #require(Catalogue.listing(named: pair.subject.model.name))
     #expect(listing.conversions.count { $0.source == pair.source && $0.target == pair.target } == 1)
@@ -237,7 +245,7 @@ import Testing
   @Test(arguments: hops, Side.allCases) func nothingIsLostByAccident(_ hop: Hop, _ side: Side) throws {
     let model = hop.subject.model
     let pair = Self.pairs.first { pair in
-      guard pair.subject.model.name == model.name,
+      guard pair.subject.model.name == model.name, pair.subject.family == hop.subject.family,
         let route = Route(model: model, source: pair.source, target: pair.target), route.hops.count == 1
       else { return false }
       switch route.hops[0] {

@@ -11,7 +11,7 @@ import Testing
   @Test(arguments: unambiguous) func neverTakesOneLayoutForAnother(_ golden: GoldenCase) throws {
     let (config, checkpoint) = try golden.inputs()
     let options = Planner.Options()
-    let named = try Catalogue.route(model: golden.model, from: golden.source, to: golden.target)
+    let named = try Catalogue.route(model: golden.model, from: golden.source, to: golden.target, config: config)
     let expected = try Planner.plan(config: config, checkpoint: checkpoint, along: named, options: options)
     let detected = Result { () throws(ConversionError) in
       try Detection.route(

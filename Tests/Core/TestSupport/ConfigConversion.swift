@@ -39,15 +39,16 @@ struct ConfigConversion: Sendable {
 
   /// The HF config for a Model Zoo section, the base changed by `changes`.
   func hf(_ changes: ConfigObject) throws(ConversionError) -> ConfigObject {
-    let section = csBase.merging(changes) { _, new in new }
+    let config: ConfigObject = ["model": .object(csBase.merging(changes) { _, new in new })]
     return try Planner.plan(
-      config: ["model": .object(section)], along: Catalogue.route(model: model, from: release, to: "hf")
+      config: config, along: Catalogue.route(model: model, from: release, to: "hf", config: config)
     ).config
   }
 
   /// The Model Zoo section for an HF config.
   func cs(_ config: ConfigObject) throws(ConversionError) -> ConfigObject {
-    let plan = try Planner.plan(config: config, along: Catalogue.route(model: model, from: "hf", to: release))
+    let plan = try Planner.plan(
+      config: config, along: Catalogue.route(model: model, from: "hf", to: release, config: config))
     guard case .object(let section) = plan.config["model"] else { return [:] }
     return section
   }
@@ -55,8 +56,9 @@ struct ConfigConversion: Sendable {
   /// The Model Zoo section of one release for that of another.
   func upgraded(_ section: ConfigObject, from source: String, to target: String) throws(ConversionError) -> ConfigObject
   {
+    let config: ConfigObject = ["model": .object(section)]
     let plan = try Planner.plan(
-      config: ["model": .object(section)], along: Catalogue.route(model: model, from: source, to: target))
+      config: config, along: Catalogue.route(model: model, from: source, to: target, config: config))
     guard case .object(let section) = plan.config["model"] else { return [:] }
     return section
   }
@@ -82,7 +84,8 @@ func planned(
   options: Planner.Options = Planner.Options()
 ) throws -> Plan {
   try Planner.plan(
-    config: config, checkpoint: checkpoint.tree, along: Catalogue.route(model: model, from: source, to: target),
+    config: config, checkpoint: checkpoint.tree,
+    along: Catalogue.route(model: model, from: source, to: target, config: config),
     options: options)
 }
 

@@ -103,7 +103,7 @@ struct FetcherTests {
     }
     defer { server.stop() }
     for (path, text) in [
-      ("/loop", "more than 8 times"), ("/file", "only https and http"), ("/user", "credentials"), ("/away", "loopback"),
+      ("/loop", "more than 8 times"), ("/file", "only https and http"), ("/user", "credentials"), ("/away", "no public address"),
     ] {
       let error = await failure { try await fetch("http://127.0.0.1:\(server.port)\(path)") }
       #expect(error?.kind == .fetchFailed)

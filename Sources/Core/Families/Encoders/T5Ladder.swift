@@ -9,7 +9,7 @@ extension T5 {
           reason: "The T5 model changed significantly between cs-1.6 and cs-1.7, so the optimizer state and the other "
             + "entries beside the model are left out."),
         tensors: renamed),
-      Revision(Release(1, 8), takesPrefix: true, config: turnedFlag),
+      Revision(Release(1, 8), bareSide: .older, config: turnedFlag),
       Revision(
         Release(2, 0), tensors: sharedMatrix(.older) + sharedMatrix(.newer),
         config: Ladder.namedNorm("use_t5_layer_norm", "rmsnorm")),

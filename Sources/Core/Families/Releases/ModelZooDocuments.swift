@@ -2,8 +2,9 @@
 ///
 /// It is the same for every model, so that a ladder takes it from here. A release that is not named changed nothing.
 public enum ModelZooDocuments {
-  /// The document rules between the release before and `release`.
+  /// The document rules between the release before and `release`; none for the step to a variant of one release.
   public static func rules(of release: Release) -> [DocumentRule] {
+    guard release.variant == nil else { return [] }
     let changes: [DocumentRule] =
       switch (release.major, release.minor) {
       case (2, 0): ModelZoo20.document
