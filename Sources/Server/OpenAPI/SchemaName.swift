@@ -175,7 +175,8 @@ enum SchemaName: String, CaseIterable, Sendable {
     "inputs": .array(
       .object(["name": .string(), "size": .count, "remote": .boolean.about("It would be downloaded or streamed.")])),
     "totals": .object([
-      "tensors_in": .count, "tensors_out": .count, "bytes_in": .count, "bytes_out": .count, "bytes_to_download": .count,
+      "tensors_in": .count, "tensors_out": .count, "parameters": .count.about("Elements of all tensors that are read."),
+      "bytes_in": .count, "bytes_out": .count, "bytes_to_download": .count,
       "peak_memory": .count.about("Estimated."), "disk_needed": .count,
     ]),
     "diagnostics": .array(
