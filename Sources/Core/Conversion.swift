@@ -20,10 +20,13 @@ public struct ConversionRequest: Sendable {
   public var sourceFormat: String
   /// The target format.
   public var targetFormat: String
-  /// Path of the config.
+  /// Path of the config. For a composed model of Hugging Face, the folder that holds a folder for each component.
   public var config: String
   /// Paths of the checkpoint: one file, the shards of one, a shard index, both, or a folder. Empty for `convert-config`.
   public var checkpoint: [String]
+  /// The inputs of each component of a composed model of Hugging Face, where they are not in a folder that `config` and
+  /// `checkpoint` name.
+  public var components: [ComponentInput] = []
   /// Folder for the outputs, created if missing; nil puts each output beside its input.
   public var outputDirectory: String?
   /// Everything optional.
@@ -53,14 +56,27 @@ public struct ConversionRequest: Sendable {
 
 /// What a conversion wrote.
 public struct ConversionResult: Sendable {
-  /// The checkpoint, or the folder with its shards; nil for `convert-config`.
-  public let checkpoint: String?
-  /// The config.
-  public let config: String
+  /// The checkpoint, or the folder with its shards, one for each component of a composed model; none for `convert-config`.
+  public let checkpoints: [String]
+  /// The config, one for each component.
+  public let configs: [String]
   /// Every file that was written, the checkpoint's first.
   public let files: [String]
   /// Everything that the user should know and that did not stop the conversion.
   public let warnings: [Diagnostic]
+
+  /// The first checkpoint; nil for `convert-config`.
+  public var checkpoint: String? { checkpoints.first }
+  /// The first config.
+  public var config: String { configs[0] }
+}
+
+extension ConversionResult {
+  fileprivate init(_ outputs: OutputPaths, _ publication: Publication, _ warnings: [Diagnostic]) {
+    self.init(
+      checkpoints: outputs.places.compactMap(\.checkpoint), configs: outputs.places.map(\.config),
+      files: publication.paths, warnings: warnings)
+  }
 }
 
 /// How far a conversion is.
@@ -133,34 +149,29 @@ public enum Conversion {
   private static func convert(
     _ request: ConversionRequest, _ monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
-    guard request.command == .convertConfig || !request.checkpoint.isEmpty else {
+    let hasCheckpoint = !request.checkpoint.isEmpty || request.components.contains { !$0.checkpoint.isEmpty }
+    guard request.command == .convertConfig || hasCheckpoint else {
       throw ConversionError(.usage, "The request names no checkpoint.")
     }
     monitor.report(ConversionProgress(phase: .planning))
     var request = request
     let memory = request.memory ?? MemoryAccount(budget: request.options.memoryBudget)
     request.memory = memory
-    let (plan, input) = try plan(request)
-    let route = plan.route
-    guard let input else {
-      let outputs = try OutputPaths(request, route)
+    let (plan, inputs, input) = try plan(request)
+    let outputs = try OutputPaths(request, plan.route, stem: input?.stem, configStem: inputs.configStem)
+    do throws(ConversionError) {
+      if let input { return try write(plan, from: input, inputs, to: outputs, request, monitor) }
       var publication = Publication()
-      publication.add(try stage(plan, at: outputs.config))
+      for file in try stage(plan, at: outputs) { publication.add(file) }
       for file in try CompanionFiles.stage(request.companions, in: outputs.folder) { publication.add(file) }
       if request.options.report {
-        let report = try report(request, plan, monitor).document(
-          inputs: [request.config], outputs: publication.files, tensors: [], warnings: plan.warnings)
+        let report = try report(request, plan, outputs, monitor).document(
+          inputs: inputs.namedConfigs, outputs: publication.files, tensors: [], warnings: plan.warnings)
         publication.add(try stage(report, .json, at: outputs.report))
       }
       monitor.report(ConversionProgress(phase: .publishing))
       try publication.publish(durably: request.options.durable)
-      return ConversionResult(
-        checkpoint: nil, config: outputs.config, files: publication.paths, warnings: plan.warnings)
-    }
-
-    let outputs = try OutputPaths(request, route, stem: input.stem)
-    do throws(ConversionError) {
-      return try write(plan, from: input, to: outputs, request, monitor)
+      return ConversionResult(outputs, publication, plan.warnings)
     } catch {
       outputs.removeEmptyFolder()
       throw error
@@ -172,7 +183,7 @@ public enum Conversion {
   /// Throws `ConversionError`. Complexity: O(tensors log tensors), and one pass over the headers.
   static func plan(
     _ request: ConversionRequest
-  ) throws(ConversionError) -> (plan: Plan, input: CheckpointInput?) {
+  ) throws(ConversionError) -> (plan: Plan, inputs: RequestInputs, checkpoint: CheckpointInput?) {
     if let target = Format(target: request.targetFormat), let problem = request.options.problems(target: target).first {
       throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
     }
@@ -180,34 +191,36 @@ public enum Conversion {
     let syntax = Format(request.sourceFormat).map { $0.isCS ? ConfigDocument.Syntax.yaml : .json }
     var limits = Limits.standard
     limits.memory = request.memory ?? MemoryAccount(budget: request.options.memoryBudget)
-    let config = try ConfigDocument.load(path: request.config, syntax: syntax, limits: limits, files: request.files)
+    let inputs = try RequestInputs(request)
+    let config = try inputs.config(syntax: syntax, limits: limits, files: request.files)
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
     options.allowIncomplete = request.options.allowIncomplete
     options.precision = request.options.dtype
+    options.oneCheckpoint = request.options.oneCheckpoint
     guard request.command == .convert else {
       let (route, findings) = try route(of: request, config, checkpoint: nil, options)
       var plan = try Planner.plan(config: config.root, along: route)
       plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
-      return (plan, nil)
+      return (plan, inputs, nil)
     }
-    if request.checkpoint.isEmpty {
+    guard
+      let input = try inputs.checkpoint(
+        limits: limits, cacheBytes: Executor.Budget(request.options).cacheBytes, files: request.files)
+    else {
       // Only a plan may do without a checkpoint: it judges what the config describes.
       let (route, findings) = try route(of: request, config, checkpoint: nil, options)
       let described = try Planner.described(by: config.root, along: route)
       var plan = try Planner.plan(config: config.root, checkpoint: described, along: route, options: options)
       plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
-      return (plan, nil)
+      return (plan, inputs, nil)
     }
-    let input = try CheckpointInput(
-      paths: request.checkpoint, limits: limits, cacheBytes: Executor.Budget(request.options).cacheBytes,
-      files: request.files)
     try limits.take(Self.planBytes(of: input.source.tree))
     options.containerIsFlat = input.source.kind == .safetensors
     let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
     var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
     plan.warnings.insert(contentsOf: findings + config.warnings + input.source.notices, at: 0)
-    return (plan, input)
+    return (plan, inputs, input)
   }
 
   /// Bytes that planning and writing take for the names and values of a tree: it is made again for the plan and for the
@@ -222,7 +235,8 @@ public enum Conversion {
   }
 
   private static func route(
-    of request: ConversionRequest, _ config: ConfigDocument, checkpoint: ObjectTree<TensorDescriptor>?,
+    of request: ConversionRequest, _ config: (root: ConfigObject, warnings: [Diagnostic]),
+    checkpoint: ObjectTree<TensorDescriptor>?,
     _ options: Planner.Options
   ) throws(ConversionError) -> (route: Route, findings: [Diagnostic]) {
     try Detection.route(
@@ -232,8 +246,8 @@ public enum Conversion {
 
   /// Computes and writes all outputs where nobody sees them yet, and publishes them together.
   private static func write(
-    _ plan: Plan, from input: CheckpointInput, to outputs: OutputPaths, _ request: ConversionRequest,
-    _ monitor: some ConversionMonitor
+    _ plan: Plan, from input: CheckpointInput, _ inputs: RequestInputs, to outputs: OutputPaths,
+    _ request: ConversionRequest, _ monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
     let options = request.options
     let isRemote = input.files.contains(where: request.files.isRemote)
@@ -247,7 +261,7 @@ public enum Conversion {
         input.source, folder: outputs.folder, readers: budget.spoolReaders, piece: budget.spoolBytes) : input.source
     let scratch = isRemote ? SpooledSource.disk(source.storages.map(\.byteCount), readers: budget.spoolReaders) : 0
     let files = try CheckpointFiles(plan, at: outputs)
-    let config = try stage(plan, at: outputs.config)
+    let configs = try stage(plan, at: outputs)
     let companions = try CompanionFiles.stage(request.companions, in: outputs.folder)
     let type = outputs.format.sink
     let layout = try OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
@@ -268,25 +282,23 @@ public enum Conversion {
     monitor.report(ConversionProgress(phase: .publishing))
     var publication = Publication()
     for sink in sinks { publication.add(sink.file) }
-    if let index = files.index { publication.add(try stage(index, .json, at: outputs.index)) }
-    publication.add(config)
-    for file in companions { publication.add(file) }
+    for (path, index) in files.indexes { publication.add(try stage(index, .json, at: path)) }
+    for file in configs + companions { publication.add(file) }
     if options.report {
-      let report = try report(request, plan, monitor).document(
-        inputs: input.files + [request.config], outputs: publication.files,
+      let report = try report(request, plan, outputs, monitor).document(
+        inputs: Array(zip(input.names, input.files)) + inputs.namedConfigs, outputs: publication.files,
         tensors: try ConversionReport.tensors(plan, files.trees, layout, sinks), warnings: warnings)
       publication.add(try stage(report, .json, at: outputs.report))
     }
     try publication.publish(durably: request.options.durable)
-    return ConversionResult(
-      checkpoint: outputs.checkpoint, config: outputs.config, files: publication.paths, warnings: warnings)
+    return ConversionResult(outputs, publication, warnings)
   }
 
   private static func report(
-    _ request: ConversionRequest, _ plan: Plan, _ monitor: some ConversionMonitor
+    _ request: ConversionRequest, _ plan: Plan, _ outputs: OutputPaths, _ monitor: some ConversionMonitor
   ) -> ConversionReport {
     ConversionReport(
-      request: request, route: plan.route, deviations: plan.deviations,
+      request: request, route: plan.route, deviations: plan.deviations, outputs: outputs,
       digests: FileDigests(budget: Executor.Budget(request.options), monitor: monitor), files: request.files)
   }
 
@@ -303,9 +315,18 @@ public enum Conversion {
     return [Diagnostic(.warning, .stateDictMismatch, .tensor(first.job.key), message)]
   }
 
-  /// Writes the config of a plan where nobody sees it yet.
-  private static func stage(_ plan: Plan, at path: String) throws(ConversionError) -> StagedFile {
-    try stage(plan.config, plan.route.target == .hf ? .json : .yaml, at: path)
+  /// Writes the configs of a plan and what goes with them where nobody sees them yet.
+  private static func stage(_ plan: Plan, at outputs: OutputPaths) throws(ConversionError) -> [StagedFile] {
+    var staged: [StagedFile] = []
+    for place in outputs.places {
+      let config = place.component.isEmpty ? plan.config : plan.config.section(at: place.component)
+      staged.append(try stage(config, plan.route.target == .hf ? .json : .yaml, at: place.config))
+      // Beside a config that is one file among others, another file would belong to nobody.
+      for document in plan.documents where document.component == place.component && place.isFolder {
+        staged.append(try stage(document.content, .json, at: place.beside(document.name)))
+      }
+    }
+    return staged
   }
 
   private static func stage(

@@ -11,6 +11,9 @@ public struct ConversionOptions: Sendable, Hashable {
   public var outputFormat: OutputFormat?
   /// Bytes of tensor data that one file may hold; 0 writes one file, nil what the target's tool does: see `shardSize`.
   public var maxShardSize: Int?
+  /// Write a model of several components for Hugging Face as the one checkpoint that a class of transformers loads, not as
+  /// a folder for each component.
+  public var oneCheckpoint = false
   /// Precision of the model's floating-point tensors.
   public var dtype = Precision.keep
   /// Open the written checkpoint again and compare every tensor with the plan before it is published.
@@ -61,6 +64,10 @@ public struct ConversionOptions: Sendable, Hashable {
         Problem(
           option: "output_format", message: "A checkpoint of \(target) is written as \(names), not \(outputFormat)"))
     }
+    if oneCheckpoint, target.isCS {
+      problems.append(
+        Problem(option: "one_checkpoint", message: "A Model Zoo checkpoint is one in any case; leave the option out"))
+    }
     if let maxShardSize {
       if target.isCS, maxShardSize > 0 {
         problems.append(Problem(option: "max_shard_size", message: "Only Hugging Face checkpoints are cut into shards"))
@@ -75,7 +82,7 @@ public struct ConversionOptions: Sendable, Hashable {
 
 extension ConversionOptions: Codable {
   private enum CodingKeys: String, CodingKey {
-    case dropUnmatchedKeys, allowIncomplete, outputFormat, maxShardSize, dtype, verify, stream
+    case dropUnmatchedKeys, allowIncomplete, outputFormat, maxShardSize, oneCheckpoint, dtype, verify, stream
   }
 
   /// Reads options; absent ones have their defaults, so that jobs of an earlier version are still read.
@@ -85,6 +92,7 @@ extension ConversionOptions: Codable {
     allowIncomplete = try container.decodeIfPresent(Bool.self, forKey: .allowIncomplete) ?? false
     outputFormat = try container.decodeIfPresent(OutputFormat.self, forKey: .outputFormat)
     maxShardSize = try container.decodeIfPresent(Int.self, forKey: .maxShardSize)
+    oneCheckpoint = try container.decodeIfPresent(Bool.self, forKey: .oneCheckpoint) ?? false
     dtype = try container.decodeIfPresent(Precision.self, forKey: .dtype) ?? .keep
     verify = try container.decodeIfPresent(Bool.self, forKey: .verify) ?? false
     stream = try container.decodeIfPresent(Bool.self, forKey: .stream) ?? false
@@ -97,6 +105,7 @@ extension ConversionOptions: Codable {
     try container.encode(allowIncomplete, forKey: .allowIncomplete)
     try container.encode(outputFormat, forKey: .outputFormat)
     try container.encode(maxShardSize, forKey: .maxShardSize)
+    try container.encode(oneCheckpoint, forKey: .oneCheckpoint)
     try container.encode(dtype, forKey: .dtype)
     try container.encode(verify, forKey: .verify)
     try container.encode(stream, forKey: .stream)

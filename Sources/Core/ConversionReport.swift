@@ -7,6 +7,8 @@ struct ConversionReport {
   let route: Route
   /// Where the vendor's tool would have done something else.
   let deviations: [Diagnostic]
+  /// Where the outputs are.
+  let outputs: OutputPaths
   let digests: FileDigests
   /// Where the inputs are.
   let files: InputFiles
@@ -14,7 +16,7 @@ struct ConversionReport {
   /// A tensor of an output and where its bytes lie.
   struct Tensor {
     let planned: Plan.Tensor
-    /// Name of the file.
+    /// Path of the file.
     let file: String
     let extent: FileExtent
   }
@@ -34,7 +36,7 @@ struct ConversionReport {
       sinkLayout.tree.forEachLeaf { _, leaf in if case .tensor(let tensor) = leaf { storages.append(tensor.storage) } }
       for (index, storage) in zip(planned, storages) {
         let extent = FileExtent(file: file, offset: sink.offsets[storage], length: sinkLayout.storages[storage])
-        tensors.append(Tensor(planned: plan.tensors[index], file: name(sink.file.path), extent: extent))
+        tensors.append(Tensor(planned: plan.tensors[index], file: sink.file.path, extent: extent))
       }
     }
     return tensors
@@ -45,11 +47,11 @@ struct ConversionReport {
   /// Reads every input on the disk and every output once, and the tensors of the outputs once more. The digest of an
   /// input that is elsewhere is what its keeper states, or null. Throws as `FileDigests.compute` does.
   func document(
-    inputs: [String], outputs: [StagedFile], tensors: [Tensor], warnings: [Diagnostic]
+    inputs: [(name: String, path: String)], outputs: [StagedFile], tensors: [Tensor], warnings: [Diagnostic]
   ) throws(ConversionError) -> ConfigObject {
     var named: [(name: String, file: InputFile)] = []
-    for path in inputs { named.append((Self.name(path), try files.open(path))) }
-    for output in outputs { named.append((Self.name(output.path), try InputFile(path: output.stagedPath))) }
+    for input in inputs { named.append((input.name, try files.open(input.path))) }
+    for output in outputs { named.append((self.outputs.name(output.path), try InputFile(path: output.stagedPath))) }
     let local = named.map(\.file).filter { !$0.isRemote }.map { FileExtent($0) }
     let computed = try digests.compute(local + tensors.map(\.extent))
     var fileDigests = computed[..<local.count]
@@ -63,7 +65,7 @@ struct ConversionReport {
     var pacer = Interruption.Pacer()
     for (tensor, digest) in zip(tensors, computed[local.count...]) {
       try pacer.step()
-      listed.append(Self.describe(tensor, digest: digest))
+      listed.append(describe(tensor, digest: digest))
     }
     return [
       "zooport": .string(Zooport.version),
@@ -86,17 +88,18 @@ struct ConversionReport {
       "drop_unmatched_keys": .bool(request.options.dropUnmatchedKeys),
       "allow_incomplete": .bool(request.options.allowIncomplete),
       "output_format": request.options.outputFormat.map { .string($0.rawValue) } ?? .null,
+      "one_checkpoint": .bool(request.options.oneCheckpoint),
       "max_shard_size": request.options.maxShardSize.map { .int($0) } ?? .null,
       "dtype": .string(request.options.dtype.rawValue),
       "verify": .bool(request.options.verify),
     ]
   }
 
-  private static func describe(_ tensor: Tensor, digest: String) -> ConfigValue {
+  private func describe(_ tensor: Tensor, digest: String) -> ConfigValue {
     let symbolic = tensor.planned.tensor
     return [
       "key": .string(tensor.planned.key),
-      "file": .string(tensor.file),
+      "file": .string(outputs.name(tensor.file)),
       "dtype": .string(symbolic.dtype.rawValue),
       "shape": .array(symbolic.shape.map { .int($0) }),
       "sources": .array(symbolic.expression.sourceKeys.map { .string($0) }),

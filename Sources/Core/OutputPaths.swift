@@ -6,23 +6,54 @@ import SystemPackage
 /// One file is `<stem>_to_<format>.<extension>`. Shards go into a folder `<stem>_to_hf` under the names that
 /// `from_pretrained` looks for, the config with them as `config.json`. `OutputStem` says what a stem is.
 struct OutputPaths {
-  /// Path of the config.
-  let config: String
-  /// Path of the checkpoint, of the folder when it is in shards; nil when only the config is converted.
-  let checkpoint: String?
+  /// The place of one checkpoint with its config: the only one, or one for each component.
+  struct Place {
+    /// The component; empty for a model that is one checkpoint.
+    let component: String
+    /// Path of the config.
+    let config: String
+    /// Path of the checkpoint, of its folder when it is in a folder; nil when only the config is converted.
+    let checkpoint: String?
+    /// The folder of the checkpoint, where it has one of its own.
+    fileprivate let folder: FilePath?
+    /// Path of a checkpoint that is one file.
+    let file: String
+    fileprivate let format: OutputFormat
+
+    /// True where the checkpoint and its config have a folder for themselves.
+    var isFolder: Bool { folder != nil }
+
+    /// Path of one of several shards.
+    func shard(_ number: Int, of count: Int) -> String {
+      let name = ShardName(base: format.standardStem, number: number, count: count)
+      return (folder ?? "").appending("\(name).\(format.fileExtension)").string
+    }
+
+    /// Path of the index of the shards.
+    var index: String {
+      (folder ?? "").appending("\(format.standardStem).\(format.fileExtension).index.json").string
+    }
+
+    /// Path of a file beside the config.
+    func beside(_ name: String) -> String { FilePath(config).removingLastComponent().appending(name).string }
+  }
+
+  /// The places, in the order of the components.
+  let places: [Place]
   /// Path of the report.
   let report: String
   /// Container of the checkpoint.
   let format: OutputFormat
   /// Bytes of tensor data in a shard; nil when the checkpoint is one file.
   let shardSize: Int?
-  /// The folder of the shards, if there are any.
-  private let shardFolder: FilePath?
 
-  /// Works out the names and creates the output folder. `stem` is `CheckpointInput.stem`.
+  /// Works out the names and creates the output folders. `stem` is `CheckpointInput.stem`, `configStem` that of
+  /// `RequestInputs`.
   ///
-  /// Throws `.outputFailed` when the folder cannot be created.
-  init(_ request: ConversionRequest, _ route: Route, stem: FilePath? = nil) throws(ConversionError) {
+  /// Throws `.outputFailed` when a folder cannot be created.
+  init(
+    _ request: ConversionRequest, _ route: Route, stem: FilePath? = nil, configStem: FilePath? = nil
+  ) throws(ConversionError) {
     let directory = request.outputDirectory.map { FilePath($0) }
     func path(for input: FilePath, _ ending: String) -> FilePath {
       (directory ?? input.removingLastComponent())
@@ -30,42 +61,60 @@ struct OutputPaths {
     }
     let format = request.options.outputFormat ?? OutputFormat.allowed(for: route.target)[0]
     let shardSize = request.options.shardSize(from: route.source, to: route.target)
-    let shardFolder = shardSize == nil ? nil : stem.map { path(for: $0, "") }
     self.format = format
     self.shardSize = shardSize
-    self.shardFolder = shardFolder
-    checkpoint = stem.map { shardFolder?.string ?? path(for: $0, ".\(format.fileExtension)").string }
     let input = FilePath(request.config)
     let name = input.lastComponent?.string ?? "output"
-    let configStem = input.removingLastComponent()
+    let configStem =
+      configStem
+      ?? input.removingLastComponent()
       .appending(request.command == .convert ? OutputStem.withoutExtensions(name) : input.stem ?? name)
-    config =
-      shardFolder?.appending("config.json").string
-      ?? path(for: configStem, route.target == .hf ? ".json" : ".yaml").string
     report = path(for: stem ?? configStem, ".report.json").string
-    if let folder = shardFolder ?? directory { try Self.create(folder) }
+    let folders = route.folders(in: route.target)
+    guard folders.isEmpty else {
+      let base = directory ?? (stem ?? configStem).removingLastComponent()
+      places = folders.map { component in
+        let folder = base.appending(component)
+        return Place(
+          component: component, config: folder.appending("config.json").string,
+          checkpoint: stem == nil ? nil : folder.string, folder: folder,
+          file: folder.appending("\(format.standardStem).\(format.fileExtension)").string, format: format)
+      }
+      for place in places { if let folder = place.folder { try Self.create(folder) } }
+      return
+    }
+    let folder = shardSize == nil ? nil : stem.map { path(for: $0, "") }
+    let file = stem.map { path(for: $0, ".\(format.fileExtension)").string } ?? ""
+    places = [
+      Place(
+        component: "",
+        config: folder?.appending("config.json").string
+          ?? path(for: configStem, route.target == .hf ? ".json" : ".yaml").string,
+        checkpoint: stem == nil ? nil : folder?.string ?? file, folder: folder, file: file, format: format)
+    ]
+    if let folder = folder ?? directory { try Self.create(folder) }
   }
 
-  /// Path of one of several shards.
-  func shard(_ number: Int, of count: Int) -> String {
-    let name = ShardName(base: format.standardStem, number: number, count: count)
-    return (shardFolder ?? "").appending("\(name).\(format.fileExtension)").string
+  /// What a file of an output is called: its name, behind that of the component that it belongs to.
+  func name(_ path: String) -> String {
+    let file = FilePath(path)
+    let folder = file.removingLastComponent()
+    let place = places.first { !$0.component.isEmpty && $0.folder == folder }
+    return RequestInputs.name(path, of: place?.component ?? "")
   }
 
-  /// The folder of the checkpoint; `.` when outputs go to where the program was started.
+  /// The folder of the checkpoint, or of the folders of the components; `.` when outputs go to where the program was
+  /// started.
   var folder: String {
-    let folder = shardFolder ?? FilePath(checkpoint ?? config).removingLastComponent()
+    let place = places[0]
+    let own = place.folder ?? FilePath(place.checkpoint ?? place.config).removingLastComponent()
+    let folder = place.component.isEmpty ? own : own.removingLastComponent()
     return folder.isEmpty ? "." : folder.string
   }
 
-  /// Path of the index of the shards.
-  var index: String {
-    (shardFolder ?? "").appending("\(format.standardStem).\(format.fileExtension).index.json").string
-  }
-
-  /// Removes the folder of the shards if nothing is in it.
+  /// Removes the folders of checkpoints if nothing is in them.
   func removeEmptyFolder() {
-    if let shardFolder { rmdir(shardFolder.string) }
+    for place in places { if let folder = place.folder { rmdir(folder.string) } }
   }
 
   /// Creates a folder and those above it. One that exists is fine.

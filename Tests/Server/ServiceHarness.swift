@@ -65,7 +65,7 @@ struct ScriptedRunner: ConversionRunner {
         try joined.write(to: URL(filePath: checkpoint ?? ""))
       }
       return ConversionResult(
-        checkpoint: checkpoint, config: config, files: [checkpoint, config].compactMap { $0 },
+        checkpoints: [checkpoint].compactMap { $0 }, configs: [config], files: [checkpoint, config].compactMap { $0 },
         warnings: [Diagnostic(.warning, .keysUnmatched, .tensor("x"), "Key not matched: x")])
     } catch {
       throw ConversionError(.outputFailed, "\(error)")

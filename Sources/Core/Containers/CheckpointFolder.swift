@@ -60,6 +60,25 @@ struct CheckpointFolder {
     )
   }
 
+  /// The folders inside that are a model each: they hold a config or weights. Sorted. Throws nothing for one that cannot
+  /// be listed, which is none.
+  func components() -> [String] {
+    names.filter { name in
+      let inside = FilePath(path).appending(name).string
+      return ComponentFolders.isFolder(inside) && Self.isModel(inside)
+    }
+  }
+
+  /// True for a folder that holds a `config.json`, or files that are named as a checkpoint is.
+  static func isModel(_ path: String) -> Bool {
+    guard let folder = try? CheckpointFolder(path: path) else { return false }
+    return folder.names.contains { name in
+      name == "config.json" || ShardIndex.isIndex(path: name)
+        || FilePath(name).extension.map { extensions.contains($0.lowercased()) } ?? false
+          && !NeighbouringFormats.isOther(name) && !ComponentFolders.isFolder(FilePath(path).appending(name).string)
+    }
+  }
+
   /// A predicate when the folder is one of a hub cache, which keeps repositories in `models--OWNER--NAME/snapshots/COMMIT`.
   private func cache() -> String? {
     func entries(_ folder: String) -> [String] { (try? CheckpointFolder(path: folder))?.names ?? [] }

@@ -1,4 +1,3 @@
-import Glibc
 internal import SystemPackage
 
 /// The checkpoint that a request names, in whatever form: one file, a shard index, a folder, or several files.
@@ -7,9 +6,19 @@ struct CheckpointInput {
   let source: any TensorSource
   /// Every file that was opened, an index first.
   let files: [String]
+  /// What reports call each of them.
+  let names: [String]
   /// Names of outputs derive from this: folder and stem of the checkpoint, `dir/pytorch_model` for
   /// `dir/pytorch_model.bin.index.json` as for `dir/pytorch_model-00001-of-00003.bin`.
   let stem: FilePath
+
+  /// The checkpoints of the components of one model. Precondition: there is one at least.
+  init(components: [(name: String, input: CheckpointInput)], stem: FilePath) {
+    source = ComposedSource(components.map { ($0.name, $0.input.source) })
+    files = components.flatMap(\.input.files)
+    names = components.flatMap { part in part.input.files.map { RequestInputs.name($0, of: part.name) } }
+    self.stem = stem
+  }
 
   /// Opens what the paths name. `cacheBytes` is what decoded chunks of all files may take together.
   ///
@@ -23,7 +32,7 @@ struct CheckpointInput {
       try Checkpoint.open(path: path, limits: limits, cacheBytes: share, files: files)
     }
     var paths = paths
-    func isFolder(_ path: String) -> Bool { !files.holds(path) && Self.isFolder(path) }
+    func isFolder(_ path: String) -> Bool { !files.holds(path) && ComponentFolders.isFolder(path) }
     if paths.count == 1, isFolder(paths[0]) { paths = try CheckpointFolder(path: paths[0]).checkpoint() }
     guard let first = paths.first else {
       throw ConversionError(.usage, "A checkpoint is needed to convert; convert-config converts a config alone.")
@@ -54,6 +63,7 @@ struct CheckpointInput {
       self.files = paths
       stem = Self.stem(of: first)
     }
+    names = self.files.map(ConversionReport.name)
   }
 
   /// The file of each shard: the one that was given under its name, or else the one beside the index.
@@ -93,10 +103,5 @@ struct CheckpointInput {
     if ShardIndex.isIndex(path: name) { name.removeLast(".index.json".count) }
     let stem = OutputStem.withoutExtensions(name)
     return path.removingLastComponent().appending(isShard ? ShardName(stem)?.base ?? stem : stem)
-  }
-
-  private static func isFolder(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 }

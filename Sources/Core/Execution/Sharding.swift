@@ -11,11 +11,14 @@ struct Sharding {
   private let keys: [[String]]
   private let byteCount: Int
 
-  /// Cuts the tree of a plan. Throws `.usage` when there would be more than `limits.outputShards` files.
+  /// Cuts the tree of a plan, or the part of it that is a component. Throws `.usage` when there would be more than
+  /// `limits.outputShards` files.
   ///
   /// Complexity: O(tensors).
-  init(_ plan: Plan, limit: Int, limits: Limits = .standard) throws(ConversionError) {
-    guard case .dictionary(let entries, _) = plan.tree else {
+  init(
+    _ tree: ObjectTree<Int>, of plan: Plan, limit: Int, limits: Limits = .standard
+  ) throws(ConversionError) {
+    guard case .dictionary(let entries, _) = tree else {
       throw ConversionError(.internal, "only a dictionary of tensors is cut into shards")
     }
     let sizes = entries.map { entry in
@@ -25,16 +28,16 @@ struct Sharding {
       }
       return size
     }
+    byteCount = sizes.saturatingSum()
     let groups = Self.cut(sizes, limit: limit).map { entries[$0] }
     guard groups.count <= limits.outputShards else {
       throw ConversionError(
         .usage,
-        "A max_shard_size of \(limit) bytes makes \(groups.count) files of \(plan.byteCount) bytes of tensors; at most "
+        "A max_shard_size of \(limit) bytes makes \(groups.count) files of \(byteCount) bytes of tensors; at most "
           + "\(limits.outputShards) are written. Choose a larger size.")
     }
     trees = groups.map { .dictionary(Array($0), ordered: true) }
     keys = groups.map { $0.map(\.key.description) }
-    byteCount = plan.byteCount
   }
 
   /// The ranges of tensors that go into a file each; at least one. Complexity: O(tensors).

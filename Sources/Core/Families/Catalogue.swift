@@ -4,8 +4,8 @@ public import OrderedCollections
 public enum Catalogue {
   /// The families, in the order of `list`.
   public static let all: [Family] = [
-    .bert, .bloom, .btlm, .clipVision, .codegen, .dpo, .esm2, .falcon, .gemma2, .gpt2, .gptj, .gptNeoX, .llama,
-    .mixtral,
+    .bert, .bloom, .btlm, .clipVision, .codegen, .dpo, .dragon, .esm2, .falcon, .gemma2, .gpt2, .gptj, .gptNeoX, .llama,
+    .llava, .mixtral,
     .roberta, .santaCoder, .starCoder, .t5,
   ]
 
@@ -26,10 +26,12 @@ public enum Catalogue {
 
   /// The way from one format of a model to another, for a config of the source format.
   ///
-  /// Only models that are a choice look at the config. Throws `.usage` for text that is no format, `.unknownModel`,
-  /// `.unsupportedPair` with the formats that exist, and what `Model.meant` throws.
+  /// Only models that are a choice look at the config. Throws `.usage` for text that is no format, and for a layout that
+  /// the model does not have in Hugging Face; `.unknownModel`; `.unsupportedPair` with the formats that exist; and what
+  /// `Model.meant` throws.
   public static func route(
-    model name: String, from source: String, to target: String, config: ConfigObject = [:]
+    model name: String, from source: String, to target: String, config: ConfigObject = [:],
+    layout: HuggingFaceLayout = .folders
   ) throws(ConversionError) -> Route {
     guard let model = model(named: name) else {
       throw ConversionError(
@@ -46,8 +48,14 @@ public enum Catalogue {
     let refusal = ConversionError(
       .unsupportedPair, "\(model.name) does not convert from \(source) to \(target). Its formats are: \(known).")
     guard from != to, model.formats.contains(from), model.formats.contains(to) else { throw refusal }
+    guard layout == .folders || !model.packedBridges.isEmpty else {
+      let packed = models.filter { !$0.packedBridges.isEmpty }.map(\.name).joined(separator: " and ")
+      throw ConversionError(
+        .usage,
+        "transformers has one layout for \(model.name) only. One checkpoint for several components is for \(packed).")
+    }
     let meant = try model.meant(by: config, in: from)
-    guard let route = Route(model: meant, named: name, source: from, target: to) else { throw refusal }
+    guard let route = Route(model: meant, named: name, source: from, target: to, layout: layout) else { throw refusal }
     return route
   }
 }

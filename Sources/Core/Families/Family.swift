@@ -1,3 +1,4 @@
+public import OrderedCollections
 import Synchronization
 
 /// Models that share parts, declared in one file: see `GPT2.swift` for the pattern.
@@ -45,6 +46,8 @@ public struct Model: Sendable {
   public let aliases: [Alias]
   /// The ways between Hugging Face and releases, oldest first; empty for a model that Hugging Face does not have.
   public let bridges: [Bridge]
+  /// The same for the layout of transformers that keeps a composed model in one checkpoint; empty where there is none.
+  public let packedBridges: [Bridge]
   /// The releases and the steps between them.
   public let ladder: Ladder
   /// The pairs of releases that the vendor's tools offer; Zooport composes the others.
@@ -59,7 +62,7 @@ public struct Model: Sendable {
   /// A model.
   public init(
     _ name: String, zooName: String? = nil, aliases: [Alias] = [], csClass: String, caveat: String? = nil,
-    ladder: Ladder, offered: OfferedUpgrades = .none, bridges: [Bridge]
+    ladder: Ladder, offered: OfferedUpgrades = .none, bridges: [Bridge], packedBridges: [Bridge] = []
   ) {
     self.name = name
     self.zooName = zooName ?? name
@@ -69,6 +72,7 @@ public struct Model: Sendable {
     self.ladder = ladder
     self.offered = offered
     self.bridges = bridges
+    self.packedBridges = packedBridges
     choice = nil
   }
 
@@ -82,6 +86,7 @@ public struct Model: Sendable {
     ladder = choice.models[0].model.ladder
     self.offered = offered
     bridges = []
+    packedBridges = []
     self.choice = choice
   }
 
@@ -99,6 +104,12 @@ public struct Model: Sendable {
     aliases.first { $0.name.lowercased() == name.lowercased() }?.zooName ?? zooName
   }
 
+  /// The parts that Hugging Face keeps in a folder each; empty for a model that is one checkpoint there.
+  public var components: [Component] { bridges.first?.folders ?? [] }
+
+  /// The ways between Hugging Face and releases for a layout of Hugging Face.
+  public func bridges(_ layout: HuggingFaceLayout) -> [Bridge] { layout == .oneCheckpoint ? packedBridges : bridges }
+
   /// The bridge that covers a release.
   public func bridge(covering release: Release) -> Bridge? { bridges.first { $0.covers.contains(release) } }
 }
@@ -107,41 +118,69 @@ public struct Model: Sendable {
 public struct Bridge: Sendable {
   /// The releases on the right.
   public private(set) var covers: ClosedRange<Release>
-  /// The class that holds the state dict in transformers.
+  /// The class that holds the state dict in transformers; for a composed model those of its parts.
   public let hfClass: String
-  /// The `model_type`s of the Hugging Face config; the first is the one that is written.
+  /// The `model_type`s of the Hugging Face config; the first is the one that is written. A model that is a folder for each
+  /// component has none as a whole.
   public let modelTypes: [String]
+  /// The parts of a composed model.
+  public let components: [Component]
+  /// Files that go with the Hugging Face checkpoint and follow from its config.
+  public let documents: [DerivedDocument]
   /// What muP training and sparsity left in a Model Zoo checkpoint and Hugging Face has no words for.
   private let folds: [Fold]
   private let muP: @Sendable (Release) -> MuPSupport
   /// What params files of the Model Zoo keep outside the model's section.
   private let outside: [OutsideKey]
+  /// What rules see of a Hugging Face config, where some configs have what they mean in another place.
+  private let reading: @Sendable (ConfigObject) -> ConfigObject
   private let tensors: @Sendable (Release) -> [Rule]
   private let config: @Sendable (Release) -> [ConfigRule]
   /// What the releases put around the model; nil for nothing.
   private var frame: ModelFrame?
   private var made = MadeCrossings()
 
-  /// A bridge. The closures get the release that is converted from or to. Without `muP`, muP models are refused.
+  /// A bridge. The closures get the release that is converted from or to. Without `muP`, muP models are refused, and no
+  /// component may be one.
   public init(
-    covers: ClosedRange<Release>, hfClass: String, modelTypes: [String], folds: [Fold] = [],
+    covers: ClosedRange<Release>, hfClass: String, modelTypes: [String], components: [Component] = [],
+    documents: [DerivedDocument] = [], folds: [Fold] = [],
     muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused }, outside: [OutsideKey] = [],
+    reading: @escaping @Sendable (ConfigObject) -> ConfigObject = { $0 },
     tensors: @escaping @Sendable (Release) -> [Rule], config: @escaping @Sendable (Release) -> [ConfigRule]
   ) {
     self.covers = covers
     self.hfClass = hfClass
     self.modelTypes = modelTypes
+    self.components = components
+    self.documents = documents
     self.folds = folds
     self.muP = muP
     self.outside = outside
+    self.reading = reading
     self.tensors = tensors
     self.config = config
   }
 
+  /// A bridge of a model that is a folder for each component in Hugging Face.
+  public init(
+    covers: ClosedRange<Release>, folders components: [Component], documents: [DerivedDocument] = [],
+    folds: [Fold] = [], reading: @escaping @Sendable (ConfigObject) -> ConfigObject = { $0 },
+    tensors: @escaping @Sendable (Release) -> [Rule], config: @escaping @Sendable (Release) -> [ConfigRule]
+  ) {
+    self.init(
+      covers: covers, hfClass: components.map(\.hfClass).joined(separator: " + "), modelTypes: [],
+      components: components, documents: documents, folds: folds, reading: reading, tensors: tensors, config: config)
+  }
+
+  /// The components that are a folder each; empty for one checkpoint.
+  public var folders: [Component] { modelTypes.isEmpty ? components : [] }
+
   /// What is folded into the weights of a checkpoint of a release on the way to Hugging Face, in this order.
   public func folds(at release: Release) -> [Fold] {
-    let own = [muP(frame?.layout ?? release).fold].compactMap(\.self) + folds
-    return frame.map { frame in own.map { $0.under(frame.prefix) } } ?? own
+    let own = [muP(frame?.layout ?? release).fold].compactMap(\.self)
+    let all = own + components.flatMap { part in own.map { $0.inside(part.section, keys: "") } } + folds
+    return frame.map { frame in all.map { $0.under(frame.prefix) } } ?? all
   }
 
   /// The same bridge to releases that put something around the model.
@@ -166,14 +205,35 @@ public struct Bridge: Sendable {
     let own =
       config(layout) + Crossing.releaseConfig(layout, zooName: zooName, modelTypes: modelTypes) + (frame?.config ?? [])
     let known = Side.allCases.map { side in (side, Set(own.flatMap { $0.claimedKeys(on: side) })) }
-    let shared = (ConfigRule.ofEveryModel + muP(layout).neutralKeys).filter { rule in
+    let everywhere = ConfigRule.ofEveryModel + muP(layout).neutralKeys
+    let inside = everywhere + Crossing.precision(layout)
+    let parts = components.flatMap { part in
+      (Crossing.type(part.modelTypes) + inside).map { $0.under(left: part.name, right: part.section) }
+    }
+    let shared = (everywhere + parts).filter { rule in
       known.allSatisfy { side, keys in keys.isDisjoint(with: rule.claimedKeys(on: side)) }
     }
     var rules = tensors(layout)
     if let frame { rules = Scope("", frame.prefix) { rules }.rules + frame.tensors }
     return Crossing(
-      release: release, hfClass: hfClass, modelType: modelTypes.first ?? "", tensors: rules, config: own + shared,
-      outside: outside, nesting: frame?.nesting)
+      release: release, header: header, folders: folders.map(\.name), hfClass: hfClass, documents: documents,
+      tensors: rules, config: own + shared, outside: outside, reading: reading, nesting: frame?.nesting)
+  }
+}
+
+extension Bridge {
+  /// What `AutoModel.from_pretrained` needs to find the class of a Hugging Face config.
+  fileprivate var header: ConfigObject {
+    func labels(_ hfClass: String, _ types: [String]) -> ConfigObject {
+      ["architectures": .array([.string(hfClass)]), "model_type": .string(types.first ?? "")]
+    }
+    guard modelTypes.isEmpty else {
+      var header = labels(hfClass, modelTypes)
+      for part in components { header[part.name] = ["model_type": .string(part.modelTypes.first ?? "")] }
+      return header
+    }
+    return ConfigObject(
+      uniqueKeysWithValues: components.map { ($0.name, .object(labels($0.hfClass, $0.modelTypes))) })
   }
 }
 
@@ -199,16 +259,22 @@ private final class MadeCrossings: Sendable {
 public struct Crossing: Sendable {
   /// The release on the right.
   public let release: Release
+  /// What labels a Hugging Face config: the class and the type of the model, or of each component.
+  public let header: ConfigObject
+  /// The components that are a folder each in Hugging Face; empty for one checkpoint.
+  public let folders: [String]
   /// The class that holds the state dict in transformers.
   public let hfClass: String
-  /// The `model_type` that a Hugging Face config gets.
-  public let modelType: String
+  /// Files that go with the Hugging Face checkpoint and follow from its config.
+  public let documents: [DerivedDocument]
   /// Tensor rules.
   public let tensors: [Rule]
   /// Config rules.
   public let config: [ConfigRule]
   /// What params files of the Model Zoo keep outside the model's section; config rules see it inside.
   public let outside: [OutsideKey]
+  /// What rules see of a Hugging Face config.
+  public let reading: @Sendable (ConfigObject) -> ConfigObject
   /// Where params files may keep the model's keys inside the model's section; config rules see them beside the rest.
   var nesting: SectionNesting?
 
@@ -224,11 +290,25 @@ public struct Crossing: Sendable {
   @ConfigRulesBuilder static func releaseConfig(
     _ release: Release, zooName: String, modelTypes: [String]
   ) -> [ConfigRule] {
-    Require(.hf, "model_type", modelTypes.map(ConfigValue.string))
+    if !modelTypes.isEmpty { type(modelTypes) }
     if release < Release(2, 0) {
       // Releases 1.x train in mixed precision by default.
       Fill(.cs, "mixed_precision", true)
     }
+    precision(release)
+    if release >= Release(2, 4) {
+      Fill(.cs, "name", .string(zooName))
+      Ignore(.cs, "name")
+    }
+  }
+
+  /// The type that a Hugging Face config names.
+  @ConfigRulesBuilder static func type(_ modelTypes: [String]) -> [ConfigRule] {
+    Require(.hf, "model_type", modelTypes.map(ConfigValue.string))
+  }
+
+  /// The precision that a release trains in, of a model or a component.
+  @ConfigRulesBuilder static func precision(_ release: Release) -> [ConfigRule] {
     if release >= Release(2, 1), release < Release(2, 4) {
       Key(
         "use_bfloat16", "fp16_type",
@@ -237,10 +317,6 @@ public struct Crossing: Sendable {
     } else {
       Ignore(.hf, "use_bfloat16")
       Ignore(.cs, "fp16_type", "use_bfloat16")
-    }
-    if release >= Release(2, 4) {
-      Fill(.cs, "name", .string(zooName))
-      Ignore(.cs, "name")
     }
   }
 }

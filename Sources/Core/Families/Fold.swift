@@ -98,6 +98,36 @@ public struct Fold: Sendable {
 }
 
 extension Fold {
+  /// The same fold for a component: its keys stand under `prefix`, and what describes it at a path of the model's section.
+  func inside(_ path: String, keys prefix: KeyPattern) -> Fold {
+    Fold(
+      name, applies: { (document, model) in applies(document, model.section(at: path)) },
+      scalings: scalings.map { scaling in
+        Scaling(scaling.pattern.under(prefix)) { (model) throws(ConfigFailure) in
+          try Self.failing(inside: path) { () throws(ConfigFailure) in
+            try scaling.functions(model.section(at: path))
+          }
+        }
+      },
+      shared: shared.map { ("\(prefix).\($0.0)", "\(prefix).\($0.1)") }, ties: { ties($0.section(at: path)) },
+      config: { (model) throws(ConfigFailure) in
+        var model = model
+        let section = try Self.failing(inside: path) { () throws(ConfigFailure) in
+          try config(model.section(at: path))
+        }
+        model.setValue(.object(section), at: path)
+        return model
+      })
+  }
+
+  private static func failing<Value>(
+    inside path: String, _ body: () throws(ConfigFailure) -> Value
+  ) throws(ConfigFailure) -> Value {
+    do throws(ConfigFailure) { return try body() } catch { throw error.under(path) }
+  }
+}
+
+extension Fold {
   /// Sparse training of releases up to 1.9 marks pruned weights with NaN; Hugging Face knows dense weights only.
   static let anySparsity = sparsity { $0.isTruthyInPython }
 

@@ -26,10 +26,13 @@ struct CheckpointContent {
   ///
   /// `known` says which keys are the model's. With it, the dictionary that holds them is found wherever it is, and what
   /// trainers put around keys is taken off. With `bareAllowed`, a Model Zoo checkpoint may also be the bare state dict that `model.state_dict()` gives.
+  /// A tree that is a `component` of a model has its keys behind the name of that.
   /// Throws `.unreadableInput` when the tree has no state dict where the format keeps it.
   init(
-    _ tree: ObjectTree<TensorDescriptor>, format: Format, bareAllowed: Bool = false, known: KnownKeys? = nil
+    _ tree: ObjectTree<TensorDescriptor>, format: Format, bareAllowed: Bool = false, known: KnownKeys? = nil,
+    component: String = ""
   ) throws(ConversionError) {
+    let prefix = component.isEmpty ? "" : "\(component)."
     var wrappers = known.map(TrainerWrappers.init)
     let entries: [ObjectTree<TensorDescriptor>.Entry] =
       if case .dictionary(let entries, _) = tree { entries } else { [] }
@@ -83,8 +86,8 @@ struct CheckpointContent {
     wrapperWarning = wrappers?.warning
     for (entry, name) in zip(state, names) {
       try pacer.step()
-      let key = name
-      let fileKey = entry.key.description
+      let key = prefix + name
+      let fileKey = prefix + entry.key.description
       if key != fileKey { wrappedKeys[key] = fileKey }
       guard values[key] == nil else {
         throw ConversionError(.unreadableInput, "The state dict has the key '\(key)' twice.")
@@ -101,6 +104,46 @@ struct CheckpointContent {
     stateDict = StateDict(values)
     keyCount = values.count
     self.descriptors = descriptors
+  }
+
+  /// The checkpoint of the source of a route. Throws as the other initialiser does.
+  init(
+    _ tree: ObjectTree<TensorDescriptor>, along route: Route, bareAllowed: Bool
+  ) throws(ConversionError) {
+    let known = KnownKeys(route.model, in: route.source, layout: route.layout)
+    let folders = route.folders(in: route.source)
+    if folders.isEmpty {
+      try self.init(tree, format: route.source, bareAllowed: bareAllowed, known: known)
+    } else {
+      try self.init(tree, folders: folders, known: known)
+    }
+  }
+
+  /// The components of a model as one state dict: each is an entry of the tree and a checkpoint of its own.
+  private init(
+    _ tree: ObjectTree<TensorDescriptor>, folders: [String], known: KnownKeys?
+  ) throws(ConversionError) {
+    var values = OrderedDictionary<String, StateDict.Value>()
+    var wrapper: String?
+    for folder in folders {
+      guard let inside = tree[folder] else {
+        throw ConversionError(
+          .unreadableInput,
+          "The checkpoint has no component '\(folder)'; the model is made of "
+            + folders.map { "'\($0)'" }.joined(separator: " and ") + ".")
+      }
+      let part = try CheckpointContent(inside, format: .hf, known: known?.inside(folder), component: folder)
+      values.merge(part.stateDict.values) { first, _ in first }
+      descriptors.merge(part.descriptors) { first, _ in first }
+      wrappedKeys.merge(part.wrappedKeys) { first, _ in first }
+      wrapperWarning = wrapperWarning ?? part.wrapperWarning
+      wrapper = wrapper ?? part.wrapper.map { "\(folder): \($0)" }
+    }
+    self.wrapper = wrapper
+    otherEntries = []
+    isBare = false
+    stateDict = StateDict(values)
+    keyCount = values.count
   }
 
   private static func holdsTensors(_ entries: [ObjectTree<TensorDescriptor>.Entry]) -> Bool {

@@ -72,7 +72,7 @@ struct Completeness {
   func expected() throws(RuleFailure) -> [Expected] {
     var keys: OrderedDictionary<String, [Int]> = [:]
     for rule in rules {
-      guard let declaration = try Declaration(rule, side, context) else { continue }
+      guard let declaration = try Declaration(rule, side, context, groups: nil) else { continue }
       let isPacked = if case .pack? = rule.transform { true } else { false }
       let patterns = isPacked ? rule.claims(side) : Array(rule.claims(side).prefix(1))
       for (position, pattern) in patterns.enumerated() {
@@ -105,12 +105,13 @@ struct Completeness {
     for instance in instances where rules[instance.rule].shape != nil {
       byRule[instance.rule, default: []].append(instance)
     }
+    let groups = Set(byRule.keys.compactMap { rules[$0].shape?.presence.group(on: side) })
     var complaints: Set<String> = []
     var pacer = Interruption.Pacer()
     for (number, rule) in rules.enumerated() {
       let declaration: Declaration
       do throws(RuleFailure) {
-        guard let known = try Declaration(rule, side, context) else { continue }
+        guard let known = try Declaration(rule, side, context, groups: groups) else { continue }
         declaration = known
       } catch {
         if complaints.insert(error.message).inserted {
@@ -203,8 +204,8 @@ extension Completeness {
     /// True when the values of an instance are the numbers of one pattern.
     let isStacked: Bool
 
-    /// Nil for a rule that declares nothing for the side.
-    init?(_ rule: Rule, _ side: Side, _ context: RuleContext) throws(RuleFailure) {
+    /// Nil for a rule that declares nothing for the side. Of `groups` some keys are there; nil takes all to be there.
+    init?(_ rule: Rule, _ side: Side, _ context: RuleContext, groups: Set<String>?) throws(RuleFailure) {
       guard let shape = rule.shape, !rule.claims(side).isEmpty,
         let shapes = try rule.expectedShapes(on: side, context)
       else { return nil }
@@ -231,7 +232,8 @@ extension Completeness {
       bias = exists(shape.bias) && whole
       // A drawn tensor is dropped on the way out, so nobody misses it.
       let isDrawn = if case .make = rule.action { true } else { false }
-      demandsWhole = whole && shape.presence != .optional && !isDrawn
+      let isInGroup = shape.presence.group(on: side).map { groups?.contains($0) ?? true } ?? true
+      demandsWhole = whole && shape.presence != .optional && isInGroup && !isDrawn
       demandsBias = demandsWhole && bias && shape.bias != .optional
       keys = shape.axes.joined().flatMap(\.keys)
     }
@@ -290,5 +292,12 @@ extension Completeness {
       }
       return binding
     }
+  }
+}
+
+extension DeclaredShape.Presence {
+  /// The group of keys that stand on a side together or not at all; nil for keys that depend on no others there.
+  fileprivate func group(on side: Side) -> String? {
+    if case .allOrNone(side, let group) = self { group } else { nil }
   }
 }

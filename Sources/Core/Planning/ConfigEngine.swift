@@ -119,7 +119,7 @@ struct ConfigEngine {
       let key = prefix + name
       if let number = claims[key] {
         convert(key, value, number, &state)
-      } else if sections.contains(key), case .object(let inside) = value {
+      } else if sections.contains(key), let inside = value.members {
         walk(inside, under: key + ".", claims: claims, sections: sections, foreign: foreign, &state)
       } else if let rule = foreign[key] {
         _ = state.attempt(rule) { () throws(ConfigFailure) -> Void? in
@@ -177,6 +177,18 @@ struct ConfigEngine {
     let message = failures.map(\.message).joined(separator: "\n")
     return ConversionError(
       .configNotConvertible, "ConfigConversionError: \(message)", diagnostics: warnings + failures)
+  }
+}
+
+extension ConfigValue {
+  /// What a mapping or a list holds, by key or position; nil for anything else.
+  fileprivate var members: ConfigObject? {
+    switch self {
+    case .object(let object): object
+    case .array(let items) where !items.isEmpty:
+      ConfigObject(uniqueKeysWithValues: items.enumerated().map { ("\($0)", $1) })
+    default: nil
+    }
   }
 }
 

@@ -29,7 +29,7 @@ struct ConfigPlanner {
     for hop in route.hops {
       switch hop {
       case .bridge(let crossing, .left):
-        let section = try convert(outcome.document, hop, &outcome)
+        let section = try convert(crossing.reading(outcome.document), hop, &outcome)
         outcome.document = crossing.outside.movedOut(of: section)
       case .bridge(let crossing, .right):
         var section = try crossing.section(of: outcome.document, format: route.source)
@@ -40,8 +40,7 @@ struct ConfigPlanner {
         }
         let converted = try convert(section, hop, &outcome)
         outcome.steps[outcome.steps.count - 1].folds = folds
-        outcome.document = crossing.huggingFaceHeader
-        for (key, value) in converted { outcome.document[key] = value }
+        outcome.document = converted.labelled(crossing.header)
       case .revision(let revision, let side):
         if side == .newer { try apply(revision, from: side, along: route, &outcome) }
         let section = try ModelSection.find(in: outcome.document, format: route.source)
@@ -81,9 +80,17 @@ struct ConfigPlanner {
   }
 }
 
-extension Crossing {
-  /// What `AutoModel.from_pretrained` needs to find the class of a config.
-  fileprivate var huggingFaceHeader: ConfigObject {
-    ["architectures": .array([.string(hfClass)]), "model_type": .string(modelType)]
+extension OrderedDictionary where Key == String, Value == ConfigValue {
+  /// The config behind the labels that it has no values of its own for, in each section.
+  fileprivate func labelled(_ labels: ConfigObject) -> ConfigObject {
+    var labelled = labels
+    for (key, value) in self {
+      if case .object(let section) = value, case .object(let inner)? = labels[key] {
+        labelled[key] = .object(section.labelled(inner))
+      } else {
+        labelled[key] = value
+      }
+    }
+    return labelled
   }
 }

@@ -39,10 +39,11 @@ enum Detection {
       source = recorded.description
     }
     guard model == keyword || source == keyword || source == releaseKeyword else {
-      return (try Catalogue.route(model: model, from: source, to: target, config: config), [])
+      let layout = Catalogue.model(named: model).map { self.layout(of: $0, source, config, options) } ?? .folders
+      return (try Catalogue.route(model: model, from: source, to: target, config: config, layout: layout), [])
     }
     var routes = try possibleRoutes(
-      model: model, source: source, recorded: recorded, target: target, config: config)
+      model: model, source: source, recorded: recorded, target: target, config: config, options)
     if let checkpoint { routes = try fitting(routes, checkpoint) }
     var candidates: [Candidate] = []
     var failures: [ConversionError] = []
@@ -77,10 +78,20 @@ enum Detection {
     return (chosen.route, [Diagnostic(.warning, .usage, .conversion, message)])
   }
 
+  /// How Hugging Face keeps the model: a source says so by its config, a target is what was asked for.
+  private static func layout(
+    of model: Model, _ source: String, _ config: ConfigObject, _ options: Planner.Options
+  ) -> HuggingFaceLayout {
+    guard source == Format.hf.description else { return options.oneCheckpoint ? .oneCheckpoint : .folders }
+    let sections = model.packedBridges.first?.components.map(\.name) ?? []
+    return sections.contains { config[$0] != nil } ? .oneCheckpoint : .folders
+  }
+
   /// Every route to the target that the request and the config allow. `recorded` is the release that the checkpoint
   /// names.
   private static func possibleRoutes(
-    model: String, source: String, recorded: Release?, target: String, config: ConfigObject
+    model: String, source: String, recorded: Release?, target: String, config: ConfigObject,
+    _ options: Planner.Options
   ) throws(ConversionError) -> [Route] {
     guard Format(target: target) != nil else {
       throw ConversionError(.unsupportedPair, "'\(target)' is no target format.")
@@ -101,6 +112,9 @@ enum Detection {
     let hasTrainer = config["trainer"] != nil
     let isParams = hasTrainer || config.value(at: "model").map { if case .object = $0 { true } else { false } } ?? false
     let zooName = ["trainer.init.model.name", "model.name"].lazy.compactMap { config.value(at: $0) }.first
+    // A config for each component is nothing but mappings.
+    let hasFolders =
+      !config.isEmpty && !isParams && config.values.allSatisfy { if case .object = $0 { true } else { false } }
     var routes: [Route] = []
     for model in models {
       if case .string(let name)? = zooName, !model.isCalled(name), models.contains(where: { $0.isCalled(name) }) {
@@ -122,19 +136,23 @@ enum Detection {
         if source != format.description, case .cs(let release) = format, hasTrainer, release < Release(2, 3) {
           continue
         }
+        let layout = layout(of: meant, format.description, config, options)
         if format == .hf, case .string(let type)? = config["model_type"],
-          !meant.bridges.contains(where: { $0.modelTypes.contains(type) })
+          !meant.bridges(layout).contains(where: { $0.modelTypes.contains(type) })
         {
           continue
         }
-        if let route = Route(model: meant, source: format, target: target) { routes.append(route) }
+        if format == .hf, hasFolders == (layout == .oneCheckpoint || meant.components.isEmpty) { continue }
+        if let route = Route(model: meant, source: format, target: target, layout: layout) {
+          routes.append(route)
+        }
       }
     }
     return routes
   }
 
   /// The routes whose source layout knows the keys of the checkpoint. On the way to Hugging Face, releases from 2.1 on with
-  /// equal keys convert alike, so the newest speaks for them.
+  /// equal keys and one bridge convert alike, so the newest speaks for them.
   ///
   /// Throws nothing but `.cancelled`.
   private static func fitting(
@@ -146,24 +164,28 @@ enum Detection {
     }
     struct Kind: Hashable {
       let layout: Layout
-      /// Nil for releases that convert alike.
-      let release: Format?
+      /// The newest of releases that convert alike.
+      let release: Format
     }
     var newest: OrderedDictionary<Kind, Route> = [:]
     var known: [Layout: Bool] = [:]
     for route in routes {
       try Interruption.check()
       guard
-        let content = try? CheckpointContent(
-          checkpoint, format: route.source, bareAllowed: true, known: KnownKeys(route.model, in: route.source))
+        let content = try? CheckpointContent(checkpoint, along: route, bareAllowed: true)
       else { continue }
       let (rules, side) = layout(of: route)
       let layout = Layout(model: route.model.name, patterns: rules.map { $0.claims(side) })
       let fits = known[layout] ?? knows(content.stateDict, rules, side)
       known[layout] = fits
       guard fits else { continue }
-      let isRecent = if case .cs(let release) = route.source { release >= Release(2, 1) } else { false }
-      newest[Kind(layout: layout, release: route.target == .hf && isRecent ? nil : route.source)] = route
+      var spokesman = route.source
+      if route.target == .hf, case .cs(let release) = route.source, release >= Release(2, 1),
+        let bridge = route.model.bridge(covering: release)
+      {
+        spokesman = .cs(bridge.covers.upperBound)
+      }
+      newest[Kind(layout: layout, release: spokesman)] = route
     }
     return Array(newest.values)
   }
@@ -213,7 +235,7 @@ enum Detection {
     var candidates = candidates
     if case .array(let classes)? = config["architectures"] {
       let named = candidates.filter { candidate in
-        candidate.route.model.bridges.contains { classes.contains(.string($0.hfClass)) }
+        candidate.route.model.bridges(candidate.route.layout).contains { classes.contains(.string($0.hfClass)) }
       }
       if !named.isEmpty { candidates = named }
     }

@@ -13,10 +13,12 @@ struct KnownKeys: Sendable {
   private let stages: [Stage]
   /// The prefix that keys of the Model Zoo may carry. It is the model's own and no trainer's.
   private let optionalPrefix: String?
+  /// The component whose keys are asked for, with a dot; empty for the whole model.
+  private var component = ""
 
   /// The keys of a model in a format; nil when the format leads nowhere, so that nothing is known of it.
-  init?(_ model: Model, in source: Format) {
-    guard let probe = Self.probe(model, from: source) else { return nil }
+  init?(_ model: Model, in source: Format, layout: HuggingFaceLayout = .folders) {
+    guard let probe = Self.probe(model, from: source, layout) else { return nil }
     optionalPrefix = source.isCS ? Model.optionalPrefix : nil
     stages = probe.hops.map { hop in
       let passes = if case .revision(let revision, _) = hop { !revision.coversAllKeys } else { false }
@@ -34,16 +36,25 @@ struct KnownKeys: Sendable {
   }
 
   /// The route to the layout that is furthest from the source; nil when there is no other layout.
-  static func probe(_ model: Model, from source: Format) -> Route? {
+  static func probe(_ model: Model, from source: Format, _ layout: HuggingFaceLayout = .folders) -> Route? {
     let furthest: Format? =
       if source == .hf {
-        model.bridges.last.map { .cs($0.covers.upperBound) }
+        model.bridges(layout).last.map { .cs($0.covers.upperBound) }
       } else if !model.bridges.isEmpty {
         .hf
       } else {
         (source == .cs(model.ladder.oldest) ? model.releases.last : model.ladder.oldest).map(Format.cs)
       }
-    return furthest.flatMap { Route(model: model, source: source, target: $0) }
+    return furthest.flatMap {
+      Route(model: model, source: source, target: $0, layout: source == .hf ? layout : .folders)
+    }
+  }
+
+  /// The keys of one component, as its own checkpoint has them.
+  func inside(_ component: String) -> KnownKeys {
+    var known = self
+    known.component = "\(component)."
+    return known
   }
 
   /// True for a key of the model. Complexity: O(segments), once for each step of the way.
@@ -54,12 +65,14 @@ struct KnownKeys: Sendable {
   }
 
   /// True for a key of the model without the prefix that some release takes. Complexity as `contains`.
-  func claims(_ key: String) -> Bool {
+  func claims(_ key: String) -> Bool { claims(whole: component + key) }
+
+  private func claims(whole key: String) -> Bool {
     let segments = key.split(separator: ".", omittingEmptySubsequences: false)
     for stage in stages {
       if !stage.claims.matches(segments).isEmpty { return true }
       for copy in stage.copies {
-        if let binding = copy.key.match(segments) { return claims(copy.original.fill(binding)) }
+        if let binding = copy.key.match(segments) { return claims(whole: copy.original.fill(binding)) }
       }
       if !stage.passesOthers { return false }
     }

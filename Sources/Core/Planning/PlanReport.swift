@@ -97,9 +97,10 @@ public struct PlanReport: Sendable {
     sourceFormat = request.sourceFormat
     targetFormat = request.targetFormat
     let plan: Plan
+    let files: RequestInputs
     let input: CheckpointInput?
     do throws(ConversionError) {
-      (plan, input) = try Interruption.heeding(isCancelled) { () throws(ConversionError) in
+      (plan, files, input) = try Interruption.heeding(isCancelled) { () throws(ConversionError) in
         try Conversion.plan(request)
       }
     } catch {
@@ -121,9 +122,9 @@ public struct PlanReport: Sendable {
         key: planned.key, dtype: planned.tensor.dtype, shape: planned.tensor.shape,
         sources: planned.tensor.expression.sourceKeys, transform: planned.tensor.expression.summary)
     }
-    for path in (input?.files ?? []) + [request.config] {
+    for (name, path) in zip(input?.names ?? [], input?.files ?? []) + files.namedConfigs {
       let file = try request.files.open(path)
-      inputs.append(Input(name: ConversionReport.name(path), size: file.size, missing: file.missing))
+      inputs.append(Input(name: name, size: file.size, missing: file.missing))
     }
     let used = Set(tensors.flatMap(\.sources))
     totals.tensorsIn = used.count

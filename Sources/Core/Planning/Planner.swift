@@ -15,6 +15,9 @@ public enum Planner {
     /// The container cannot nest, as safetensors: a Model Zoo checkpoint in it is a bare state dict.
     public var containerIsFlat = false
 
+    /// Write a composed model for Hugging Face as one checkpoint, not as a folder for each component.
+    public var oneCheckpoint = false
+
     /// The defaults.
     public init() {}
   }
@@ -23,7 +26,8 @@ public enum Planner {
   public static func plan(config: ConfigObject, along route: Route) throws(ConversionError) -> Plan {
     let outcome = try ConfigPlanner.convert(config, along: route)
     return Plan(
-      route: route, tree: nil, tensors: [], sources: [:], config: outcome.document, warnings: outcome.warnings)
+      route: route, tree: nil, tensors: [], sources: [:], config: outcome.document,
+      documents: documents(beside: outcome.document, along: route), warnings: outcome.warnings)
   }
 
   /// The checkpoint that a config describes: every tensor that a complete one has, in one precision, with no byte behind it.
@@ -43,15 +47,24 @@ public enum Planner {
     } catch {
       throw ConversionError(.configNotConvertible, "ConfigConversionError: \(error.message)")
     }
-    let names = ["torch_dtype", "dtype"].compactMap { config[$0] }
+    let names = precisionKeys(along: route, in: route.source).compactMap { config.value(at: $0) }
     var dtype = DType.float32
     if case .string(let name)? = names.first, let named = DType(rawValue: name) { dtype = named }
-    let state = ObjectTree<TensorDescriptor>.dictionary(
-      expected.enumerated().map { index, tensor in
-        .init(
-          .string(tensor.key), .tensor(TensorDescriptor(dtype: dtype, shape: tensor.shape, storage: StorageID(index))))
-      }, ordered: true)
-    return route.source.isCS ? .dictionary([.init(.string("model"), state)], ordered: false) : state
+    let entries = expected.enumerated().map { index, tensor in
+      ObjectTree<TensorDescriptor>.Entry(
+        .string(tensor.key), .tensor(TensorDescriptor(dtype: dtype, shape: tensor.shape, storage: StorageID(index))))
+    }
+    let state = ObjectTree<TensorDescriptor>.dictionary(entries, ordered: true)
+    if route.source.isCS { return .dictionary([.init(.string("model"), state)], ordered: false) }
+    let folders = route.folders(in: .hf)
+    return folders.isEmpty
+      ? state
+      : .dictionary(folders.map { .init(.string($0), state.component($0)) }, ordered: true)
+  }
+
+  /// Where a config says in what precision its checkpoint is.
+  private static func precisionKeys(along route: Route, in format: Format) -> [String] {
+    (route.folders(in: format).map { "\($0)." } + [""]).flatMap { ["\($0)torch_dtype", "\($0)dtype"] }
   }
 
   /// The rules that declare what a complete checkpoint of the source is: those of the step to or from Hugging Face at the
@@ -80,8 +93,7 @@ public enum Planner {
   ) throws(ConversionError) -> Plan {
     var outcome = try ConfigPlanner.convert(config, along: route)
     var content = try CheckpointContent(
-      checkpoint, format: route.source, bareAllowed: route.target.isCS || options.containerIsFlat,
-      known: KnownKeys(route.model, in: route.source))
+      checkpoint, along: route, bareAllowed: route.target.isCS || options.containerIsFlat)
     let sourceKeys = content.stateDict.values.keys
     var warnings = outcome.warnings
     var failures: [Diagnostic] = []
@@ -164,8 +176,8 @@ public enum Planner {
         value.tensor.map { .tensor($0.cast(to: dtype)) } ?? value
       }
       if route.target == .hf {
-        for key in ["torch_dtype", "dtype"] where outcome.document[key] != nil {
-          outcome.document[key] = .string(dtype.rawValue)
+        for key in precisionKeys(along: route, in: .hf) where outcome.document.value(at: key) != nil {
+          outcome.document.setValue(.string(dtype.rawValue), at: key)
         }
       }
     }
@@ -268,6 +280,12 @@ public enum Planner {
     }
     return Plan(
       route: route, tree: tree, tensors: tensors, sources: content.descriptors, config: outcome.document,
-      warnings: warnings)
+      documents: documents(beside: outcome.document, along: route), warnings: warnings)
+  }
+
+  /// The files that follow from an output config.
+  private static func documents(beside config: ConfigObject, along route: Route) -> [Plan.Document] {
+    guard route.target == .hf, let crossing = route.crossing else { return [] }
+    return crossing.documents.map { Plan.Document(component: $0.component, name: $0.name, content: $0.content(config)) }
   }
 }

@@ -63,15 +63,21 @@ public struct Route: Sendable {
   public let folds: [Fold]
   /// What params files call the model.
   public let zooName: String
+  /// How the Hugging Face side keeps a composed model.
+  public let layout: HuggingFaceLayout
 
-  /// The walk along the model's ladder; nil when a format is not on it or source and target are the same.
+  /// The walk along the model's ladder; nil when a format is not on it or source and target are the same, and when the
+  /// model has no such layout in Hugging Face.
   ///
   /// `name` is the name of the model that the request used, which decides what params files call it.
-  public init?(model: Model, named name: String? = nil, source: Format, target: Format) {
+  public init?(
+    model: Model, named name: String? = nil, source: Format, target: Format, layout: HuggingFaceLayout = .folders
+  ) {
     guard source != target, model.formats.contains(source), model.formats.contains(target) else { return nil }
     self.model = model
     self.source = source
     self.target = target
+    self.layout = layout
     let releases = model.releases
     func position(_ release: Release) -> Int? { releases.firstIndex(of: release) }
     func walk(_ start: Int, _ end: Int) -> [Hop] {
@@ -86,7 +92,9 @@ public struct Route: Sendable {
       hops = walk(start, end)
       folds = []
     case (.hf, .cs(let release)), (.cs(let release), .hf):
-      guard let far = position(release), let (bridge, near) = Self.nearestBridge(of: model, to: far) else { return nil }
+      guard let far = position(release), let (bridge, near) = Self.nearestBridge(of: model, layout, to: far) else {
+        return nil
+      }
       let crossing = bridge.crossing(at: releases[near], zooName: zooName)
       if source == .hf {
         hops = [.bridge(crossing, from: .hf)] + walk(near, far)
@@ -100,8 +108,10 @@ public struct Route: Sendable {
   }
 
   /// The bridge with the fewest steps to a release, and the position of the release that it is crossed at.
-  private static func nearestBridge(of model: Model, to far: Int) -> (bridge: Bridge, near: Int)? {
-    model.bridges.compactMap { bridge -> (bridge: Bridge, near: Int)? in
+  private static func nearestBridge(
+    of model: Model, _ layout: HuggingFaceLayout, to far: Int
+  ) -> (bridge: Bridge, near: Int)? {
+    model.bridges(layout).compactMap { bridge -> (bridge: Bridge, near: Int)? in
       let covered = model.releases.indices.filter { bridge.covers.contains(model.releases[$0]) }
       return covered.min { abs($0 - far) < abs($1 - far) }.map { (bridge, $0) }
     }.min { abs($0.near - far) < abs($1.near - far) }
@@ -110,10 +120,16 @@ public struct Route: Sendable {
 
 extension Route {
   /// The class of transformers on this way; nil between two releases.
-  var hfClass: String? {
-    for case .bridge(let crossing, _) in hops { return crossing.hfClass }
+  var hfClass: String? { crossing?.hfClass }
+
+  /// The rules between Hugging Face and the Model Zoo; nil between two releases.
+  var crossing: Crossing? {
+    for case .bridge(let crossing, _) in hops { return crossing }
     return nil
   }
+
+  /// The components that are a folder each in a format; empty where a checkpoint is one file, or shards of one.
+  func folders(in format: Format) -> [String] { format == .hf ? crossing?.folders ?? [] : [] }
 }
 
 extension Model {

@@ -61,7 +61,8 @@ struct UnmatchedCauses {
 
   private var layout: String? {
     let tried = Array(keys.prefix(Self.sample))
-    guard keys.count * 2 > count, let known = KnownKeys(route.model, in: route.source) else { return nil }
+    guard keys.count * 2 > count, let known = KnownKeys(route.model, in: route.source, layout: route.layout)
+    else { return nil }
     if let other = otherModel(tried) {
       return "These are keys of \(other): use --model \(other)."
     }

@@ -365,7 +365,7 @@ extension ConfigRule {
 
 extension ConfigFailure {
   /// The same failure about a key inside a section.
-  fileprivate func under(_ path: String) -> ConfigFailure {
+  func under(_ path: String) -> ConfigFailure {
     path.isEmpty ? self : ConfigFailure("\(path).\(key)", message)
   }
 }

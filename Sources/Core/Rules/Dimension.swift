@@ -88,6 +88,8 @@ public struct DeclaredShape: Sendable, Hashable {
     case optional
     /// All of them while the condition holds, else none.
     case when(RuleCondition)
+    /// On one side all keys of a group of rules or none of them; on the other side all.
+    case allOrNone(on: Side, group: String)
   }
 
   /// The axes of each key of the right side; one list serves for all keys.

@@ -340,10 +340,17 @@ struct Scope: RuleGroup {
 
   /// Everything in `body` under `left` on the left and under `right` on the right. Where the prefixes have a numeric
   /// hole, `count` says how many numbers it takes: `Scope("h.{layer}", "layers.{layer}", count: .layers) { ... }`.
-  init(_ left: KeyPattern, _ right: KeyPattern, count: Dimension? = nil, @RulesBuilder _ body: () -> [Rule]) {
+  ///
+  /// A component of a composed model is described by a section of each config: with `sections` everything in `body` asks
+  /// these, not the whole configs.
+  init(
+    _ left: KeyPattern, _ right: KeyPattern, count: Dimension? = nil, sections: ConfigSections? = nil,
+    @RulesBuilder _ body: () -> [Rule]
+  ) {
     let holes = left.numericHoles.union(right.numericHoles)
     rules = body().map { rule in
       var rule = rule.under(left: left, right: right)
+      if let sections { rule = rule.reading(sections) }
       if let count { for hole in holes { rule.shape?.counts[hole] = count } }
       return rule
     }

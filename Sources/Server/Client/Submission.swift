@@ -32,6 +32,7 @@ struct Submission {
     var allowIncomplete: Bool?
     var outputFormat: String?
     var maxShardSize: Int?
+    var oneCheckpoint: Bool?
     var dtype: String?
     var verify: Bool?
     var stream: Bool?
@@ -86,7 +87,8 @@ struct Submission {
     return Options(
       dropUnmatchedKeys: options.dropUnmatchedKeys ? true : nil,
       allowIncomplete: options.allowIncomplete ? true : nil, outputFormat: options.outputFormat?.rawValue,
-      maxShardSize: options.maxShardSize, dtype: options.dtype == standard.dtype ? nil : options.dtype.rawValue,
+      maxShardSize: options.maxShardSize, oneCheckpoint: options.oneCheckpoint ? true : nil,
+      dtype: options.dtype == standard.dtype ? nil : options.dtype.rawValue,
       verify: options.verify ? true : nil, stream: options.stream ? true : nil)
   }
 

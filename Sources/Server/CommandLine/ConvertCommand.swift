@@ -1,5 +1,6 @@
 import ArgumentParser
 import Core
+import Foundation
 
 /// `zooport convert`: a checkpoint and its config.
 struct ConvertCommand: ParsableCommand {
@@ -13,6 +14,10 @@ struct ConvertCommand: ParsableCommand {
 
       The input may be a PyTorch file (.bin, .pt, .mdl) or a safetensors file; its content decides, not its name. Nothing \
       in it is executed. Shards are joined: name their *.index.json, the folder they are in, or each of them.
+
+      A model of several components (llava, mmsimple-llava, dragon) is a folder for each in Hugging Face, such as \
+      MODEL/image_model and MODEL/text_model: name the folder above them. For hf these folders are written into the output \
+      folder; --one-checkpoint writes the one checkpoint of transformers where it has such a class.
 
       Inputs may also be elsewhere: a repository of the model hub, as hub://OWNER/NAME@REVISION or as the URL of its page, \
       which brings its own config; or the http(s) URL of a file. HF_TOKEN opens private repositories, HF_ENDPOINT names \
@@ -33,7 +38,10 @@ struct ConvertCommand: ParsableCommand {
       valueName: "checkpoint"))
   var checkpoint: [String]
 
-  @Option(help: "The config that belongs to the checkpoint. A repository of a hub brings its own.")
+  @Option(
+    help: ArgumentHelp(
+      "The config that belongs to the checkpoint, or the folder of a config.json or of components. A repository of a hub "
+        + "and a folder bring their own."))
   var config: String?
 
   @OptionGroup var formats: FormatOptions
@@ -95,11 +103,25 @@ struct ConvertCommand: ParsableCommand {
       try session.convert(request, bringing: RemoteInputs(), config: config, choices: hub.choices(carries: carry))
     } else {
       try hub.choices(carries: carry).refuse()
-      guard config != nil else {
-        throw ValidationError("--config is missing. Only a repository of a hub brings its own.")
-      }
-      try session.convert(request)
+      try session.convert(request.withConfig(config))
     }
+  }
+}
+
+extension ConversionRequest {
+  /// The request with the config that its checkpoint brings, if none was named: that of a folder. Throws `ValidationError`
+  /// where there is none.
+  func withConfig(_ config: String?) throws -> ConversionRequest {
+    guard config == nil else { return self }
+    var isFolder: ObjCBool = false
+    guard checkpoint.count == 1, FileManager.default.fileExists(atPath: checkpoint[0], isDirectory: &isFolder),
+      isFolder.boolValue
+    else {
+      throw ValidationError("--config is missing. Only a repository of a hub or a folder brings its own.")
+    }
+    var request = self
+    request.config = checkpoint[0]
+    return request
   }
 }
 
@@ -109,7 +131,8 @@ struct ConvertConfigCommand: ParsableCommand {
     commandName: "convert-config",
     abstract: "Convert a config alone, to learn whether a model can be converted before it is trained.",
     discussion: """
-      Writes <stem>_to_<tgt-fmt> beside the input, or into --output-dir: .yaml for the Model Zoo, .json for Hugging Face.
+      Writes <stem>_to_<tgt-fmt> beside the input, or into --output-dir: .yaml for the Model Zoo, .json for Hugging Face. \
+      A model of several components has a folder for each: name the folder above them.
 
       Example:
         zooport convert-config --model gpt2 --src-fmt cs-1.8 --tgt-fmt hf params.yaml
@@ -118,7 +141,7 @@ struct ConvertConfigCommand: ParsableCommand {
       """)
 
   @Argument(
-    help: ArgumentHelp("The config to convert: a file, a URL, or hub://OWNER/NAME.", valueName: "config"))
+    help: ArgumentHelp("The config to convert: a file, a folder, a URL, or hub://OWNER/NAME.", valueName: "config"))
   var config: String
 
   @OptionGroup var formats: FormatOptions
@@ -127,15 +150,20 @@ struct ConvertConfigCommand: ParsableCommand {
     help: "Accepted for the vendor tool's sake; keys of a config without a rule are always left out, with a warning.")
   var dropUnmatchedKeys = false
 
+  @Flag(help: "For hf: write the config of one checkpoint for a model of several components, as `convert` does.")
+  var oneCheckpoint = false
+
   @OptionGroup var hub: HubOptions
 
   @Flag(help: "Name the rule behind each finding.")
   var debug = false
 
   func run() throws {
+    var options = ConversionOptions()
+    options.oneCheckpoint = oneCheckpoint
     let request = ConversionRequest(
       command: .convertConfig, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
-      config: config, outputDirectory: formats.outputDir)
+      config: config, outputDirectory: formats.outputDir, options: options)
     let session = TerminalSession(showsProgress: false, debug: debug)
     if RemoteInputs.isRemote(config) {
       try session.convert(request, bringing: RemoteInputs(), config: config, choices: hub.choices())

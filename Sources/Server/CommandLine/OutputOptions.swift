@@ -22,6 +22,12 @@ struct OutputOptions: ParsableArguments {
   @Flag(help: "The same as --max-shard-size 0.")
   var singleFile = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "For hf: write a model of several components, such as llava, as the one checkpoint that a class of transformers "
+        + "loads. Default: a folder for each component."))
+  var oneCheckpoint = false
+
   @Flag(help: "The same as --output-format safetensors. Ignored for the Model Zoo, with a warning.")
   var exportSafetensors = false
 
@@ -59,6 +65,7 @@ struct OutputOptions: ParsableArguments {
     var options = ConversionOptions()
     options.outputFormat = outputFormat
     options.maxShardSize = singleFile ? 0 : maxShardSize?.bytes
+    options.oneCheckpoint = oneCheckpoint
     options.dtype = dtype
     options.verify = verify
     options.report = report

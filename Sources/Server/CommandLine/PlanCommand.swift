@@ -85,9 +85,7 @@ struct PlanCommand: ParsableCommand {
       spent = "Fetched \(PlanTable.amount(outcome.fetched)) in \(outcome.time)"
     } else {
       try hub.choices().refuse()
-      guard config != nil else {
-        throw ValidationError("--config is missing. Only a repository of a hub brings its own.")
-      }
+      let request = try request.withConfig(config)
       do throws(ConversionError) { report = try PlanReport(request) } catch { throw session.fail(error) }
       document = report.document
     }

@@ -84,8 +84,8 @@ struct TerminalSession {
 
   private func say(_ result: ConversionResult) {
     for line in DiagnosticSummary(result.warnings, namesRules: debug).lines { say("WARNING: \(line.text)") }
-    if let checkpoint = result.checkpoint { print("Checkpoint saved to \(checkpoint)") }
-    print("Config saved to \(result.config)")
+    for checkpoint in result.checkpoints { print("Checkpoint saved to \(checkpoint)") }
+    for config in result.configs { print("Config saved to \(config)") }
   }
 
   /// Says what went wrong and answers the exit status.

@@ -125,6 +125,10 @@ struct JobExecution {
   private func raised(_ path: FilePath) throws(ConversionError) -> FilePath {
     guard let name = path.lastComponent, path.removingLastComponent() != folder.outputs else { return path }
     let target = folder.outputs.appending(name)
+    guard access(target.string, F_OK) != 0 else {
+      throw ConversionError(
+        .outputFailed, "two outputs are called \(name); convert models of several components with one_checkpoint")
+    }
     guard rename(path.string, target.string) == 0 else {
       throw ConversionError(.outputFailed, "\(name) cannot be put in its place", cause: "\(Errno(rawValue: errno))")
     }

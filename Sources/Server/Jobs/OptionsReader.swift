@@ -30,6 +30,7 @@ struct OptionsReader {
     case "allow_incomplete": flag(value, \.allowIncomplete)
     case "output_format": choice(value) { $0.outputFormat = $1 }
     case "max_shard_size": byteCount(value)
+    case "one_checkpoint": flag(value, \.oneCheckpoint)
     case "dtype": choice(value) { $0.dtype = $1 }
     case "verify": flag(value, \.verify)
     case "stream": flag(value, \.stream)

@@ -204,11 +204,14 @@ enum SchemaName: String, CaseIterable, Sendable {
       "max_shard_size": JSONSchema.anyOf([.integer(0...(1 << 53)), .string()]).orNull.about(
         "Maximum bytes of tensors in one file, or a size such as `5GB`; 0 writes one file. Null is 10GB from cs-2.0 and "
           + "later, and one file from older releases."),
+      "one_checkpoint": .boolean.about(
+        "Writes a model of several components for hf as one checkpoint of transformers, not as a folder for each."),
       "dtype": .choice(Precision.allCases.map(\.rawValue)), "verify": .boolean,
       "stream": .boolean.about("Reads a checkpoint that is elsewhere in ranges and stores nothing of it."),
     ],
     optional: [
-      "drop_unmatched_keys", "allow_incomplete", "output_format", "max_shard_size", "dtype", "verify", "stream",
+      "drop_unmatched_keys", "allow_incomplete", "output_format", "max_shard_size", "one_checkpoint", "dtype", "verify",
+      "stream",
     ])
 
   private static let command = JSONSchema.choice(ConversionRequest.Command.allCases.map(\.rawValue))

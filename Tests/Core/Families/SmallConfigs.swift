@@ -18,7 +18,24 @@ enum SmallConfigs {
     "sliding_window": 4,
   ]
 
+  private static let encoder: ConfigObject = [
+    "model_type": "bert", "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2,
+    "max_position_embeddings": 6, "vocab_size": 5, "intermediate_size": 32,
+  ]
+
   private static let byName: [String: ConfigObject] = [
+    "dragon": ["q_encoder": .object(encoder), "ctx_encoder": .object(encoder)],
+    "llava": [
+      "image_model": [
+        "model_type": "clip_vision_model", "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2,
+        "image_size": 8, "patch_size": 4, "intermediate_size": 32,
+      ],
+      "text_model": [
+        "model_type": "llava", "hidden_size": 16, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "num_hidden_layers": 2, "max_position_embeddings": 6, "vocab_size": 16, "intermediate_size": 32,
+        "tune_mm_mlp_adapter": true,
+      ],
+    ],
     "bert": [
       "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2, "max_position_embeddings": 6,
       "vocab_size": 5, "intermediate_size": 32, "problem_type": "single_label_classification",

@@ -1,7 +1,8 @@
-import Core
 import Foundation
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// One recorded conversion of the vendor's tool: its inputs, and what it wrote.
 struct GoldenCase: Sendable, CustomTestStringConvertible {
@@ -11,8 +12,10 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
   let target: String
   let config: String
   let checkpoint: String
-  let expectedConfig: String
-  let expectedCheckpoint: String
+  /// The config, or the files beside the checkpoints of all components.
+  let expectedConfigs: [String]
+  /// The checkpoint, or that of each component.
+  let expectedCheckpoints: [String]
   /// Keys that the tool draws at random: dtype and shape count.
   let randomKeys: Set<String>
   /// Where the tool's config is not usable: what stands there instead, by path; null for a key that must not be there.
@@ -33,20 +36,23 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
 
   private struct Record: Decodable {
     struct Files: Decodable {
-      let config: String
-      let checkpoint: String
+      let configs: [String]
+      let checkpoints: [String]
 
       enum CodingKeys: CodingKey {
         case config, checkpoint
       }
 
-      /// A checkpoint of several files is a list; the first is its index, the second its only shard.
+      /// A checkpoint of several files is a list with an index before its shards, or with the folder that all are in.
       init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
-        config = try values.decode(String.self, forKey: .config)
-        checkpoint =
-          try (try? values.decode(String.self, forKey: .checkpoint))
-          ?? values.decode([String].self, forKey: .checkpoint)[1]
+        func list(_ key: CodingKeys) throws -> [String] {
+          try (try? values.decode(String.self, forKey: key)).map { [$0] } ?? values.decode([String].self, forKey: key)
+        }
+        let configs = try list(.config)
+        let checkpoints = try list(.checkpoint).filter { !$0.hasSuffix(".index.json") }
+        self.configs = configs
+        self.checkpoints = checkpoints.first == configs[0] ? configs : checkpoints
       }
     }
     let model: String
@@ -66,10 +72,10 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
     model = record.model
     source = record.src_fmt
     target = record.tgt_fmt
-    config = folder.appending(path: record.source.config).path
-    checkpoint = folder.appending(path: record.source.checkpoint).path
-    expectedConfig = record.expected.config
-    expectedCheckpoint = record.expected.checkpoint
+    config = folder.appending(path: record.source.configs[0]).path
+    checkpoint = folder.appending(path: record.source.checkpoints[0]).path
+    expectedConfigs = record.expected.configs
+    expectedCheckpoints = record.expected.checkpoints
     randomKeys = Set(record.random_keys ?? [])
     roundedKeys = record.approx_1ulp_keys ?? []
     corrections = (try? ConfigDocument.load(path: file.path).root.section(at: "corrected")) ?? [:]
@@ -78,6 +84,16 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
   /// Where a conversion into a folder writes what the tool wrote into `expected`.
   func output(_ expected: String, in folder: TemporaryFolder) -> String {
     folder.file(expected.hasPrefix("expected/") ? String(expected.dropFirst("expected/".count)) : expected)
+  }
+
+  /// The config and the tree of the checkpoint, those of all components as one.
+  func inputs() throws -> (config: ConfigObject, checkpoint: ObjectTree<TensorDescriptor>) {
+    let files = try RequestInputs(
+      ConversionRequest(
+        command: .convert, model: model, sourceFormat: source, targetFormat: target, config: config,
+        checkpoint: [checkpoint]))
+    let tree = try #require(try files.checkpoint(limits: .standard, cacheBytes: 1 << 20, files: .onDisk)).source.tree
+    return (try files.config(syntax: nil, limits: .standard, files: .onDisk).root, tree)
   }
 
   func isRounded(_ key: String) -> Bool {

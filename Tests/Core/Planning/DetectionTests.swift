@@ -9,8 +9,7 @@ import Testing
   static let unambiguous = GoldenCase.all.filter { !($0.model.hasSuffix("-headless") && $0.source != "hf") }
 
   @Test(arguments: unambiguous) func neverTakesOneLayoutForAnother(_ golden: GoldenCase) throws {
-    let config = try ConfigDocument.load(path: golden.config).root
-    let checkpoint = try Checkpoint.open(path: golden.checkpoint).tree
+    let (config, checkpoint) = try golden.inputs()
     let options = Planner.Options()
     let named = try Catalogue.route(model: golden.model, from: golden.source, to: golden.target, config: config)
     let expected = try Planner.plan(config: config, checkpoint: checkpoint, along: named, options: options)
@@ -36,8 +35,8 @@ import Testing
     #expect(cases.count >= 12)
     for golden in cases {
       let route = try Detection.route(
-        model: "auto", from: "auto", to: "cs-1.8", config: try ConfigDocument.load(path: golden.config).root,
-        checkpoint: try Checkpoint.open(path: golden.checkpoint).tree, options: Planner.Options()
+        model: "auto", from: "auto", to: "cs-1.8", config: try golden.inputs().config,
+        checkpoint: try golden.inputs().checkpoint, options: Planner.Options()
       ).route
       #expect(route.model.name == Catalogue.model(named: golden.model)?.name && route.source == .hf, "\(golden.model)")
     }
@@ -47,8 +46,8 @@ import Testing
     let golden = try #require(
       GoldenCase.all.first { $0.model == "gpt2" && $0.source == "cs-1.8" && $0.target == "hf" })
     let route = try Detection.route(
-      model: "auto", from: "auto", to: "hf", config: try ConfigDocument.load(path: golden.config).root,
-      checkpoint: try Checkpoint.open(path: golden.checkpoint).tree, options: Planner.Options()
+      model: "auto", from: "auto", to: "hf", config: try golden.inputs().config,
+      checkpoint: try golden.inputs().checkpoint, options: Planner.Options()
     ).route
     #expect(route.model.name == "gpt2")
     #expect(route.source == .cs(Release(1, 8)))

@@ -73,9 +73,10 @@ extension StateDictPlannerTests {
   }
 
   @Test func anOptionalPrefixIsTakenOffOnce() throws {
-    let crossing = Crossing(
-      release: Release(1, 8), hfClass: "", modelType: "", tensors: Rename("a.{leaf}", "b.{leaf}").rules, config: [],
-      outside: [])
+    let crossing = Bridge(
+      covers: Release(1, 8)...Release(1, 8), hfClass: "", modelTypes: [""],
+      tensors: { _ in Rename("a.{leaf}", "b.{leaf}").rules }, config: { _ in [] }
+    ).crossing(at: Release(1, 8), zooName: "")
     let step = ConfigPlanner.Step(hop: .bridge(crossing, from: .cs), context: RuleContext(left: [:], right: [:]))
     var findings = StateDictPlanner.Findings()
     let planner = StateDictPlanner(step: step)

@@ -9,8 +9,10 @@ import Testing
     _ values: OrderedDictionary<String, StateDict.Value>, from side: Side = .left, left: ConfigObject = [:],
     right: ConfigObject = [:], @RulesBuilder _ rules: () -> [Rule]
   ) throws -> (values: OrderedDictionary<String, StateDict.Value>, findings: StateDictPlanner.Findings) {
-    let crossing = Crossing(
-      release: Release(1, 7), hfClass: "", modelType: "", tensors: rules(), config: [], outside: [])
+    let rules = rules()
+    let crossing = Bridge(
+      covers: Release(1, 7)...Release(1, 7), hfClass: "", modelTypes: [""], tensors: { _ in rules }, config: { _ in [] }
+    ).crossing(at: Release(1, 7), zooName: "")
     let step = ConfigPlanner.Step(hop: .bridge(crossing, from: side), context: RuleContext(left: left, right: right))
     var findings = StateDictPlanner.Findings()
     return (try StateDictPlanner(step: step).convert(StateDict(values), findings: &findings).values, findings)

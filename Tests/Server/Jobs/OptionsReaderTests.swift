@@ -13,11 +13,14 @@ struct OptionsReaderTests {
   func accepted() {
     let reader = read([
       "drop_unmatched_keys": .bool(true), "output_format": .string("safetensors"), "max_shard_size": .string("5GB"),
-      "verify": .bool(true), "dtype": .string("bfloat16"),
+      "verify": .bool(true), "dtype": .string("bfloat16"), "one_checkpoint": .bool(true),
     ])
     #expect(reader.findings.isEmpty)
     #expect(reader.options.dropUnmatchedKeys)
     #expect(reader.options.verify)
+    #expect(reader.options.oneCheckpoint)
+    #expect(
+      read(["one_checkpoint": .bool(true)], target: "cs-2.9").findings.map(\.subject) == ["options.one_checkpoint"])
     #expect(reader.options.dtype == .bfloat16)
     #expect(reader.options.outputFormat == .safetensors)
     #expect(reader.options.maxShardSize == 5_000_000_000)
