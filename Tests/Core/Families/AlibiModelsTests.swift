@@ -42,6 +42,13 @@ import Testing
     Self.bloom.checkRefusal(of: refused.key) { try Self.bloom.hf([refused.key: refused.value]) }
   }
 
+  /// Left out, the rate of the embeddings is the general one.
+  @Test func refusesBloomThatDropsOutOfItsEmbeddings() throws {
+    Self.bloom.checkRefusal(of: "embedding_dropout_rate") { try Self.bloom.hf(["dropout_rate": 0.2]) }
+    let converted = try Self.bloom.hf(["dropout_rate": 0.2, "embedding_dropout_rate": 0.0])
+    #expect(converted["hidden_dropout"] == 0.2)
+  }
+
   @Test func refusesBloomWithTheResidualBehindTheNorm() {
     Self.bloom.checkRefusal(of: "apply_residual_connection_post_layernorm") {
       try Self.bloom.cs(["model_type": "bloom", "apply_residual_connection_post_layernorm": true])

@@ -75,6 +75,8 @@ enum Bloom {
     Assume(.cs, "share_embedding_weights", true)
     Assume(.cs, "embedding_layer_norm", false)
     Assume(.cs, "attention_dropout_rate") { (config) throws(ConfigFailure) in try config.required("dropout_rate") }
+    // The class drops out of the embeddings at the general rate then, and the HF model never.
+    Assume(.cs, "embedding_dropout_rate") { (config) throws(ConfigFailure) in config["dropout_rate"] }
     // Embedding
     Key(dimension: "vocab_size")
     Key(flag: "tie_word_embeddings", "share_embedding_weights")
