@@ -12,6 +12,10 @@ struct RouteEndpointTests {
       let list = try await client.send(.get, "/v1/models")
       let models = try #require(list.json["models"] as? [[String: Any]])
       #expect(models.map { $0["name"] as? String } == ["quick", "endless", "broken", "crash", "full", "huge", "most"])
+      #expect(models.allSatisfy { $0["conversions"] == nil })
+      let lines = try #require(models[0]["lines"] as? [[String: Any]])
+      #expect(lines.map { $0["text"] as? String } == ["hf -> cs-1.8"])
+      #expect(models[0]["formats"] as? [String] == ["hf", "cs-1.8"])
       for name in ["quick", "swift", "SWIFT"] {
         let model = try await client.send(.get, "/v1/models/\(name)")
         #expect(model["name"] == "quick")

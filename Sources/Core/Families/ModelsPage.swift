@@ -4,8 +4,9 @@ public enum ModelsPage {
   public static func render() -> String {
     var lines = [
       "# Models", "",
-      "Made by `zooport list --markdown > docs/models.md`. A pair marked *composed* is not offered by the vendor's tool; Zooport",
-      "walks through the releases in between.", "",
+      "Made by `zooport list --markdown > docs/models.md`. `A .. B` stands for both formats and all between them. The vendor's tool does not",
+      "offer what is marked *composed*; Zooport walks through the releases in between. `zooport list --pairs MODEL` prints every pair.",
+      "",
     ]
     for family in Catalogue.all {
       lines += ["## \(family.name)", ""]
@@ -25,13 +26,7 @@ public enum ModelsPage {
       lines += ["Also called \(model.aliases.map { "`\($0.name)`" }.joined(separator: ", ")).", ""]
     }
     if let caveat = model.caveat { lines += [caveat, ""] }
-    lines += ["| from | to |", "|---|---|"]
-    for source in model.formats {
-      let targets = model.formats.filter { $0 != source }.map { target in
-        model.toolOffers(source, target) ? "\(target)" : "\(target) (*composed*)"
-      }
-      lines.append("| \(source) | \(targets.joined(separator: ", ")) |")
-    }
+    for line in ModelListing(model).lines { lines.append("- \(line.text)\(line.composed ? " (*composed*)" : "")") }
     return lines + [""]
   }
 }

@@ -9,13 +9,17 @@ struct ListCommand: ParsableCommand {
     commandName: "list",
     abstract: "List the models and what each converts from and to.",
     discussion: """
-      Read the notes: they name the exact classes on both sides and what is lost or drawn at random on the way. A pair that \
-      is marked `composed` is not offered by the vendor's tool; Zooport walks through the releases in between.
+      `A .. B` stands for both formats and all between them. A pair that is marked `composed` is not offered by the vendor's \
+      tool; Zooport walks through the releases in between. With --pairs, read the notes: they name the exact classes on both \
+      sides and what is lost or drawn at random on the way.
       """,
     aliases: ["list-converters"])
 
   @Argument(help: "Only this model, by name or alias; `all` for every model.")
   var model: String = "all"
+
+  @Flag(help: "Print every pair of formats with its notes.")
+  var pairs = false
 
   @Flag(help: "Leave out the notes.")
   var hideNotes = false
@@ -41,7 +45,11 @@ struct ListCommand: ParsableCommand {
       StandardError.write("ERROR: There is no model '\(model)'. Known models: \(known).\n")
       throw ExitCode(ErrorKind.unknownModel.exitStatus)
     }
-    print(json ? Self.json(listings) : Self.table(listings, notes: !hideNotes, width: Self.width))
+    if json {
+      print(Self.json(listings))
+    } else {
+      print(pairs ? Self.table(listings, notes: !hideNotes, width: Self.width) : Self.lines(listings))
+    }
   }
 
   private static var width: Int {
@@ -66,6 +74,15 @@ struct ListCommand: ParsableCommand {
               }),
           ])
         }))
+  }
+
+  /// A few lines for each model.
+  static func lines(_ listings: [ModelListing]) -> String {
+    listings.map { listing in
+      let aliases = listing.aliases.isEmpty ? "" : " (also called \(listing.aliases.joined(separator: ", ")))"
+      let lines = listing.lines.map { "  \($0.text)\($0.composed ? " (composed)" : "")" }
+      return ([listing.name + aliases] + lines).joined(separator: "\n")
+    }.joined(separator: "\n")
   }
 
   /// A table of columns, the notes wrapped to what the width leaves.

@@ -80,14 +80,19 @@ enum SchemaName: String, CaseIterable, Sendable {
         "url": .string(),
       ])
     case .model:
-      .object([
-        "name": .string(), "aliases": .array(.string()),
-        "conversions": .array(
-          .object([
-            "src_fmt": .string(), "tgt_fmt": .string(), "note": .string(),
-            "composed": .boolean.about("Made of others; the Model Zoo tool does not list it."),
-          ])),
-      ])
+      .object(
+        [
+          "name": .string(), "aliases": .array(.string()), "formats": .array(.string()),
+          "lines": JSONSchema.array(
+            .object(["text": .string(), "composed": .boolean.about("The Model Zoo tool does not list these pairs.")])
+          ).about("All pairs in a few lines; `A .. B` stands for both formats and all between them."),
+          "conversions": JSONSchema.array(
+            .object([
+              "src_fmt": .string(), "tgt_fmt": .string(), "note": .string(),
+              "composed": .boolean.about("Made of others; the Model Zoo tool does not list it."),
+            ])
+          ).about("Every pair; left out in a list of models."),
+        ], optional: ["conversions"])
     case .modelList: .object(["models": .array(.named(.model))])
     case .health: .object(["status": .choice(["ok"])])
     case .readiness:
