@@ -46,16 +46,17 @@ struct RequestInputs {
     let model = Catalogue.model(named: request.model)
     let isHuggingFace = Format(request.sourceFormat).map { !$0.isCS } ?? true
     guard request.components.isEmpty else {
-      let names = request.components.map(\.name)
-      try ComponentFolders.check(names, of: model, in: nil)
-      let configs = request.components.compactMap { part in part.config.map { (part.name, $0) } }
+      // Outputs do not depend on the order of the request.
+      let names = try ComponentFolders.check(request.components.map(\.name), of: model, in: nil)
+      let components = names.compactMap { name in request.components.first { $0.name == name } }
+      let configs = components.compactMap { part in part.config.map { (part.name, $0) } }
       guard configs.isEmpty || configs.count == names.count else {
-        let missing = request.components.first { $0.config == nil }?.name ?? ""
+        let missing = components.first { $0.config == nil }?.name ?? ""
         throw ConversionError(.unreadableInput, "The component '\(missing)' has no config.json.")
       }
       self.configs = configs.isEmpty ? [("", request.config)] : configs
-      let checkpoints = request.components.filter { !$0.checkpoint.isEmpty }.map { ($0.name, $0.checkpoint) }
-      if let missing = request.components.first(where: { $0.checkpoint.isEmpty }), !checkpoints.isEmpty {
+      let checkpoints = components.filter { !$0.checkpoint.isEmpty }.map { ($0.name, $0.checkpoint) }
+      if let missing = components.first(where: { $0.checkpoint.isEmpty }), !checkpoints.isEmpty {
         throw ConversionError(.unreadableInput, "The component '\(missing.name)' has no checkpoint.")
       }
       self.checkpoints =

@@ -48,6 +48,7 @@ extension RouteTable {
     Route(.delete, "/v1/jobs/{job}/pin", .submit, .unpinJob) { $0.jobs.pin },
     Route(.get, "/v1/jobs/{job}/outputs", .read, .downloadOutputs) { $0.jobs.downloadAll },
     Route(.get, "/v1/jobs/{job}/outputs/{output}", .read, .downloadOutput) { $0.jobs.download },
+    Route(.get, "/v1/jobs/{job}/outputs/{component}/{output}", .read, .downloadComponent) { $0.jobs.download },
 
     Route(.get, "/healthz", .open, .getHealth) { $0.health.health },
     Route(.get, "/readyz", .open, .getReadiness) { $0.health.ready },

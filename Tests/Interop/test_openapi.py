@@ -17,6 +17,8 @@ import pytest
 
 BINARY = Path(os.environ.get("ZOOPORT_BINARY", ".build/release/zooport")).resolve()
 CONFIG = Path(__file__).resolve().parent.parent / "Fixtures/gpt2/config.json"
+#: Of a model whose outputs are in folders.
+PARAMS = CONFIG.parent.parent / "goldens/cs-2.10/llava/cs-2.2-to-hf-base/source/params.yaml"
 #: Of each operation and kind of test; the number of requests does not depend on the speed of the machine.
 EXAMPLES = 30
 SEED = 1
@@ -28,7 +30,7 @@ negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 411, 
 
 # Part of a JSON file is no JSON; what files hold is not the service's to describe.
 [[operations]]
-include-operation-id = "downloadOutput"
+include-operation-id = ["downloadOutput", "downloadComponent"]
 checks.response_schema_conformance.enabled = false
 
 # Any bytes are a piece of a file, and HEAD answers clients that do not speak tus, too.
@@ -74,11 +76,11 @@ def call(service, method, path, body=None, content_type="application/json"):
         return json.load(answer)
 
 
-def make_jobs(service, count):
+def make_jobs(service, count, **changes):
     """Succeeded jobs with outputs; all but the first reuse those of the first."""
     submission = {
         "command": "convert-config", "model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8",
-        "config": {"inline": json.loads(CONFIG.read_text())},
+        "config": {"inline": json.loads(CONFIG.read_text())}, **changes,
     }
     jobs = []
     for _ in range(count):
@@ -125,8 +127,11 @@ def walk(service):
     tus = {"Tus_Resumable": "1.0.0"}
     bytes_ = {"Content_Type": "application/offset+octet-stream"}
     job, outputs = (lambda job: (job["url"], job["outputs"]))(make_jobs(service, 1)[0])
+    params = call(service, "PUT", "/v1/uploads/params.yaml", PARAMS.read_bytes(), "application/octet-stream")["id"]
+    (composed,) = make_jobs(service, 1, model="llava", src_fmt="cs-2.2", tgt_fmt="hf", config={"upload": params})
+    part = f"{composed['url']}/outputs/image_model/config.json"
     for method, path in [
-            ("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/openapi.json"),
+            ("GET", part), ("HEAD", part), ("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/openapi.json"),
             ("GET", "/v1/models"), ("GET", "/v1/models/gpt2"), ("OPTIONS", "/v1/uploads"), ("GET", "/v1/jobs"), ("GET", job),
             ("HEAD", job), ("GET", job + "/events"), ("PUT", job + "/pin"), ("DELETE", job + "/pin"), ("GET", job + "/outputs"),
             ("HEAD", job + "/outputs"), ("GET", outputs[0]["url"]), ("HEAD", outputs[0]["url"]), ("DELETE", job)]:

@@ -24,7 +24,6 @@ struct ComponentFolders {
 
   /// The components in the order of the model, or of the first model that is made of them. Throws `.unreadableInput` when
   /// some are missing or unknown.
-  @discardableResult
   static func check(_ names: [String], of model: Model?, in folder: String?) throws(ConversionError) -> [String] {
     let composed = (model.map { [$0] } ?? Catalogue.models).filter { !$0.components.isEmpty }
     let place = folder ?? "The request"

@@ -28,7 +28,7 @@ final class OutputDownload {
     target = folder.appending(output.name.description)
     // A server may say anything, and this becomes a path.
     let digest = output.sha256.filter(\.isHexDigit).prefix(8)
-    part = folder.appending("\(output.name).\(digest).part")
+    part = target.removingLastComponent().appending("\(output.name.file).\(digest).part")
   }
 
   /// Downloads what is missing and answers the path. A file that is there already, with the right digest, is left alone.
@@ -39,6 +39,7 @@ final class OutputDownload {
         if hash.finalize().hexadecimal == output.sha256 { return target }
         (hash, self.size) = (SHA256(), 0)
       }
+      if output.name.component != nil { try makeFolder() }
       let file = try FileDescriptor.open(
         part, .readWrite, options: [.create, .closeOnExec], permissions: [.ownerReadWrite, .groupRead, .otherRead])
       defer { try? file.close() }
@@ -58,6 +59,13 @@ final class OutputDownload {
       return target
     } catch let error as Errno {
       throw ClientFailure("\(target) cannot be written: \(error)")
+    }
+  }
+
+  /// Makes the folder of a component. It may be there for another file.
+  private func makeFolder() throws {
+    guard mkdir(target.removingLastComponent().string, 0o777) == 0 || errno == EEXIST else {
+      throw Errno(rawValue: errno)
     }
   }
 

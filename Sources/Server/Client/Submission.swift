@@ -24,6 +24,20 @@ struct Submission {
     var files: [String]?
     var carry: Bool?
     var token: String?
+    var component: String?
+  }
+
+  /// A config, or one of each component.
+  private enum Config: Encodable {
+    case one(Input)
+    case components([Input])
+
+    func encode(to encoder: any Encoder) throws {
+      switch self {
+      case .one(let input): try input.encode(to: encoder)
+      case .components(let inputs): try inputs.encode(to: encoder)
+      }
+    }
   }
 
   /// What the server takes of the options; budget, threads and the report are its own business.
@@ -43,7 +57,7 @@ struct Submission {
     let model: String
     let srcFmt: String
     let tgtFmt: String
-    let config: Input?
+    let config: Config?
     let checkpoint: [Input]?
     let options: Options?
     let reuse: Bool?
@@ -53,18 +67,26 @@ struct Submission {
   /// Uploads, submits and prints the id; then waits and downloads as far as that was asked for.
   func run(_ client: ServiceClient) throws {
     let watcher = JobWatcher(client: client, showsProgress: !choices.noProgressBar)
-    try checkReferences()
-    let files = try files()
+    let components = try components()
+    try checkReferences(hasComponents: components.contains { $0.config != nil })
+    let files = components.contains { !$0.checkpoint.isEmpty } ? [] : try files()
     let token = try choices.hubTokenText()
     let webhook = try choices.webhook.target()
     let holdsForCheckpoint = files.contains(where: RemoteInputs.isRemote)
+    func send(_ path: String, of component: String? = nil, _ choices: HubChoices) throws -> Input {
+      var input = try self.send(path, client, watcher.bar, token: token, choices)
+      input.component = component
+      return input
+    }
     let body = Body(
       command: command.rawValue, model: formats.model, srcFmt: formats.srcFmt, tgtFmt: formats.tgtFmt,
-      config: try config.map {
-        try send($0, client, watcher.bar, token: token, holdsForCheckpoint ? HubChoices() : hub)
-      },
+      config: components.contains { $0.config != nil }
+        ? .components(
+          try components.compactMap { part in try part.config.map { try send($0, of: part.name, HubChoices()) } })
+        : try config.map { .one(try send($0, holdsForCheckpoint ? HubChoices() : hub)) },
       checkpoint: command == .convert
-        ? try files.map { try send($0, client, watcher.bar, token: token, hub) } : nil,
+        ? try files.map { try send($0, hub) }
+          + components.flatMap { part in try part.checkpoint.map { try send($0, of: part.name, HubChoices()) } } : nil,
       options: command == .convert ? chosen : nil, reuse: choices.noReuse ? false : nil,
       webhook: webhook)
     watcher.bar?.clear()
@@ -92,6 +114,17 @@ struct Submission {
       verify: options.verify ? true : nil, stream: options.stream ? true : nil)
   }
 
+  /// The files of each component, where local folders hold a model of several; empty otherwise.
+  private func components() throws -> [ComponentInput] {
+    guard !(checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) else { return [] }
+    let request = ConversionRequest(
+      command: command, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
+      config: config ?? checkpoint.first ?? "", checkpoint: checkpoint)
+    do throws(ConversionError) { return try Conversion.components(of: request) } catch {
+      throw ClientFailure(error.message, exitStatus: error.kind.exitStatus)
+    }
+  }
+
   /// The files of the checkpoint. Those of local ones are opened and their headers read: what cannot be converted for being
   /// no checkpoint is found before 100 GB are on their way.
   private func files() throws -> [String] {
@@ -109,9 +142,10 @@ struct Submission {
 
   /// Refuses what is said of a repository when none is named. Whether an https address is the page of one, the server
   /// knows, which knows its hub.
-  private func checkReferences() throws {
-    if config == nil, checkpoint.count != 1 || !RemoteInputs.isRemote(checkpoint[0]) {
-      throw ClientFailure("--config is missing. Only a repository of a hub brings its own.", exitStatus: 2)
+  private func checkReferences(hasComponents: Bool) throws {
+    if config == nil, !hasComponents, checkpoint.count != 1 || !RemoteInputs.isRemote(checkpoint[0]) {
+      throw ClientFailure(
+        "--config is missing. Only a repository of a hub or a folder of components brings its own.", exitStatus: 2)
     }
     let isRemote = (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote)
     if let problem = hub.problem, !isRemote { throw ClientFailure(problem, exitStatus: 2) }

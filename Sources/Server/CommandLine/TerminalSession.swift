@@ -40,7 +40,7 @@ struct TerminalSession {
     do throws(ConversionError) {
       let staged = try bring(job, paths, into: folder, FilePath(output), inputs, bar)
       var request = request
-      (request.config, request.checkpoint, request.files) = (staged.config, staged.checkpoint, staged.files)
+      staged.hand(to: &request)
       request.outputDirectory = output
       request.companions = staged.carried
       let result = try Conversion.run(request, monitor: watch)

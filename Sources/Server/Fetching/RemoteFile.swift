@@ -5,7 +5,7 @@ import Foundation
 /// A file on somebody else's server and what is known of it before its bytes.
 struct RemoteFile: Sendable {
   /// The name under which a conversion sees it.
-  let name: FileName
+  var name: FileName
   let url: SourceURL
   /// Sent to the origin of `url` alone.
   var token: HubToken?
@@ -27,6 +27,13 @@ struct RemoteFile: Sendable {
   var commit: String?
   /// Bytes that a file of its kind may have, where that is less than any file may.
   var limit = Int.max
+
+  /// The same file as one of a component of a model.
+  func inside(_ component: String?) -> RemoteFile {
+    var file = self
+    file.name = name.inside(component)
+    return file
+  }
 
   /// The name of its content in a cache; nil when nothing says whether two answers are equal.
   ///

@@ -43,6 +43,39 @@ enum JSONSlices {
     return result
   }
 
+  /// The texts of the elements of an array, in order.
+  static func elements(of array: Substring) -> [Substring] {
+    let bytes = array.utf8
+    var elements: [Substring] = []
+    var index = bytes.startIndex
+    var depth = 0
+    var start = index
+    func finish() {
+      let text = array[start..<index].trimmingWhitespace
+      if !text.isEmpty { elements.append(text) }
+    }
+    while index < bytes.endIndex {
+      switch bytes[index] {
+      case UInt8(ascii: "\""):
+        index = endOfString(bytes, from: index)
+        continue
+      case UInt8(ascii: "{"), UInt8(ascii: "["):
+        depth += 1
+        if depth == 1 { start = bytes.index(after: index) }
+      case UInt8(ascii: "}"), UInt8(ascii: "]"):
+        depth -= 1
+        if depth == 0 { finish() }
+      case UInt8(ascii: ",") where depth == 1:
+        finish()
+        start = bytes.index(after: index)
+      default:
+        break
+      }
+      index = bytes.index(after: index)
+    }
+    return elements
+  }
+
   /// The index after the closing quote.
   private static func endOfString(_ bytes: Substring.UTF8View, from start: Substring.Index) -> Substring.Index {
     var index = bytes.index(after: start)

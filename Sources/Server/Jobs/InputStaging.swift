@@ -14,8 +14,12 @@ struct InputStaging: Sendable {
 
   /// Inputs that are in their places.
   struct Staged: Sendable {
-    var config: String
-    var checkpoint: [String]
+    /// The config; empty where each component has one.
+    let config: String
+    /// The files of the checkpoint; empty where components have them.
+    let checkpoint: [String]
+    /// Where the files of each component are, for a composed model.
+    let components: [ComponentInput]
     /// What is not on the disk.
     var files = InputFiles()
     /// Files that go to the outputs, on the disk.
@@ -26,6 +30,31 @@ struct InputStaging: Sendable {
     var fetched = 0
     /// Keeps the cache from removing what is in use.
     fileprivate var uses: [DownloadCache.Use] = []
+
+    /// Sorts files by the component that they are of. Each has its path.
+    fileprivate init(
+      configs: [(file: ResolvedInputs.File, path: String)], checkpoint: [(file: ResolvedInputs.File, path: String)]
+    ) {
+      var components: [ComponentInput] = []
+      func change(_ name: String, _ change: (inout ComponentInput) -> Void) {
+        let index = components.firstIndex { $0.name == name } ?? components.count
+        if index == components.count { components.append(ComponentInput(name)) }
+        change(&components[index])
+      }
+      for (file, path) in configs { if let name = file.name.component { change(name) { $0.config = path } } }
+      for (file, path) in checkpoint {
+        if let name = file.name.component { change(name) { $0.checkpoint.append(path) } }
+      }
+      self.components = components
+      config = configs.first { $0.file.name.component == nil }?.path ?? ""
+      self.checkpoint = checkpoint.filter { $0.file.name.component == nil }.map(\.path)
+    }
+
+    /// Makes a conversion read them.
+    func hand(to request: inout ConversionRequest) {
+      (request.config, request.checkpoint, request.components) = (config, checkpoint, components)
+      request.files = files
+    }
   }
 
   /// Where the parts of a job go.
@@ -66,23 +95,24 @@ struct InputStaging: Sendable {
   ///
   /// Throws what downloads throw, and `.diskFull` when not even the outputs would fit.
   func stage(_ inputs: ResolvedInputs, at places: Places, streams: Bool) throws(TransferFailure) -> Staged {
-    let config = places.path(of: inputs.config, in: places.config)
-    let checkpoint = inputs.checkpoint.map { places.path(of: $0, in: places.checkpoint) }
+    let configs = inputs.configs.map { ($0, places.path(of: $0, in: places.config)) }
+    let checkpoint = inputs.checkpoint.map { ($0, places.path(of: $0, in: places.checkpoint)) }
     let carried = inputs.carried.map { places.carried.appending($0.name.description) }
     var staged = Staged(
-      config: config.string, checkpoint: checkpoint.map(\.string), carried: carried.map(\.string))
+      configs: configs.map { ($0, $1.string) }, checkpoint: checkpoint.map { ($0, $1.string) })
+    staged.carried = carried.map(\.string)
     staged.warnings = inputs.warnings
     let isStreamed = try decide(inputs, places, streams: streams)
 
     var downloads: [(file: RemoteFile, path: FilePath)] = zip(inputs.carried, carried).map { ($0, $1) }
-    for (file, path) in zip([inputs.config] + inputs.checkpoint, [config] + checkpoint) {
+    for (index, (file, path)) in (configs + checkpoint).enumerated() {
+      if file.name.component != nil { try makeFolder(of: path) }
       switch file {
       case .upload where places.leavesUploads: break
       case .upload(let id, let name): try link(places.upload(id, name), to: path, named: "upload \(id) (\(name))")
       case .inline(let text, let name): try write(text, to: path, name)
       case .remote(let remote):
-        let isWeights =
-          path.removingLastComponent() == places.checkpoint && !HubSelection.isIndex(remote.name.description)
+        let isWeights = index >= configs.count && !HubSelection.isIndex(remote.name.description)
         if isStreamed, isWeights, let bytes = ranges(of: remote) {
           staged.files.bring(InputFile(path: path.string, bytes: bytes), as: path.string)
         } else {
@@ -104,7 +134,7 @@ struct InputStaging: Sendable {
     let remote = inputs.checkpoint.compactMap(\.remote)
     let weights = remote.filter { !HubSelection.isIndex($0.name.description) }
     // What is downloaded whatever is decided, and copied to the outputs if it is carried.
-    let others = remote.filter { HubSelection.isIndex($0.name.description) } + [inputs.config.remote].compactMap { $0 }
+    let others = remote.filter { HubSelection.isIndex($0.name.description) } + inputs.configs.compactMap(\.remote)
     let carriedBytes = inputs.carried.map { $0.size ?? 0 }.saturatingSum()
     if streams, let file = weights.first(where: { !canStream($0) }) {
       let reason = file.size == nil ? "does not state the size of" : "does not serve ranges of"
@@ -112,7 +142,7 @@ struct InputStaging: Sendable {
         "\(file.url.host) \(reason) \(file.name), which streaming needs; ask for the conversion without it")
     }
     let isStreamable = !weights.isEmpty && weights.allSatisfy(canStream)
-    let keys = Set((remote + inputs.carried + [inputs.config.remote].compactMap { $0 }).compactMap(\.contentKey))
+    let keys = Set((remote + inputs.carried + inputs.configs.compactMap(\.remote)).compactMap(\.contentKey))
     let shortage: DiskReservation.Shortage?
     do throws(Errno) {
       var least = DiskNeeds(floor: reservation.space.floor)
@@ -214,6 +244,14 @@ struct InputStaging: Sendable {
     return (uses.compactMap { $0 }, came.withLock { $0 })
   }
 
+  /// Makes the folder of a component. It may be there for another file.
+  private func makeFolder(of path: FilePath) throws(TransferFailure) {
+    let folder = path.removingLastComponent()
+    guard mkdir(folder.string, 0o750) == 0 || errno == EEXIST else {
+      throw TransferFailure(writing: Errno(rawValue: errno))
+    }
+  }
+
   private func link(_ target: FilePath, to path: FilePath, named name: String) throws(TransferFailure) {
     guard access(target.string, R_OK) == 0 else {
       throw TransferFailure(ConversionError(.unreadableInput, "\(name) is gone; send it again", cause: target.string))
@@ -244,11 +282,12 @@ struct InputStaging: Sendable {
       if leavesUploads, case .upload(let id, let given) = file { return upload(id, given).string }
       return file.name.description
     }
-    var staged = Staged(config: name(of: inputs.config), checkpoint: inputs.checkpoint.map(name(of:)))
+    var staged = Staged(
+      configs: inputs.configs.map { ($0, name(of: $0)) }, checkpoint: inputs.checkpoint.map { ($0, name(of: $0)) })
     var elsewhere: [InputFile] = []
-    for file in [inputs.config] + inputs.checkpoint {
+    for (index, file) in (inputs.configs + inputs.checkpoint).enumerated() {
       let name = name(of: file)
-      let isConfig = staged.config == name
+      let isConfig = index < inputs.configs.count
       do throws(ConversionError) {
         switch file {
         case .upload where leavesUploads: break

@@ -62,8 +62,8 @@ struct Job: Sendable, Hashable {
   /// suspicion: it runs alone, and what interrupts it from then on is held against it.
   static let interruptionsInCompany = 2
 
-  /// The inputs, the config first.
-  var inputs: [JobInput] { [config] + checkpoint }
+  /// The inputs, the config or those of all components first.
+  var inputs: [JobInput] { config.parts + checkpoint }
 }
 
 /// A file that a job made.

@@ -239,10 +239,11 @@ struct JobController: Sendable {
     return try JSONBody.response(document(job))
   }
 
-  /// `GET` and `HEAD /v1/jobs/{job}/outputs/{output}`.
+  /// `GET` and `HEAD /v1/jobs/{job}/outputs/{output}`, and the same of a component: `/outputs/{component}/{output}`.
   @Sendable func download(_ request: Request, context: ServiceContext) async throws -> Response {
     let job = try await find(context)
-    let name = try context.parameters.require("output")
+    let file = try context.parameters.require("output")
+    let name = context.parameters.get("component").map { "\($0)/\(file)" } ?? file
     guard let output = job.outputs.first(where: { $0.name.description == name }) else {
       throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no output \(name)")
     }

@@ -28,8 +28,20 @@ struct JobDocument: Encodable, Sendable {
 
   /// All inputs.
   struct Inputs: Encodable, Sendable {
-    let config: Input
+    let config: [Input]
     let checkpoint: [Input]
+
+    private enum CodingKeys: String, CodingKey { case config, checkpoint }
+
+    func encode(to encoder: any Encoder) throws {
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      if config.count == 1 {
+        try container.encode(config[0], forKey: .config)
+      } else {
+        try container.encode(config, forKey: .config)
+      }
+      try container.encode(checkpoint, forKey: .checkpoint)
+    }
   }
 
   let job: Job
@@ -61,7 +73,7 @@ struct JobDocument: Encodable, Sendable {
     try container.encode(job.error, forKey: .error)
     try container.encode(outputs, forKey: .outputs)
     try container.encode(
-      Inputs(config: Self.input(job.config), checkpoint: job.checkpoint.map(Self.input)), forKey: .inputs)
+      Inputs(config: job.config.parts.map(Self.input), checkpoint: job.checkpoint.map(Self.input)), forKey: .inputs)
     try container.encode(job.options, forKey: .options)
     try container.encode(job.isReused, forKey: .reused)
     try container.encode(job.isPinned, forKey: .pinned)
@@ -74,7 +86,7 @@ struct JobDocument: Encodable, Sendable {
     job.outputs.map {
       Output(
         name: $0.name, size: $0.size, sha256: $0.sha256,
-        url: "/v1/jobs/\(job.id)/outputs/\(PercentEncoding.encode($0.name.description))")
+        url: "/v1/jobs/\(job.id)/outputs/\($0.name.path)")
     }
   }
 
@@ -88,7 +100,7 @@ struct JobDocument: Encodable, Sendable {
         revision: hub.reference.revision, commit: hub.commit, subfolder: hub.reference.subfolder,
         variant: hub.reference.variant,
         files: hub.reference.files ?? hub.reference.page.map { [$0] }, carry: hub.carry)
-    case .inline(_, let name): Input(filename: name, upload: nil, url: nil, inline: true)
+    case .inline, .components: Input(filename: input.name, upload: nil, url: nil, inline: true)
     }
   }
 }

@@ -51,8 +51,8 @@ struct JobExecution {
     options.threads = settings.threads
     var request = ConversionRequest(
       command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
-      config: staged.config, checkpoint: staged.checkpoint, outputDirectory: folder.outputs.string, options: options)
-    request.files = staged.files
+      config: staged.config, outputDirectory: folder.outputs.string, options: options)
+    staged.hand(to: &request)
     request.memory = memory
     request.companions = staged.carried
     let result: ConversionResult
@@ -66,7 +66,12 @@ struct JobExecution {
 
     var progress = attempt.progress
     var outputs: [JobOutput] = []
-    for path in result.files { outputs.append(try digest(try raised(FilePath(path)))) }
+    // Components have folders, which are part of the names of their files.
+    let hasFolders = result.configs.count > 1
+    for path in result.files {
+      let path = FilePath(path)
+      outputs.append(try digest(hasFolders ? path : try raised(path)))
+    }
     progress.phase = nil
     return JobResult(outputs: outputs, warnings: staged.warnings + warnings(of: result), progress: progress)
   }
@@ -121,13 +126,12 @@ struct JobExecution {
     return text
   }
 
-  /// Moves an output out of the folder that shards are written into: the outputs of a job have names, no folders.
+  /// Moves an output out of the folder that shards are written into: the outputs of one checkpoint have no folder.
   private func raised(_ path: FilePath) throws(ConversionError) -> FilePath {
     guard let name = path.lastComponent, path.removingLastComponent() != folder.outputs else { return path }
     let target = folder.outputs.appending(name)
     guard access(target.string, F_OK) != 0 else {
-      throw ConversionError(
-        .outputFailed, "two outputs are called \(name); convert models of several components with one_checkpoint")
+      throw ConversionError(.internal, "two outputs are called \(name)", cause: path.string)
     }
     guard rename(path.string, target.string) == 0 else {
       throw ConversionError(.outputFailed, "\(name) cannot be put in its place", cause: "\(Errno(rawValue: errno))")
@@ -139,7 +143,8 @@ struct JobExecution {
 
   /// Size and digest of an output. Complexity: reads the file once, 1 MiB at a time.
   private func digest(_ path: FilePath) throws(ConversionError) -> JobOutput {
-    guard let name = path.lastComponent.flatMap({ FileName.output($0.string) }) else {
+    var place = path
+    guard place.removePrefix(folder.outputs), let name = FileName.output(place.string) else {
       throw ConversionError(.internal, "an output has a name that cannot be served", cause: path.string)
     }
     let file = try InputFile(path: path.string)

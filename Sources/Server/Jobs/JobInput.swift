@@ -1,3 +1,5 @@
+import Foundation
+
 /// One input of a job, checked at submission.
 enum JobInput: Sendable, Hashable {
   /// A file that was uploaded before, or with the submission.
@@ -9,13 +11,22 @@ enum JobInput: Sendable, Hashable {
   /// A config given in the submission, byte for byte. The text is with a submission and with a job that a worker claims;
   /// whoever else reads a job gets nil.
   case inline(String?, FileName)
+  /// The config of a composed model: one of each component, none of which is one of these again.
+  case components([JobInput])
 
   /// The name under which a conversion sees the file; output names derive from it.
   var name: FileName {
     switch self {
     case .upload(_, let name), .url(_, let name), .hub(_, let name), .inline(_, let name): name
+    case .components: .config
     }
   }
+
+  /// The inputs that it is made of: those of all components, or itself.
+  var parts: [JobInput] { if case .components(let parts) = self { parts } else { [self] } }
+
+  /// The input that is made of these; more than one are components.
+  init(parts: [JobInput]) { self = parts.count == 1 ? parts[0] : .components(parts) }
 
   /// True when the content is with the service before the job runs.
   var isLocal: Bool {
@@ -26,7 +37,32 @@ enum JobInput: Sendable, Hashable {
   }
 
   /// The same without the text of an inline config.
-  var withoutText: JobInput { if case .inline(_, let name) = self { .inline(nil, name) } else { self } }
+  var withoutText: JobInput {
+    switch self {
+    case .inline(_, let name): .inline(nil, name)
+    case .components(let parts): .components(parts.map(\.withoutText))
+    default: self
+    }
+  }
+
+  /// The texts of all inline configs in it, in order; nil when there is none. One that is not of a component is as it is,
+  /// others are an array in JSON.
+  var text: String? {
+    get throws {
+      if case .inline(let text, _) = self { return text }
+      let texts = parts.compactMap { part in if case .inline(let text?, _) = part { text } else { nil } }
+      return texts.isEmpty ? nil : try JSONBody.text(texts)
+    }
+  }
+
+  /// The same with the texts that `text` gave.
+  func with(text: String?) throws -> JobInput {
+    if case .inline(_, let name) = self { return .inline(text, name) }
+    guard case .components(let parts) = self, let text else { return self }
+    var texts = try JSONDecoder().decode([String].self, from: Data(text.utf8))[...]
+    return .components(
+      parts.map { part in if case .inline(_, let name) = part { .inline(texts.popFirst(), name) } else { part } })
+  }
 
   /// The upload, if it is one.
   var upload: Identifier? { if case .upload(let id, _) = self { id } else { nil } }
@@ -50,11 +86,16 @@ extension JobInput: Codable {
     case url
     case hub
     case inline
+    case components
     case name
   }
 
   init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
+    if let parts = try container.decodeIfPresent([JobInput].self, forKey: .components) {
+      self = .components(parts)
+      return
+    }
     let name = try container.decode(FileName.self, forKey: .name)
     if let id = try container.decodeIfPresent(Identifier.self, forKey: .upload) {
       self = .upload(id, name)
@@ -75,6 +116,7 @@ extension JobInput: Codable {
     case .url(let url, _): try container.encode(url, forKey: .url)
     case .hub(let hub, _): try container.encode(hub, forKey: .hub)
     case .inline(let text, _): try container.encodeIfPresent(text, forKey: .inline)
+    case .components(let parts): try container.encode(parts, forKey: .components)
     }
   }
 }

@@ -120,26 +120,33 @@ extension Operation {
         headers: ["Content-Disposition", "X-Content-Type-Options"])
     ])
 
-  static let downloadOutput = Operation(
-    id: "downloadOutput", group: .jobs, summary: "Download an output, whole or in part.",
-    parameters: [
-      ifNoneMatch,
-      Parameter(
-        name: "If-Match", place: .header, schema: .string(), summary: "Answer for this `ETag` only, else 412."),
-      Parameter(name: "Range", place: .header, schema: .string(), summary: "One range of bytes."),
-      Parameter(
-        name: "If-Range", place: .header, schema: .string(), summary: "The `ETag` for which the range is meant."),
-    ],
-    answers: [
-      Answer(
-        status: 200, summary: "The file.", content: file,
-        headers: ofFile),
-      Answer(status: 206, summary: "The range.", content: file, headers: ofFile + ["Content-Range"]),
-      Answer(status: 304, summary: "The client has it.", headers: ofFile + ["Cache-Control"]),
-    ],
-    refusals: [
-      Refusal(.preconditionFailed, .preconditionFailed), Refusal(.rangeNotSatisfiable, .rangeNotSatisfiable),
-    ])
+  static let downloadOutput = download(
+    id: "downloadOutput", summary: "Download an output, whole or in part.")
+  static let downloadComponent = download(
+    id: "downloadComponent", summary: "Download an output of a component, such as `image_model/config.json`.")
+
+  private static func download(id: String, summary: String) -> Operation {
+    Operation(
+      id: id, group: .jobs, summary: summary,
+      parameters: [
+        ifNoneMatch,
+        Parameter(
+          name: "If-Match", place: .header, schema: .string(), summary: "Answer for this `ETag` only, else 412."),
+        Parameter(name: "Range", place: .header, schema: .string(), summary: "One range of bytes."),
+        Parameter(
+          name: "If-Range", place: .header, schema: .string(), summary: "The `ETag` for which the range is meant."),
+      ],
+      answers: [
+        Answer(
+          status: 200, summary: "The file.", content: file,
+          headers: ofFile),
+        Answer(status: 206, summary: "The range.", content: file, headers: ofFile + ["Content-Range"]),
+        Answer(status: 304, summary: "The client has it.", headers: ofFile + ["Cache-Control"]),
+      ],
+      refusals: [
+        Refusal(.preconditionFailed, .preconditionFailed), Refusal(.rangeNotSatisfiable, .rangeNotSatisfiable),
+      ])
+  }
 
   private static let ofFile = [
     "ETag", "Repr-Digest", "Accept-Ranges", "Content-Disposition", "X-Content-Type-Options",

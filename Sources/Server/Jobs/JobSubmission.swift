@@ -8,9 +8,10 @@ import Foundation
 struct JobSubmission: Sendable {
   /// A config or a checkpoint file that is not checked yet.
   enum Input: Sendable {
-    /// A file of this very request.
-    case received(Upload)
-    /// A JSON value: `{"upload": ...}`, `{"url": ...}`, `{"hub": ...}` or `{"inline": ...}`, and its text.
+    /// A file of this very request, and the path that the client gave it.
+    case received(Upload, path: String)
+    /// A JSON value: `{"upload": ...}`, `{"url": ...}`, `{"hub": ...}` or `{"inline": ...}`, which may
+    /// say its `component`, and its text.
     case json(JSONTree, text: Substring)
   }
 
@@ -73,17 +74,19 @@ struct JobSubmission: Sendable {
     }
   }
 
-  /// Adds an input given as JSON; a checkpoint may be an array of inputs.
+  /// Adds an input given as JSON, or an array of inputs: shards of a checkpoint, files of components.
   mutating func add(_ value: JSONTree, text: Substring, to field: String) {
     if case .null = value { return }
-    if field == "config" {
-      config.append(.json(value, text: text))
+    let items = if case .array(let items) = value { items } else { [value] }
+    if items.isEmpty { findings.append(.init(field: field, "the list of inputs of a \(field) is empty")) }
+    let before = field == "config" ? config.count : checkpoint.count
+    guard before + items.count <= Self.checkpointLimit else {
+      findings.append(.init(field: field, "a \(field) may have at most \(Self.checkpointLimit) inputs"))
       return
     }
-    let items = if case .array(let items) = value { items } else { [value] }
-    if items.isEmpty { findings.append(.init(field: field, "the list of inputs of a checkpoint is empty")) }
-    guard checkpoint.count + items.count <= Self.checkpointLimit else {
-      findings.append(.init(field: field, "a checkpoint may have at most \(Self.checkpointLimit) inputs"))
+    if field == "config" {
+      let texts = if case .array = value { JSONSlices.elements(of: text) } else { [text] }
+      config += zip(items, texts).map { .json($0, text: $1) }
       return
     }
     // Checkpoints have no inline form, so their text is not needed.
@@ -91,11 +94,11 @@ struct JobSubmission: Sendable {
   }
 
   /// Adds a file of this request.
-  mutating func add(_ upload: Upload, to field: String) {
+  mutating func add(_ upload: Upload, path: String, to field: String) {
     if field == "config" {
-      config.append(.received(upload))
+      config.append(.received(upload, path: path))
     } else {
-      checkpoint.append(.received(upload))
+      checkpoint.append(.received(upload, path: path))
     }
   }
 
@@ -123,25 +126,30 @@ struct JobSubmission: Sendable {
     let webhook = WebhookReader(fields["webhook"], vault: hub.vault)
     findings += webhook.findings
 
-    if config.isEmpty, checkpoint.count == 1, hub.isReference(checkpoint[0]) {
+    let names = ComponentNames(model: model, source: source)
+    if config.isEmpty, !checkpoint.isEmpty, checkpoint.allSatisfy(hub.isReference),
+      checkpoint.count == 1 || checkpoint.allSatisfy(\.saysComponent)
+    {
       // The config of a repository comes with its checkpoint.
       config = checkpoint
       impliesConfig = true
     }
-    if config.count != 1 {
-      findings.append(.init(field: "config", config.isEmpty ? "config is missing" : "there may be one config only"))
-    }
+    if config.isEmpty { findings.append(.init(field: "config", "config is missing")) }
     if command == .convert, checkpoint.isEmpty {
       findings.append(.init(field: "checkpoint", "checkpoint is missing"))
     }
     if command == .convertConfig, !checkpoint.isEmpty {
       findings.append(.init(field: "checkpoint", "convert-config takes no checkpoint"))
     }
-    var configInput: JobInput?
-    for input in config.prefix(1) {
+    var configInputs: [JobInput] = []
+    for (index, input) in config.enumerated() {
       let others = findings
-      configInput = try await resolve(
-        input, field: "config", source: source, uploads: uploads, hub: hub, for: principal)
+      let field = config.count == 1 ? "config" : "config[\(index)]"
+      if let input = try await resolve(
+        input, of: "config", field: field, source: source, names, uploads: uploads, hub: hub, for: principal)
+      {
+        configInputs.append(input)
+      }
       // What is wrong with a reference that serves for both is said of the checkpoint.
       if impliesConfig { findings = others }
     }
@@ -149,19 +157,16 @@ struct JobSubmission: Sendable {
     for (index, input) in checkpoint.enumerated() {
       let field = checkpoint.count == 1 ? "checkpoint" : "checkpoint[\(index)]"
       if let input = try await resolve(
-        input, field: field, source: source, uploads: uploads, hub: hub, for: principal)
+        input, of: "checkpoint", field: field, source: source, names, uploads: uploads, hub: hub, for: principal)
       {
         checkpointInputs.append(input)
       }
     }
-    let names = checkpointInputs.map(\.name)
-    if Set(names).count != names.count {
-      findings.append(.init(field: "checkpoint", "two checkpoint files have the same name"))
-    }
-    guard findings.isEmpty, let command, let configInput else { throw Problem.invalid(findings) }
+    checkNames(configs: configInputs, checkpoint: checkpointInputs)
+    guard findings.isEmpty, let command else { throw Problem.invalid(findings) }
     var job = Job(
       id: .generate(), command: command, model: model, sourceFormat: source, targetFormat: target,
-      config: configInput, checkpoint: checkpointInputs, options: reader.options, createdAt: .now,
+      config: JobInput(parts: configInputs), checkpoint: checkpointInputs, options: reader.options, createdAt: .now,
       ownership: principal.ownership, webhook: webhook.webhook)
     // A download, be it of a config, may hang for as long as its server likes: it is no small job.
     if job.inputs.allSatisfy(\.isLocal) { job.inputBytes = uploadBytes }
@@ -174,6 +179,27 @@ struct JobSubmission: Sendable {
       job.fingerprint = fingerprint.value
     }
     return job
+  }
+
+  /// Finds files that have the same name, and files of components beside others that are of none.
+  private mutating func checkNames(configs: [JobInput], checkpoint: [JobInput]) {
+    if Set(checkpoint.map(\.name)).count != checkpoint.count {
+      findings.append(.init(field: "checkpoint", "two checkpoint files have the same name"))
+    }
+    for (field, inputs) in [("config", configs), ("checkpoint", checkpoint)] {
+      if let other = inputs.first(where: { $0.name.component == nil }),
+        inputs.contains(where: { $0.name.component != nil })
+      {
+        findings.append(
+          .init(field: field, "\(field): \(other.name) is of no component, while others are; say of which it is"))
+      }
+    }
+    let components = configs.map(\.name.component)
+    if components.count > 1, Set(components).count != components.count {
+      let isFlat = components.allSatisfy { $0 == nil }
+      findings.append(
+        .init(field: "config", isFlat ? "there may be one config only" : "a component may have one config only"))
+    }
   }
 
   /// A field that is true or false; text in a multipart body.
@@ -202,13 +228,9 @@ struct JobSubmission: Sendable {
 
   /// Checks one input; nil when a finding was recorded.
   private mutating func resolve(
-    _ input: Input, field: String, source: String, uploads: any UploadStore, hub: HubSubmissions,
-    for principal: Principal
+    _ input: Input, of part: String, field: String, source: String, _ names: ComponentNames, uploads: any UploadStore,
+    hub: HubSubmissions, for principal: Principal
   ) async throws -> JobInput? {
-    guard case .json(let value, let text) = input else {
-      if case .received(let upload) = input { return use(upload) }
-      return nil
-    }
     func refuse(_ message: String, code: ProblemCode = .invalidRequest) -> JobInput? {
       findings.append(.init(field: field, "\(field): \(message)", code: code))
       return nil
@@ -216,11 +238,28 @@ struct JobSubmission: Sendable {
     let forms =
       "an input is one of {\"upload\": ID}, {\"url\": \"https://...\"}, {\"hub\": \"OWNER/NAME\"} and, for a config, "
       + "{\"inline\": {...}}"
-    guard case .object(let members) = value, let (form, content) = members.first else { return refuse(forms) }
+    let (value, text): (JSONTree, Substring)
+    switch input {
+    case .received(let upload, let path):
+      do { return use(upload, as: try names.file(path)) } catch { return refuse(error.reason) }
+    case .json(let tree, let slice): (value, text) = (tree, slice)
+    }
+    guard case .object(var members) = value else { return refuse(forms) }
+    let component: String?
+    do {
+      switch members.removeValue(forKey: "component") {
+      case nil, .null: component = nil
+      case .string(let text): component = try names.check(text)
+      default: return refuse("component must be a string such as \"image_model\"")
+      }
+    } catch {
+      return refuse(error.reason)
+    }
+    guard let (form, content) = members.first else { return refuse(forms) }
     do {
       if let (input, name) = try hub.input(members) {
         inputDigests.append(nil)
-        return .hub(input, name)
+        return .hub(input, name.inside(component))
       }
     } catch {
       return refuse(error.reason)
@@ -232,24 +271,29 @@ struct JobSubmission: Sendable {
       else {
         return refuse("no finished upload has the id \(text)")
       }
-      return use(upload)
+      do {
+        let own = try names.check(upload.name.component)
+        return use(upload, as: upload.name.inside(component ?? own))
+      } catch {
+        return refuse(error.reason)
+      }
     case ("url", .string(let text)):
       do {
         let url = try SourceURL(text)
-        let fallback = field == "config" ? Self.configName(isCS: source != "hf") : "checkpoint.bin"
+        let fallback = part == "config" ? Self.configName(isCS: source != "hf") : "checkpoint.bin"
         guard let name = url.fileName ?? FileName(fallback) else { return refuse(FileName.rule) }
         inputDigests.append(nil)
-        return .url(url, name)
+        return .url(url, name.inside(component))
       } catch {
         return refuse(error.reason)
       }
     case ("inline", .object):
-      guard field == "config" else { return refuse("only a config can be given inline") }
+      guard part == "config" else { return refuse("only a config can be given inline") }
       let slice = JSONSlices.member("inline", of: text).map(String.init) ?? ""
       guard slice.utf8.count <= Self.inlineLimit else {
         return refuse("an inline config may have at most \(Self.inlineLimit) bytes; upload a larger one")
       }
-      guard let name = FileName("config.json") else { return refuse(FileName.rule) }
+      let name = FileName.config.inside(component)
       inputDigests.append((name, SHA256.hash(data: Data(slice.utf8)).hexadecimal))
       return .inline(slice, name)
     default:
@@ -257,11 +301,19 @@ struct JobSubmission: Sendable {
     }
   }
 
-  private mutating func use(_ upload: Upload) -> JobInput {
+  private mutating func use(_ upload: Upload, as name: FileName) -> JobInput {
     uploadBytes += upload.size
-    inputDigests.append((upload.name, upload.sha256))
-    return .upload(upload.id, upload.name)
+    inputDigests.append((name, upload.sha256))
+    return .upload(upload.id, name)
   }
 
   private static func configName(isCS: Bool) -> String { isCS ? "config.yaml" : "config.json" }
+}
+
+extension JobSubmission.Input {
+  /// True for JSON that names a component, rightly or wrongly.
+  fileprivate var saysComponent: Bool {
+    guard case .json(.object(let members), _) = self else { return false }
+    return members["component"] != nil
+  }
 }

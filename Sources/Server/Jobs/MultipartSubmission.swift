@@ -5,8 +5,8 @@ import NIOCore
 
 /// Reads a submission that is multipart/form-data. Files go to disk as they arrive.
 ///
-/// Parts with a file name are `config` and `checkpoint` files, the latter as often as there are shards. Parts without
-/// are the plain fields; `options`, `webhook`, and `config` or `checkpoint` without a file name, are JSON.
+/// Parts with a file name are `config` and `checkpoint` files, the latter as often as there are shards, both for each
+/// component of a composed model, as `image_model/config.json`. Parts without are the plain fields; `options`, `webhook`, and `config` or `checkpoint` without a file name, are JSON.
 struct MultipartSubmission: Sendable {
   let folder: DataFolder
   /// Bytes of one file.
@@ -43,6 +43,7 @@ struct MultipartSubmission: Sendable {
     var parser = MultipartParser(boundary: boundary)
     var body = body
     var field = ""
+    var path = ""
     var text = ByteBuffer()
     var fieldBytes = 0
     var hashed: HashedFile?
@@ -55,6 +56,7 @@ struct MultipartSubmission: Sendable {
           text = ByteBuffer()
           if let filename {
             let file = try fileName(filename, field: name)
+            path = filename
             if keepsFiles {
               let before = uploads.reduce(0) { $0 + $1.size }
               receiver = try await UploadReceiver(name: file, folder: folder, limit: fileLimit) { [admit] bytes in
@@ -79,11 +81,11 @@ struct MultipartSubmission: Sendable {
             let upload = try await open.finish()
             receiver = nil
             uploads.append(upload)
-            submission.add(upload, to: field)
-            submission.record("file", field, upload.name.description, upload.sha256)
+            submission.add(upload, path: path, to: field)
+            submission.record("file", field, path, upload.sha256)
           } else if let file = hashed {
             hashed = nil
-            submission.record("file", field, file.name.description, try await file.finish())
+            submission.record("file", field, path, try await file.finish())
           } else {
             let (data, name, before) = (Data(text.readableBytesView), field, submission)
             submission = try await LongWork.run(on: data.count) {
@@ -135,9 +137,12 @@ struct MultipartSubmission: Sendable {
     guard field == "config" || field == "checkpoint" else {
       throw Problem.invalid(field: field, "only config and checkpoint can be files")
     }
-    // Some clients send a whole path; the last component is the name.
+    // What a path means depends on the model, which may follow: `ComponentNames` decides.
     let last = filename.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init) ?? filename
-    guard let name = FileName(last) else { throw Problem.invalid(field: field, "\(field): \(FileName.rule)") }
+    if let name = FileName(last) { return name }
+    guard last != filename, let name = FileName("file") else {
+      throw Problem.invalid(field: field, "\(field): \(FileName.rule)")
+    }
     return name
   }
 

@@ -21,7 +21,8 @@ struct ResolvedInputs: Sendable {
     var remote: RemoteFile? { if case .remote(let file) = self { file } else { nil } }
   }
 
-  var config: File
+  /// The config, or that of each component.
+  var configs: [File]
   /// The files of the checkpoint; a shard index among them.
   var checkpoint: [File] = []
   /// Files that go to the outputs as they are, each name once.
@@ -72,16 +73,19 @@ struct InputResolver: Sendable {
   /// what the shard index is refused for.
   func resolve(config: JobInput, checkpoint: [JobInput]) throws(TransferFailure) -> ResolvedInputs {
     var repositories = Repositories(resolver: self)
-    let configFile: ResolvedInputs.File
-    var pinnedConfig = config
-    if case .hub(let input, let name) = config {
+    var configs: [ResolvedInputs.File] = []
+    var pinnedConfigs: [JobInput] = []
+    for config in config.parts {
+      guard case .hub(let input, let name) = config else {
+        configs.append(try single(config, limit: Limits.standard.configBytes))
+        pinnedConfigs.append(config)
+        continue
+      }
       let (pinned, file) = try repositories.config(of: input, as: checkpoint.contains(config) ? .config : .namedConfig)
-      pinnedConfig = .hub(pinned, name)
-      configFile = .remote(file)
-    } else {
-      configFile = try single(config, limit: Limits.standard.configBytes)
+      pinnedConfigs.append(.hub(pinned, name))
+      configs.append(.remote(file.inside(name.component)))
     }
-    var resolved = ResolvedInputs(config: configFile, pinned: (pinnedConfig, []))
+    var resolved = ResolvedInputs(configs: configs, pinned: (JobInput(parts: pinnedConfigs), []))
     for input in checkpoint {
       guard case .hub(let reference, let name) = input else {
         let isIndex = HubSelection.isIndex(input.name.description)
@@ -90,10 +94,10 @@ struct InputResolver: Sendable {
         continue
       }
       let (pinned, files) = try repositories.checkpoint(of: reference)
-      resolved.checkpoint += files.map { .remote($0) }
+      resolved.checkpoint += files.map { .remote($0.inside(name.component)) }
       resolved.pinned.checkpoint.append(.hub(pinned, name))
     }
-    for case .hub(let input, _) in checkpoint + (checkpoint.contains(config) ? [] : [config]) where input.carry {
+    for case .hub(let input, _) in checkpoint + config.parts.filter({ !checkpoint.contains($0) }) where input.carry {
       try resolved.carry(repositories.carried(of: input), of: input.reference)
     }
     var names: Set<FileName> = []
@@ -112,7 +116,8 @@ struct InputResolver: Sendable {
       throw TransferFailure(ConversionError(.internal, "the text of \(name) is missing"))
     case .url(let url, let name):
       return .remote(try bounded(fetcher.describe(url, name: name, isCancelled: isCancelled), to: limit))
-    case .hub: throw TransferFailure(ConversionError(.internal, "a repository is no single file"))
+    case .hub, .components:
+      throw TransferFailure(ConversionError(.internal, "\(input.name) is no single file"))
     }
   }
 

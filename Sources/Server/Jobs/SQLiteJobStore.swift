@@ -32,7 +32,7 @@ struct SQLiteJobStore: JobStore {
           "input_bytes": job.inputBytes, "webhook": try job.webhook.map { try JSONBody.text($0.target) },
           "webhook_state": job.webhook?.state.rawValue, "webhook_origin": job.webhook?.target.url.origin,
         ])
-      if case .inline(let text?, _) = job.config {
+      if let text = try job.config.text {
         try db.execute(sql: Statements.insertInlineConfig, arguments: ["job": job.id.description, "text": text])
       }
       for id in job.inputs.compactMap(\.upload) {
@@ -202,9 +202,9 @@ struct SQLiteJobStore: JobStore {
       let lease = Lease(job: id, fence: row["fence"])
       do {
         var job = try Self.job(row, in: db)
-        if case .inline(_, let name) = job.config {
-          job.config = .inline(
-            try String.fetchOne(db, sql: Statements.inlineConfig, arguments: ["job": job.id.description]), name)
+        if job.config.parts.contains(where: { if case .inline = $0 { true } else { false } }) {
+          job.config = try job.config.with(
+            text: String.fetchOne(db, sql: Statements.inlineConfig, arguments: ["job": job.id.description]))
         }
         try db.execute(sql: Statements.noteTurn, arguments: ["owner": job.ownership.owner ?? ""])
         return .success(ClaimedJob(job: job, lease: lease))

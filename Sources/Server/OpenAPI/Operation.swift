@@ -83,6 +83,8 @@ extension Operation {
     case "job": Parameter(name: name, place: .path, schema: SchemaName.id, summary: "The id of a job.")
     case "upload": Parameter(name: name, place: .path, schema: SchemaName.id, summary: "The id of an upload.")
     case "output": Parameter(name: name, place: .path, schema: .string(), summary: "The name of an output.")
+    case "component":
+      Parameter(name: name, place: .path, schema: .string(), summary: "The component that the output is of.")
     case "model": Parameter(name: name, place: .path, schema: .string(), summary: "A name or an alias.")
     default: nil
     }

@@ -37,9 +37,10 @@ enum SchemaName: String, CaseIterable, Sendable {
       .object(
         [
           "command": Self.command, "model": Self.modelName, "src_fmt": Self.sourceFormat, "tgt_fmt": Self.targetFormat,
-          "config": JSONSchema.named(.input).orNull.about("The config; a repository of a hub brings its own."),
+          "config": JSONSchema.anyOf([.named(.input), .array(.named(.input), atLeast: 1)]).orNull
+            .about("The config, or one for each component of a model; a repository of a hub brings its own."),
           "checkpoint": JSONSchema.anyOf([.named(.input), .array(.named(.input), atLeast: 1)]).orNull
-            .about("One file, or one for each shard; absent for `convert-config`."),
+            .about("One file, or one for each shard and component; absent for `convert-config`."),
           "options": .named(.options).orNull, "reuse": Self.reuse,
           "webhook": JSONSchema.named(.webhook).orNull.about("Who is told of the end of the job."),
         ], optional: ["command", "config", "checkpoint", "options", "reuse", "webhook"])
@@ -47,8 +48,11 @@ enum SchemaName: String, CaseIterable, Sendable {
       .object(
         [
           "command": Self.command, "model": Self.modelName, "src_fmt": Self.sourceFormat, "tgt_fmt": Self.targetFormat,
-          "config": .bytes.about("The config, as a file or as an Input in JSON."),
-          "checkpoint": .array(.bytes).about("The checkpoint; as often as there are shards."),
+          "config": JSONSchema.anyOf([.bytes, .array(.bytes)])
+            .about(
+              "The config, as a file or as an Input in JSON; once for each component, as `image_model/config.json`."),
+          "checkpoint": .array(.bytes)
+            .about("The checkpoint; as often as there are shards. Files of components are named `COMPONENT/FILE`."),
           "options": .string().about("Options in JSON."),
           "reuse": .choice(["true", "false"]).about("As in JobSubmission."),
           "webhook": .string().about("A Webhook in JSON."),
@@ -133,7 +137,10 @@ enum SchemaName: String, CaseIterable, Sendable {
     "warnings": .array(.string()), "error": JSONSchema.named(.problem).orNull,
     "outputs": .array(
       .object(["name": outputName, "size": .count.about("Bytes."), "sha256": sha256, "url": .string()])),
-    "inputs": .object(["config": inputOfJob, "checkpoint": .array(inputOfJob)]),
+    "inputs": .object([
+      "config": JSONSchema.anyOf([inputOfJob, .array(inputOfJob)]).about("An array where each component has one."),
+      "checkpoint": .array(inputOfJob),
+    ]),
     "options": .named(.options), "reused": .boolean.about("The outputs are those of an equal job."),
     "pinned": .boolean.about("It does not expire."),
     "owner": JSONSchema.string().orNull.about("The name of the token that submitted it."),
@@ -147,18 +154,26 @@ enum SchemaName: String, CaseIterable, Sendable {
   ])
 
   private static let inputSchema = JSONSchema.anyOf([
-    .object(["upload": id.about("A file that was uploaded.")]),
-    .object(["url": .string().about("An http(s) file that the service downloads, or a page of a model.")]),
+    .object(["upload": id.about("A file that was uploaded."), "component": component], optional: ["component"]),
+    .object(
+      [
+        "url": .string().about("An http(s) file that the service downloads, or a page of a model."),
+        "component": component,
+      ], optional: ["component"]),
     .object(
       [
         "hub": .string().about("A repository of the model hub: `OWNER/NAME`, or the URL of its page."),
         "revision": .string().about("A branch, tag or commit; `main` unless given."), "subfolder": .string(),
         "variant": .string(), "files": .array(.string(), atLeast: 1).about("Instead of choosing by what is there."),
         "carry": .boolean.about("Brings tokenizer and generation files to the outputs."),
-        "token": .string().about("Opens a private repository; never shown again."),
-      ], optional: ["revision", "subfolder", "variant", "files", "carry", "token"]),
-    .object(["inline": .anyObject.about("A config, used byte for byte.")]),
+        "token": .string().about("Opens a private repository; never shown again."), "component": component,
+      ], optional: ["revision", "subfolder", "variant", "files", "carry", "token", "component"]),
+    .object(
+      ["inline": .anyObject.about("A config, used byte for byte."), "component": component], optional: ["component"]),
   ])
+
+  private static let component = JSONSchema.string()
+    .about("The component of a composed model that it is of, such as `image_model`.")
 
   private static let inputOfJob = JSONSchema.object(
     [
@@ -228,8 +243,9 @@ enum SchemaName: String, CaseIterable, Sendable {
 
   /// The id of a job or an upload.
   static let id = JSONSchema.string(pattern: "^[0-9abcdefghjkmnpqrstvwxyz]{26}$")
-  static let fileName = JSONSchema.string(longest: FileName.limit)
-  private static let outputName = JSONSchema.string(longest: FileName.outputLimit)
+  static let fileName = JSONSchema.string(longest: FileName.outputLimit)
+  private static let outputName = JSONSchema.string(longest: FileName.limit + 1 + FileName.outputLimit)
+    .about("`COMPONENT/FILE` for a model of components.")
   private static let sha256 = JSONSchema.string(pattern: "^[0-9a-f]{64}$")
   private static let time = JSONSchema.string(format: "date-time")
 }

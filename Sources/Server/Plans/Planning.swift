@@ -42,8 +42,8 @@ struct Planning: Sendable {
       let staged = try staging.open(inputs, upload: upload, leavesUploads: leavesUploads)
       var request = ConversionRequest(
         command: job.command, model: job.model, sourceFormat: job.sourceFormat, targetFormat: job.targetFormat,
-        config: staged.config, checkpoint: staged.checkpoint, options: options)
-      request.files = staged.files
+        config: staged.config, options: options)
+      staged.hand(to: &request)
       request.memory = memory
       var report: PlanReport
       do throws(ConversionError) {
@@ -58,7 +58,7 @@ struct Planning: Sendable {
         report.totals.bytesToDownload = [report.totals.bytesToDownload, missing].saturatingSum()
         report.totals.diskNeeded = [report.totals.diskNeeded, missing, size].saturatingSum()
       }
-      let pinned = [inputs.pinned.config] + inputs.pinned.checkpoint
+      let pinned = inputs.pinned.config.parts + inputs.pinned.checkpoint
       let commits = pinned.compactMap { input in if case .hub(let hub, _) = input { hub.commit } else { nil } }
       return Outcome(
         report: report, commits: Array(OrderedSet(commits)), fetched: fetched.total, time: .now - start)

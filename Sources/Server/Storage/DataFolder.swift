@@ -7,7 +7,7 @@ import SystemPackage
 ///     folder.id             which database belongs to the files
 ///     lock                  held while a server runs
 ///     uploads/<id>/<name>   complete uploads
-///     outputs/<job>/<name>  outputs of succeeded jobs, a folder each
+///     outputs/<job>/<name>  outputs of succeeded jobs, a folder each, with one for each component of a model
 ///     incoming/<id>/<name>  uploads being received
 ///     partial/<id>/<name>   uploads that are sent in several requests
 ///     cache/                downloaded files by their content, and what is being downloaded
@@ -58,7 +58,7 @@ struct DataFolder: Sendable {
 
   /// The file of an upload.
   func upload(_ id: Identifier, _ name: FileName) -> FilePath {
-    uploads.appending(id.description).appending(name.description)
+    uploads.appending(id.description).appending(name.file)
   }
 
   /// The file of an output.
@@ -70,7 +70,7 @@ struct DataFolder: Sendable {
   func makeIncoming(_ id: Identifier, _ name: FileName) throws -> FilePath {
     let folder = incoming.appending(id.description)
     try Self.create(folder)
-    return folder.appending(name.description)
+    return folder.appending(name.file)
   }
 
   /// Moves a received file to its place. The content must be synced.
@@ -83,7 +83,7 @@ struct DataFolder: Sendable {
 
   /// The file of an unfinished upload.
   func partial(_ id: Identifier, _ name: FileName) -> FilePath {
-    partial.appending(id.description).appending(name.description)
+    partial.appending(id.description).appending(name.file)
   }
 
   /// Makes the folder and the empty file of an unfinished upload.
@@ -139,12 +139,17 @@ struct DataFolder: Sendable {
     do {
       Self.remove(target)
       try Self.create(target)
+      var folders: Set<FilePath> = []
       for file in files {
         let (original, copy) = (output(other, file.name), output(job, file.name))
+        if file.name.component != nil, folders.insert(copy.removingLastComponent()).inserted {
+          try Self.create(copy.removingLastComponent())
+        }
         guard link(original.string, copy.string) == 0 else { throw Errno(rawValue: errno) }
         var status = stat()
         guard stat(copy.string, &status) == 0, Int(status.st_size) == file.size else { throw Errno.ioError }
       }
+      for folder in folders { try Self.synchronize(folder) }
       try Self.synchronize(target)
       try Self.synchronize(outputs)
       return true
@@ -235,13 +240,13 @@ struct FileLinks {
 
   private var met: [File: Int] = [:]
 
-  /// Bytes of disk of the files in a folder whose last link is in it. Nothing when there is no such folder.
+  /// Bytes of disk of the files in a folder and its folders whose last link is in it. Nothing when there is no such folder.
   mutating func bytes(of folder: FilePath) -> Int {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
+    let names = (try? FileManager.default.subpathsOfDirectory(atPath: folder.string)) ?? []
     var sum = 0
     for name in names {
       var status = stat()
-      guard lstat(folder.appending(name).string, &status) == 0 else { continue }
+      guard lstat(folder.appending(name).string, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { continue }
       let file = File(device: status.st_dev, inode: status.st_ino)
       met[file, default: 0] += 1
       if met[file, default: 0] == Int(status.st_nlink) { sum += Int(status.st_blocks) * 512 }

@@ -23,7 +23,7 @@ struct SQLitePartialUploadStore: PartialUploadStore {
       guard let row = try Row.fetchOne(db, sql: Statements.partial, arguments: ["id": id.description]) else {
         return nil
       }
-      guard let name = FileName(row["name"]) else { throw CorruptRow(table: "partial_uploads", id: row["id"]) }
+      guard let name = FileName.output(row["name"]) else { throw CorruptRow(table: "partial_uploads", id: row["id"]) }
       return PartialUpload(
         id: id, name: name, length: row["length"], offset: row["received"], metadata: row["metadata"],
         createdAt: Timestamp(milliseconds: row["created_at"]), updatedAt: Timestamp(milliseconds: row["updated_at"]),

@@ -27,7 +27,7 @@ struct SQLiteUploadStore: UploadStore {
       guard let row = try Row.fetchOne(db, sql: Statements.upload, arguments: ["id": id.description]) else {
         return nil
       }
-      guard let name = FileName(row["name"]) else { throw CorruptRow(table: "uploads", id: row["id"]) }
+      guard let name = FileName.output(row["name"]) else { throw CorruptRow(table: "uploads", id: row["id"]) }
       return Upload(
         id: id, name: name, size: row["size"], sha256: row["sha256"],
         createdAt: Timestamp(milliseconds: row["created_at"]), metadata: row["metadata"],

@@ -83,8 +83,8 @@ enum TusHeaders {
       guard let name = FileName("upload") else { throw Problem.invalid(field: "filename", FileName.rule) }
       return name
     }
-    guard let text = String(validating: value, as: UTF8.self), let name = FileName(text) else {
-      throw Problem.invalid(field: "filename", FileName.rule)
+    guard let text = String(validating: value, as: UTF8.self), let name = ComponentNames.upload(text) else {
+      throw Problem.invalid(field: "filename", ComponentNames.rule)
     }
     return name
   }

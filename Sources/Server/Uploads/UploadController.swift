@@ -15,8 +15,8 @@ struct UploadController: Sendable {
 
   /// `PUT /v1/uploads/{upload}`, where the segment is the file name.
   @Sendable func put(_ request: Request, context: ServiceContext) async throws -> Response {
-    guard let name = FileName(try context.parameters.require("upload")) else {
-      throw Problem.invalid(field: "filename", FileName.rule)
+    guard let name = ComponentNames.upload(try context.parameters.require("upload")) else {
+      throw Problem.invalid(field: "filename", ComponentNames.rule)
     }
     try Self.requirePlain(request.headers)
     // RFC 9110, section 14.5: a server that knows no partial PUT must not take a part for the whole.

@@ -32,7 +32,28 @@ struct FileNameTests {
       #expect(try JSONDecoder().decode([FileName].self, from: JSONEncoder().encode([name])).first?.description == name)
     }
     #expect(FileName.output(String(repeating: "a", count: 255)) != nil)
-    for name in [String(repeating: "a", count: 256), "a/b", ".x", ""] { #expect(FileName.output(name) == nil) }
+    for name in [String(repeating: "a", count: 256), ".x", ""] { #expect(FileName.output(name) == nil) }
+  }
+
+  @Test("The file of a component has one folder and no way out of it")
+  func components() throws {
+    let name = try #require(FileName.output("image_model/config a.json"))
+    #expect((name.component, name.file) == ("image_model", "config a.json"))
+    #expect(name.description == "image_model/config a.json")
+    #expect(name.path == "image_model/config%20a.json")
+    #expect(FileName("x")?.inside("a").description == "a/x")
+    #expect(FileName.output("a")?.component == nil)
+    // A file that is saved has no folder.
+    #expect(name.contentDisposition == "attachment; filename=\"config a.json\"; filename*=UTF-8''config%20a.json")
+    for name in ["/b", "a/", "a//b", "a/b/c", "../b", "a/..", "a/.b", ".a/b", "a\\b", "a/b\\c", "a\0/b", "/"] {
+      #expect(FileName.output(name) == nil, "\(name)")
+      #expect(ComponentNames.upload(name) == nil, "\(name)")
+    }
+    #expect(ComponentNames.upload("text_model/config.json")?.component == "text_model")
+    #expect(ComponentNames.upload("config.json")?.description == "config.json")
+    for name in ["other/config.json", "Text_Model/config.json", "text_model/" + String(repeating: "a", count: 181)] {
+      #expect(ComponentNames.upload(name) == nil, "\(name)")
+    }
   }
 
   @Test("Content-Disposition cannot be broken out of")

@@ -16,4 +16,14 @@ struct JSONSlicesTests {
   func members(_ text: String, _ name: String, _ expected: String?) {
     #expect(JSONSlices.member(name, of: text[...]).map(String.init) == expected)
   }
+
+  @Test(
+    "Elements of an array as they are written",
+    arguments: [
+      ("[]", []), ("[ 1e0 , {\"a\": [1.50, \"],\\\"\"]} ]", ["1e0", "{\"a\": [1.50, \"],\\\"\"]}"]),
+      (" [[1,2],\n\"a,b\"] ", ["[1,2]", "\"a,b\""]),
+    ] as [(String, [String])])
+  func elements(_ text: String, _ expected: [String]) {
+    #expect(JSONSlices.elements(of: text[...]).map(String.init) == expected)
+  }
 }

@@ -125,7 +125,7 @@ struct HubClientTests {
     let resolver = fixture.resolver()
     let resolved = try await onThread { try resolver.resolve(config: input, checkpoint: [input]) }.result.get()
     guard case .hub(let pinned, _) = resolved.pinned.checkpoint[0] else { return ([], nil) }
-    let names = [resolved.config.name] + resolved.checkpoint.map(\.name) + resolved.carried.map(\.name)
+    let names = [resolved.configs[0].name] + resolved.checkpoint.map(\.name) + resolved.carried.map(\.name)
     return (names.map(\.description), pinned.commit)
   }
 

@@ -95,7 +95,7 @@ struct InputStagingTests {
     let reservation = DiskReservation(FreeSpace(path: fixture.folder.path, floor: 0))
     let staging = InputStaging(resolver: fixture.resolver(), reservation: reservation, progress: { _, _ in })
     let inputs = ResolvedInputs(
-      config: .inline("{}", config), checkpoint: [.remote(remote)], pinned: (.inline("{}", config), []))
+      configs: [.inline("{}", config)], checkpoint: [.remote(remote)], pinned: (.inline("{}", config), []))
     let root = fixture.folder.path
     let places = InputStaging.Places(
       config: root.appending("config"), checkpoint: root.appending("checkpoint"), carried: root.appending("carried"),

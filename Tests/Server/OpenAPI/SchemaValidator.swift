@@ -71,6 +71,7 @@ struct SchemaValidator {
     case "string": document is String
     case "null": document is NSNull
     case "boolean": document is Bool
+    case "number": number(document) != nil
     case "integer": number(document).map { $0.rounded() == $0 } ?? false
     default: false
     }
