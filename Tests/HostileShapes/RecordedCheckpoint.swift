@@ -1,5 +1,6 @@
 import Core
 import Foundation
+import OrderedCollections
 
 /// A recorded checkpoint with its config, tensors and all.
 struct RecordedCheckpoint: Sendable {
@@ -61,7 +62,13 @@ struct RecordedCheckpoint: Sendable {
     (model, source, target) = (record.model, record.src_fmt, record.tgt_fmt)
     let formats = Catalogue.models.first { $0.name == record.model }?.formats.map(\.description) ?? []
     targets = formats.filter { $0 != record.src_fmt }
-    config = try ConfigDocument.load(path: folder.appending(path: record.source.config).path).root
+    let configFile = folder.appending(path: record.source.config)
+    guard try configFile.resourceValues(forKeys: [.isDirectoryKey]).isDirectory != true else {
+      // A folder for each component; the way back holds the same tensors in one file.
+      (config, tensors) = ([:], [])
+      return
+    }
+    config = try ConfigDocument.load(path: configFile.path).root
     let path: String
     switch record.source.checkpoint {
     case .one(let file)?: path = file

@@ -105,7 +105,7 @@ import Testing
     let found = error?.diagnostics.first { $0.subject == .tensor(key) }
     #expect(found?.message.contains("[5, 4]") ?? false)
     #expect(found?.message.contains("[16, 4]") ?? false)
-    #expect(found?.message.contains("filter_size") ?? false)
+    #expect(found?.message.contains("(n_inner, n_embd; n_layer is 2)") ?? false, "\(found?.message ?? "")")
     #expect(error?.diagnostics.contains { $0.subject == .tensor("transformer.h.0.mlp.fc_in.weight") } ?? false)
   }
 
