@@ -8,7 +8,8 @@ struct Completeness {
   let rules: [Rule]
   let side: Side
   let context: RuleContext
-  private let config: [ConfigRule]
+  /// What the source's config calls the keys that rules ask for, where it has another name for them.
+  private let sourceNames: [String: [String]]
 
   /// Tensors of a model at most, if a config alone describes it.
   static let mostExpected = 1 << 20
@@ -20,23 +21,19 @@ struct Completeness {
     self.rules = rules
     self.side = side
     self.context = context
-    self.config = config
+    var names: [String: [String]] = [:]
+    for rule in config {
+      let own = rule.claimedKeys(on: side)
+      guard !own.isEmpty else { continue }
+      for key in rule.claimedKeys(on: side.other) where names[key] == nil { names[key] = own }
+    }
+    for key in config.flatMap({ $0.claimedKeys(on: side) }) { names[key] = nil }
+    sourceNames = names
   }
 
   /// Config keys in a list, each as the config of the source calls it where a rule says so.
   private func named(_ keys: [String]) -> String {
-    var names: OrderedSet<String> = []
-    for key in keys {
-      let rules = config.lazy.filter { $0.claimedKeys(on: side.other).contains(key) }
-      if config.contains(where: { $0.claimedKeys(on: side).contains(key) }) {
-        names.append(key)
-      } else if let own = rules.map({ $0.claimedKeys(on: side) }).first(where: { !$0.isEmpty }) {
-        names.append(contentsOf: own)
-      } else {
-        names.append(key)
-      }
-    }
-    return names.joined(separator: ", ")
+    OrderedSet(keys.flatMap { sourceNames[$0] ?? [$0] }).joined(separator: ", ")
   }
 
   /// What of the config a declaration depends on, in brackets.
@@ -81,7 +78,7 @@ struct Completeness {
           throw RuleFailure(
             "The config describes a model of more than \(Self.mostExpected) tensors\(because(declaration)).")
         }
-        for binding in bindings where declaration.demands(binding) {
+        for binding in bindings {
           keys[pattern.fill(binding)] = declaration.shape(position, binding)
         }
       }
@@ -142,7 +139,7 @@ struct Completeness {
       for binding in declaration.bindings(of: pattern) {
         try pacer.step()
         let key = pattern.fill(binding)
-        guard !present.contains(key), declaration.demands(binding) else { continue }
+        guard !present.contains(key) else { continue }
         missing += 1
         guard missing <= Self.mostMissing else {
           findings.append(
@@ -195,8 +192,6 @@ extension Completeness {
     let counts: [(hole: String, count: (length: Int, keys: [String]))]
     /// How many numbers each hole may take.
     let bounds: [(hole: String, count: (length: Int, keys: [String]))]
-    private let whole: Bool
-    private let bias: Bool
     private let demandsWhole: Bool
     private let demandsBias: Bool
     /// The config keys that the shape comes from.
@@ -228,13 +223,12 @@ extension Completeness {
       func exists(_ presence: DeclaredShape.Presence) -> Bool {
         if case .when(let condition) = presence { context.holds(condition) } else { true }
       }
-      whole = exists(shape.presence)
-      bias = exists(shape.bias) && whole
+      let whole = exists(shape.presence)
       // A drawn tensor is dropped on the way out, so nobody misses it.
       let isDrawn = if case .make = rule.action { true } else { false }
       let isInGroup = shape.presence.group(on: side).map { groups?.contains($0) ?? true } ?? true
       demandsWhole = whole && shape.presence != .optional && isInGroup && !isDrawn
-      demandsBias = demandsWhole && bias && shape.bias != .optional
+      demandsBias = demandsWhole && exists(shape.bias) && shape.bias != .optional
       keys = shape.axes.joined().flatMap(\.keys)
     }
 
@@ -243,24 +237,21 @@ extension Completeness {
       return binding["leaf"] == "bias" ? shape.bias : shape.whole
     }
 
-    /// True when a checkpoint without this instance is incomplete.
-    func demands(_ binding: KeyPattern.Binding) -> Bool { binding["leaf"] == "bias" ? demandsBias : demandsWhole }
-
-    /// Every binding of a pattern that exists; none when a hole has no count.
+    /// Every binding of a pattern without which a checkpoint is incomplete; none when a hole has no count.
     func bindings(of pattern: KeyPattern) -> Bindings {
       var holes: [Bindings.Hole] = []
+      var demanded = demandsWhole
       for hole in pattern.orderedHoles {
         if let words = hole.words {
-          let existing = words.filter { hole.name != "leaf" || ($0 == "bias" ? bias : whole) }
-          holes.append((hole.name, existing.count, { existing[$0][...] }))
+          let texts = words.filter { hole.name != "leaf" || ($0 == "bias" ? demandsBias : demandsWhole) }
+          holes.append((hole.name, texts.count, { texts[$0][...] }))
         } else if let count = counts.first(where: { $0.hole == hole.name })?.count.length {
           holes.append((hole.name, count, { Substring(String($0)) }))
         } else {
-          return Bindings(holes: [("", 0, { _ in "" })])
+          demanded = false
         }
       }
-      let exists = whole || holes.contains { $0.name == "leaf" }
-      return Bindings(holes: exists ? holes : [("", 0, { _ in "" })])
+      return Bindings(holes: holes, exist: demanded)
     }
   }
 
@@ -273,9 +264,10 @@ extension Completeness {
     let total: Int
     private var number = 0
 
-    init(holes: [Hole]) {
+    /// Without `exist` there are none, whatever the holes are.
+    init(holes: [Hole], exist: Bool) {
       self.holes = holes
-      total = holes.reduce(1) { total, hole in
+      total = holes.reduce(exist ? 1 : 0) { total, hole in
         let (product, overflow) = total.multipliedReportingOverflow(by: Swift.max(hole.count, 0))
         return overflow ? .max : product
       }

@@ -10,12 +10,26 @@ import Testing
     release: "cs-2.9")
   static let btlm = ConfigConversion(model: "btlm", csBase: ["dropout_rate": 0.0], release: "cs-2.9")
 
-  @Test func slopesOfAnyNumberOfHeads() {
-    #expect(Alibi.slopes(heads: 1) == [0.00390625])
-    #expect(Alibi.slopes(heads: 4) == [0.25, 0.0625, 0.015625, 0.00390625])
-    #expect(Alibi.slopes(heads: 3) == [0.0625, 0.00390625, 0.25])
-    #expect(Alibi.slopes(heads: 6) == [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125])
-    #expect(Alibi.slopes(heads: 16)[0] == Float(0.70710678118654757))
+  @Test func slopesOfAnyNumberOfHeads() throws {
+    #expect(try Alibi.slopes(heads: 1) == [0.00390625])
+    #expect(try Alibi.slopes(heads: 4) == [0.25, 0.0625, 0.015625, 0.00390625])
+    #expect(try Alibi.slopes(heads: 3) == [0.0625, 0.00390625, 0.25])
+    #expect(try Alibi.slopes(heads: 6) == [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125])
+    #expect(try Alibi.slopes(heads: 16)[0] == Float(0.70710678118654757))
+    #expect(try Alibi.slopes(heads: Alibi.mostHeads).count == Alibi.mostHeads)
+  }
+
+  /// A config may name more heads than memory has room for slopes of.
+  @Test(.timeLimit(.minutes(1))) func refusesHeadsThatNoModelHas() throws {
+    let heads = ConfigValue.int(ConfigRule.largestDimension / 4)
+    let config: ConfigObject = [
+      "model_type": "bloom", "hidden_size": heads, "n_head": heads, "n_layer": 1, "vocab_size": 16,
+    ]
+    let source = MemoryCheckpoint([("word_embeddings.weight", [16, 4])], model: false)
+    let error = conversionError {
+      try plannedParts("bloom-headless", from: "hf", to: "cs-2.9", config: config, source)
+    }
+    #expect(error?.diagnostics.contains { $0.message.contains("slopes are made for 1 to 65536") } == true)
   }
 
   @Test(arguments: [

@@ -49,7 +49,7 @@ enum Bloom {
       .cs, "embedding_layer.position_embed_helper.slopes", beside: "embedding_layer.word_embeddings.weight"
     ) { (context) throws(RuleFailure) in
       let heads = try context.length(.heads)
-      return .values(Alibi.slopes(heads: heads), shape: [heads, 1])
+      return .values(try Alibi.slopes(heads: heads), shape: [heads, 1])
     }
     Scope("h.{layer}", "transformer_decoder.layers.{layer}", count: .layers) {
       Rename("input_layernorm.{leaf}", "norm1.{leaf}", [.hidden])
@@ -151,14 +151,20 @@ enum Alibi {
   /// How steeply each head's attention falls off.
   ///
   /// Powers of 2^(-8/heads) for a power of two heads. Else those of the power below, then every second one of the power
-  /// above, as the paper's authors do. Computed in double, stored as float32.
-  static func slopes(heads: Int) -> [Float] {
-    precondition(heads > 0)
+  /// above, as the paper's authors do. Computed in double, stored as float32. Throws for more heads than `mostHeads`, which
+  /// no model has and a config may name.
+  static func slopes(heads: Int) throws(RuleFailure) -> [Float] {
+    guard (1...mostHeads).contains(heads) else {
+      throw RuleFailure("there are \(heads) heads; slopes are made for 1 to \(mostHeads)")
+    }
     let below = 1 << (Int.bitWidth - 1 - heads.leadingZeroBitCount)
     let whole = powers(below)
     guard below < heads else { return whole }
-    return whole + stride(from: 0, to: 2 * (heads - below), by: 2).map { powers(2 * below)[$0] }
+    let above = powers(2 * below)
+    return whole + stride(from: 0, to: 2 * (heads - below), by: 2).map { above[$0] }
   }
+
+  static let mostHeads = 65_536
 
   private static func powers(_ count: Int) -> [Float] {
     // The first is 2^(-8/count), and each is the first times so many of the same.
