@@ -10,22 +10,24 @@ struct CheckpointContent {
   private(set) var descriptors: [String: TensorDescriptor] = [:]
   /// True when a Model Zoo checkpoint is a state dict and nothing around it.
   let isBare: Bool
-  /// The name under which the state dict was found, when something was wrapped around it that the format does not have.
-  let wrapper: String?
+  /// The name under which the state dict was found, when something was wrapped around it that the format does not have;
+  /// of components all of these, each behind the component.
+  let wrappers: [String]
   /// Keys of the file, by the keys of the model that they became when the wrappers of a trainer were taken off.
   private(set) var wrappedKeys: [String: String] = [:]
-  /// A warning that names these wrappers.
-  private(set) var wrapperWarning: Diagnostic?
+  /// A warning that names what was taken off the keys; of components one each.
+  private(set) var wrapperWarnings: [Diagnostic] = []
   /// Keys of the state dict as it was read.
   let keyCount: Int
 
   /// Names under which training frameworks put the state dict of a model into a checkpoint.
-  private static let wrappers = ["model", "state_dict", "module"]
+  private static let usualWrappers = ["model", "state_dict", "module"]
 
   /// Finds the state dict: for the Model Zoo under `model`; for Hugging Face the whole tree, or what a wrapper holds.
   ///
   /// `known` says which keys are the model's. With it, the dictionary that holds them is found wherever it is, and what
-  /// trainers put around keys is taken off. With `bareAllowed`, a Model Zoo checkpoint may also be the bare state dict that `model.state_dict()` gives.
+  /// trainers put around keys is taken off. With `bareAllowed`, a Model Zoo checkpoint may also be the bare state dict that
+  /// `model.state_dict()` gives.
   /// A tree that is a `component` of a model has its keys behind the name of that.
   /// Throws `.unreadableInput` when the tree has no state dict where the format keeps it.
   init(
@@ -33,13 +35,13 @@ struct CheckpointContent {
     component: String = ""
   ) throws(ConversionError) {
     let prefix = component.isEmpty ? "" : "\(component)."
-    var wrappers = known.map(TrainerWrappers.init)
+    var trainer = known.map(TrainerWrappers.init)
     let entries: [ObjectTree<TensorDescriptor>.Entry] =
       if case .dictionary(let entries, _) = tree { entries } else { [] }
     let usual =
       format.isCS && tree["model"] != nil ? "model" : Self.holdsTensors(entries) ? "" : Self.unwrap(entries)?.name
     var found: StateDictSearch.Place?
-    if let wrappers { found = try StateDictSearch(tree).better(than: usual, wrappers: wrappers) }
+    if let trainer { found = try StateDictSearch(tree).better(than: usual, wrappers: trainer) }
     let isDictionary = if case .dictionary = tree { true } else { false }
     guard found != nil || isDictionary else {
       throw ConversionError(
@@ -67,7 +69,7 @@ struct CheckpointContent {
       state = wrapped.entries
       wrapper = wrapped.name
     }
-    self.wrapper = wrapper
+    self.wrappers = wrapper.map { [$0] } ?? []
 
     var descriptors: [String: TensorDescriptor] = [:]
     func symbolic(_ tree: ObjectTree<TensorDescriptor>, named name: String) -> ObjectTree<SymbolicTensor> {
@@ -82,8 +84,8 @@ struct CheckpointContent {
     var values = OrderedDictionary<String, StateDict.Value>(minimumCapacity: state.count)
     var pacer = Interruption.Pacer()
     let keys = state.map(\.key.description)
-    let names = try wrappers?.renamed(keys) ?? keys
-    wrapperWarning = wrappers?.warning
+    let names = try trainer?.renamed(keys) ?? keys
+    wrapperWarnings = trainer?.warning.map { [$0] } ?? []
     for (entry, name) in zip(state, names) {
       try pacer.step()
       let key = prefix + name
@@ -124,7 +126,7 @@ struct CheckpointContent {
     _ tree: ObjectTree<TensorDescriptor>, folders: [String], known: KnownKeys?
   ) throws(ConversionError) {
     var values = OrderedDictionary<String, StateDict.Value>()
-    var wrapper: String?
+    var wrappers: [String] = []
     for folder in folders {
       guard let inside = tree[folder] else {
         throw ConversionError(
@@ -136,10 +138,10 @@ struct CheckpointContent {
       values.merge(part.stateDict.values) { first, _ in first }
       descriptors.merge(part.descriptors) { first, _ in first }
       wrappedKeys.merge(part.wrappedKeys) { first, _ in first }
-      wrapperWarning = wrapperWarning ?? part.wrapperWarning
-      wrapper = wrapper ?? part.wrapper.map { "\(folder): \($0)" }
+      wrapperWarnings += part.wrapperWarnings
+      wrappers += part.wrappers.map { "\(folder): \($0)" }
     }
-    self.wrapper = wrapper
+    self.wrappers = wrappers
     otherEntries = []
     isBare = false
     stateDict = StateDict(values)
@@ -155,7 +157,7 @@ struct CheckpointContent {
     _ entries: [ObjectTree<TensorDescriptor>.Entry]
   ) -> (name: String, entries: [ObjectTree<TensorDescriptor>.Entry])? {
     guard !holdsTensors(entries) else { return nil }
-    for name in wrappers {
+    for name in usualWrappers {
       guard let entry = entries.first(where: { $0.key == .string(name) }), case .dictionary(let inside, _) = entry.value
       else { continue }
       return (name, inside)

@@ -99,8 +99,8 @@ public enum Planner {
     var failures: [Diagnostic] = []
     var droppedKeys = false
     var deviations: [Diagnostic] = []
-    if let warning = content.wrapperWarning { warnings.append(warning) }
-    if let wrapper = content.wrapper {
+    warnings += content.wrapperWarnings
+    for wrapper in content.wrappers {
       let finding = Diagnostic(
         .warning, .stateDictMismatch, .conversion,
         "The state dict was found under '\(wrapper)'; what is around it is left out")

@@ -285,6 +285,23 @@ import Testing
     #expect(files("out").isEmpty)
   }
 
+  /// What a trainer put around the keys is said of each component.
+  @Test func wrappersOfEveryComponentAreNamed() throws {
+    let encoders = ["q_encoder", "ctx_encoder"]
+    let keys = ["embeddings.word_embeddings.weight", "embeddings.LayerNorm.weight", "embeddings.LayerNorm.bias"]
+    let inside = keys.enumerated().map { number, key in
+      ObjectTree<TensorDescriptor>.Entry(
+        .string("module.\(key)"), .tensor(TensorDescriptor(dtype: .float32, shape: [2], storage: StorageID(number))))
+    }
+    let tree = ObjectTree<TensorDescriptor>.dictionary(
+      encoders.map { .init(.string($0), .dictionary(inside, ordered: true)) }, ordered: true)
+    let route = try Catalogue.route(model: "dragon", from: "hf", to: "cs-2.9")
+    let content = try CheckpointContent(tree, along: route, bareAllowed: false)
+    #expect(content.wrapperWarnings.count == 2)
+    #expect(content.wrapperWarnings.allSatisfy { $0.message.hasSuffix("'module.' (3 keys)") })
+    #expect(Set(content.stateDict.values.keys) == Set(encoders.flatMap { part in keys.map { "\(part).\($0)" } }))
+  }
+
   @Test func foldersThatAreNoComponentAreNamed() throws {
     let source = try source()
     try FileManager.default.createDirectory(atPath: "\(source)/logs", withIntermediateDirectories: false)

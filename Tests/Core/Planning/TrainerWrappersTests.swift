@@ -111,21 +111,21 @@ import Testing
   @Test func theDictionaryWithTheKeysOfTheModelWins() throws {
     for path in ["model", "weights", "model_state_dict", "any"] {
       let content = try found(around(Self.state(3), path))
-      #expect(content.wrapper == path)
+      #expect(content.wrappers == [path])
       #expect(content.keyCount == 3)
       #expect(content.otherEntries.isEmpty)
     }
-    #expect(try found(around(Self.state(3), "state", "inner")).wrapper == "state.inner")
-    #expect(try found(.tuple([Self.state(2), .none])).wrapper == "[0]")
+    #expect(try found(around(Self.state(3), "state", "inner")).wrappers == ["state.inner"])
+    #expect(try found(.tuple([Self.state(2), .none])).wrappers == ["[0]"])
     // Three levels are one too many.
-    #expect(try found(around(Self.state(3), "a", "b", "c")).wrapper == nil)
+    #expect(try found(around(Self.state(3), "a", "b", "c")).wrappers == [])
   }
 
   @Test func theLargerDictionaryWins() throws {
     let tree = Tree.dictionary(
       [.init(.string("model"), Self.state(2)), .init(.string("other"), Self.state(5))], ordered: false)
     let content = try found(tree)
-    #expect(content.wrapper == "other")
+    #expect(content.wrappers == ["other"])
     #expect(content.keyCount == 5)
   }
 
@@ -133,8 +133,8 @@ import Testing
     func pair(_ first: String, _ second: String) -> Tree {
       .dictionary([.init(.string(first), Self.state(2)), .init(.string(second), Self.state(2))], ordered: false)
     }
-    #expect(try found(pair("ema", "model_state_dict")).wrapper == "model_state_dict")
-    #expect(try found(pair("averaged", "weights")).wrapper == "weights")
+    #expect(try found(pair("ema", "model_state_dict")).wrappers == ["model_state_dict"])
+    #expect(try found(pair("averaged", "weights")).wrappers == ["weights"])
     let error = try #require(conversionError { try found(pair("student", "teacher")) })
     #expect(error.kind == .unreadableInput)
     #expect(error.message.contains("'student' and 'teacher'"))
@@ -145,10 +145,10 @@ import Testing
     let own = try found(
       .dictionary([.init(.string("model"), state), .init(.string("global_step"), .int(7))], ordered: false),
       format: .cs(Release(1, 8)))
-    #expect(own.wrapper == nil)
+    #expect(own.wrappers == [])
     #expect(own.otherEntries.map(\.key) == [.string("global_step")])
     let wrapped = try found(around(state, "model_state_dict"), format: .cs(Release(1, 8)))
-    #expect(wrapped.wrapper == "model_state_dict")
+    #expect(wrapped.wrappers == ["model_state_dict"])
     #expect(!wrapped.isBare)
   }
 
