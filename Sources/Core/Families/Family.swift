@@ -179,7 +179,7 @@ public struct Bridge: Sendable {
   /// What is folded into the weights of a checkpoint of a release on the way to Hugging Face, in this order.
   public func folds(at release: Release) -> [Fold] {
     let own = [muP(frame?.layout ?? release).fold].compactMap(\.self)
-    let all = own + components.flatMap { part in own.map { $0.inside(part.section, keys: "") } } + folds
+    let all = own + components.flatMap { part in own.map { $0.inside(part.section) } } + folds
     return frame.map { frame in all.map { $0.under(frame.prefix) } } ?? all
   }
 

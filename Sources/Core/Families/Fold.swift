@@ -98,18 +98,18 @@ public struct Fold: Sendable {
 }
 
 extension Fold {
-  /// The same fold for a component: its keys stand under `prefix`, and what describes it at a path of the model's section.
-  func inside(_ path: String, keys prefix: KeyPattern) -> Fold {
+  /// The same fold for a component, which a path of the model's section describes.
+  func inside(_ path: String) -> Fold {
     Fold(
       name, applies: { (document, model) in applies(document, model.section(at: path)) },
       scalings: scalings.map { scaling in
-        Scaling(scaling.pattern.under(prefix)) { (model) throws(ConfigFailure) in
+        Scaling(scaling.pattern) { (model) throws(ConfigFailure) in
           try Self.failing(inside: path) { () throws(ConfigFailure) in
             try scaling.functions(model.section(at: path))
           }
         }
       },
-      shared: shared.map { ("\(prefix).\($0.0)", "\(prefix).\($0.1)") }, ties: { ties($0.section(at: path)) },
+      shared: shared, ties: { ties($0.section(at: path)) },
       config: { (model) throws(ConfigFailure) in
         var model = model
         let section = try Self.failing(inside: path) { () throws(ConfigFailure) in

@@ -103,51 +103,70 @@ public struct DeclaredShape: Sendable, Hashable {
 }
 
 /// A condition on the configs that a rule depends on. Two are equal when their names are.
-public struct RuleCondition: Sendable, Hashable {
-  /// What it is called in plans and documents.
-  public let name: String
-  let test: @Sendable (RuleContext) -> Bool
-
-  /// The config keys that a condition of flags and values asks for, for messages.
-  var keys: [String] {
-    name.replacing(" or ", with: " and ").split(separator: " and ").compactMap { part in
-      part.split(separator: " ").first { $0 != "not" }.map(String.init)
-    }
-  }
+public indirect enum RuleCondition: Sendable, Hashable {
+  /// True while the config of a side has a value under a path that Python counts as true, or the last where it has none.
+  case truthy(Side, String, otherwise: Bool)
+  /// True while the config of a side has this value under a path, by Python's equality.
+  case equal(Side, String, ConfigValue)
+  case not(RuleCondition)
+  case both(RuleCondition, RuleCondition)
+  case either(RuleCondition, RuleCondition)
+  /// What no other case can say, with its name.
+  case custom(String, @Sendable (RuleContext) -> Bool)
 
   /// A condition.
-  public init(_ name: String, _ test: @escaping @Sendable (RuleContext) -> Bool) {
-    self.name = name
-    self.test = test
-  }
+  public init(_ name: String, _ test: @escaping @Sendable (RuleContext) -> Bool) { self = .custom(name, test) }
 
   /// True while the config of `side` has a value under `key` that Python counts as true; `otherwise` where it has none.
   public static func flag(_ side: Side, _ key: String, otherwise: Bool = false) -> RuleCondition {
-    RuleCondition("\(key) of \(side.rawValue)\(otherwise ? " or missing" : "")") { context in
-      context.config(side).value(at: key)?.isTruthyInPython ?? otherwise
-    }
+    .truthy(side, key, otherwise: otherwise)
   }
 
   /// True while the config of `side` has this value under `key`, by Python's equality.
   public static func equals(_ side: Side, _ key: String, _ value: ConfigValue) -> RuleCondition {
-    RuleCondition("\(key) of \(side.rawValue) is \(value.pythonDescription)") { context in
-      context.config(side).value(at: key)?.isEqualInPython(value) ?? false
-    }
+    .equal(side, key, value)
   }
 
   /// Not this one.
-  public static prefix func ! (condition: RuleCondition) -> RuleCondition {
-    RuleCondition("not \(condition.name)") { !condition.test($0) }
-  }
+  public static prefix func ! (condition: RuleCondition) -> RuleCondition { .not(condition) }
 
   /// Both.
-  public static func && (left: RuleCondition, right: RuleCondition) -> RuleCondition {
-    RuleCondition("\(left.name) and \(right.name)") { left.test($0) && right.test($0) }
-  }
+  public static func && (left: RuleCondition, right: RuleCondition) -> RuleCondition { .both(left, right) }
 
   /// Any.
-  public static func || (left: RuleCondition, right: RuleCondition) -> RuleCondition {
-    RuleCondition("\(left.name) or \(right.name)") { left.test($0) || right.test($0) }
+  public static func || (left: RuleCondition, right: RuleCondition) -> RuleCondition { .either(left, right) }
+
+  /// What it is called in plans and documents.
+  public var name: String {
+    switch self {
+    case .truthy(let side, let key, let otherwise): "\(key) of \(side.rawValue)\(otherwise ? " or missing" : "")"
+    case .equal(let side, let key, let value): "\(key) of \(side.rawValue) is \(value.pythonDescription)"
+    case .not(let condition): "not \(condition.name)"
+    case .both(let left, let right): "\(left.name) and \(right.name)"
+    case .either(let left, let right): "\(left.name) or \(right.name)"
+    case .custom(let name, _): name
+    }
+  }
+
+  /// The config keys that it asks for, for messages; for a condition of its own kind its name.
+  var keys: [String] {
+    switch self {
+    case .truthy(_, let key, _), .equal(_, let key, _): [key]
+    case .not(let condition): condition.keys
+    case .both(let left, let right), .either(let left, let right): left.keys + right.keys
+    case .custom(let name, _): [name]
+    }
+  }
+
+  func test(_ context: RuleContext) -> Bool {
+    switch self {
+    case .truthy(let side, let key, let otherwise): context.config(side).value(at: key)?.isTruthyInPython ?? otherwise
+    case .equal(let side, let key, let value): context.config(side).value(at: key)?.isEqualInPython(value) ?? false
+    case .not(let condition): !condition.test(context)
+    case .both(let left, let right): left.test(context) && right.test(context)
+    case .either(let left, let right): left.test(context) || right.test(context)
+    case .custom(_, let test): test(context)
+    }
   }
 
   /// Compares names.

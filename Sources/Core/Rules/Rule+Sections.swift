@@ -11,6 +11,9 @@ public struct ConfigSections: Sendable, Hashable {
     self.right = right
   }
 
+  /// Both, for names.
+  fileprivate var place: String { "\(left) <-> \(right)" }
+
   func key(_ key: String, on side: Side) -> String {
     let path = side == .left ? left : right
     return path.isEmpty ? key : "\(path).\(key)"
@@ -112,22 +115,15 @@ extension DeclaredShape.Presence {
 
 extension RuleCondition {
   fileprivate func reading(_ sections: ConfigSections) -> RuleCondition {
-    // A name says which keys it asks for, and is compared part by part.
-    let name = name.split(separator: " and ").map { part in
-      part.split(separator: " or ").map { Self.moved(String($0), sections) }.joined(separator: " or ")
-    }.joined(separator: " and ")
-    return RuleCondition(name) { test(sections.context($0)) }
-  }
-
-  /// One part of a name, which begins with a key of a side unless it is a condition of its own.
-  private static func moved(_ part: String, _ sections: ConfigSections) -> String {
-    var words = part.split(separator: " ").map(String.init)
-    guard let key = words.firstIndex(where: { $0 != "not" }) else { return part }
-    for side in Side.allCases where words[key...].dropFirst().prefix(2) == ["of", side.rawValue] {
-      words[key] = sections.key(words[key], on: side)
-      return words.joined(separator: " ")
+    switch self {
+    case .truthy(let side, let key, let otherwise):
+      .truthy(side, sections.key(key, on: side), otherwise: otherwise)
+    case .equal(let side, let key, let value): .equal(side, sections.key(key, on: side), value)
+    case .not(let condition): .not(condition.reading(sections))
+    case .both(let left, let right): .both(left.reading(sections), right.reading(sections))
+    case .either(let left, let right): .either(left.reading(sections), right.reading(sections))
+    case .custom(let name, let test): .custom("\(name) in \(sections.place)") { test(sections.context($0)) }
     }
-    return words == ["missing"] ? part : "\(part) in \(sections.left) <-> \(sections.right)"
   }
 }
 
@@ -142,8 +138,7 @@ extension Dimension {
     case .quotient(let left, let right): return .quotient(left.reading(sections), right.reading(sections))
     case .sum(let left, let right): return .sum(left.reading(sections), right.reading(sections))
     case .derived(let derived):
-      let place = "\(sections.left) <-> \(sections.right)"
-      return .derived("\(derived.name) of \(place)") { (whole) throws(RuleFailure) in
+      return .derived("\(derived.name) of \(sections.place)") { (whole) throws(RuleFailure) in
         try derived.length(sections.context(whole))
       }
     case .choice(let condition, let left, let right):
