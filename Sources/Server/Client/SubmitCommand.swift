@@ -12,7 +12,8 @@ struct SubmitCommand: ParsableCommand {
       Takes the arguments of `convert` (or, as `submit convert-config`, of `convert-config`). Local files are uploaded; an \
       interrupted upload goes on when the command is run again. http(s) addresses and repositories of a model hub \
       (hub://OWNER/NAME@REVISION, or the URL of a page) are handed on for the server to fetch; a repository brings its own \
-      config, and so does the folder above those of the components of a model. Prints the id of the job; --wait follows it to its end, --output-dir also downloads its outputs.
+      config, and so does the folder above those of the components of a model. Prints the id of the job; --wait follows \
+      it to its end, --output-dir also downloads its outputs.
 
       Examples:
         zooport submit --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 pytorch_model.bin --config config.json --output-dir out

@@ -6,7 +6,8 @@ import NIOCore
 /// Reads a submission that is multipart/form-data. Files go to disk as they arrive.
 ///
 /// Parts with a file name are `config` and `checkpoint` files, the latter as often as there are shards, both for each
-/// component of a composed model, as `image_model/config.json`. Parts without are the plain fields; `options`, `webhook`, and `config` or `checkpoint` without a file name, are JSON.
+/// component of a composed model, as `image_model/config.json`. Parts without are the plain fields; `options`, `webhook`,
+/// and `config` or `checkpoint` without a file name, are JSON.
 struct MultipartSubmission: Sendable {
   let folder: DataFolder
   /// Bytes of one file.
