@@ -73,7 +73,7 @@ extension Model {
   func toolOffers(_ source: Format, _ target: Format) -> Bool {
     switch (source, target) {
     case (.hf, .cs(let release)), (.cs(let release), .hf):
-      alternatives[0].bridge(covering: release) != nil && release.plain < Release(2, 10)
+      alternatives[0].bridge(covering: release)?.isOffered == true && release.plain < Release(2, 10)
     case (.cs(let first), .cs(let second)): offered.contains(first, second, of: releases)
     case (.hf, .hf): false
     }

@@ -97,13 +97,15 @@ extension Model {
 /// What releases of the Model Zoo put around a model that Hugging Face has bare.
 struct ModelFrame: Sendable {
   /// The keys of the model stand under this in the Model Zoo.
-  let prefix: KeyPattern
+  var prefix: KeyPattern = ""
   /// The release whose rules hold for the model inside, whatever the release around it is.
   let layout: Release
   /// What stands beside the model.
-  let tensors: [Rule]
+  var tensors: [Rule] = []
   /// What the config has besides the model's own keys.
-  let config: [ConfigRule]
+  var config: [ConfigRule] = []
   /// Where newer params files may keep the model's own keys; nil for no other place.
   var nesting: SectionNesting?
+  /// True when the vendor's tool converts between Hugging Face and these releases.
+  var isOffered = true
 }

@@ -38,12 +38,13 @@ public enum Planner {
     by config: ConfigObject, along route: Route
   ) throws(ConversionError) -> ObjectTree<TensorDescriptor> {
     let outcome = try ConfigPlanner.convert(config, along: route)
-    guard let (rules, side, context) = layout(of: outcome, route) else {
+    guard let step = try declaring(config, along: route, outcome) else {
       throw ConversionError(.usage, "Nothing declares the tensors of \(route.model.name) in \(route.source).")
     }
     let expected: [Completeness.Expected]
     do throws(RuleFailure) {
-      expected = try Completeness(rules: rules, from: side, context: context).expected()
+      let rules = step.hop.tensors.filter { $0.condition.map(step.context.holds) ?? true }
+      expected = try Completeness(rules: rules, from: step.hop.from, context: step.context).expected()
     } catch {
       throw ConversionError(.configNotConvertible, "ConfigConversionError: \(error.message)")
     }
@@ -67,21 +68,18 @@ public enum Planner {
     (route.folders(in: format).map { "\($0)." } + [""]).flatMap { ["\($0)torch_dtype", "\($0)dtype"] }
   }
 
-  /// The rules that declare what a complete checkpoint of the source is: those of the step to or from Hugging Face at the
-  /// source's release, whatever the route is.
-  private static func layout(
-    of outcome: ConfigPlanner.Outcome, _ route: Route
-  ) -> (rules: [Rule], side: Side, context: RuleContext)? {
-    if let step = outcome.steps.first, case .bridge = step.hop {
-      let rules = step.hop.tensors.filter { $0.condition.map(step.context.holds) ?? true }
-      return (rules, step.hop.from, step.context)
+  /// The step whose rules declare what a complete checkpoint of the source is: the one to or from Hugging Face at the
+  /// source's release, whatever the route is. Nil where there is none.
+  ///
+  /// Throws what converting the config to Hugging Face throws.
+  private static func declaring(
+    _ config: ConfigObject, along route: Route, _ outcome: ConfigPlanner.Outcome
+  ) throws(ConversionError) -> ConfigPlanner.Step? {
+    if let step = outcome.steps.first, case .bridge = step.hop { return step }
+    guard let out = Route(model: route.model, source: route.source, target: .hf), case .bridge? = out.hops.first else {
+      return nil
     }
-    guard case .cs(let release) = route.source, let bridge = route.model.bridge(covering: release),
-      let step = outcome.steps.first
-    else { return nil }
-    let context = RuleContext(left: [:], right: step.context.config(step.hop.from))
-    let rules = bridge.crossing(at: release, zooName: route.model.zooName).tensors
-    return (rules.filter { $0.condition.map(context.holds) ?? true }, .cs, context)
+    return try ConfigPlanner.convert(config, along: out).steps.first
   }
 
   /// Plans the conversion of a checkpoint and its config.
@@ -109,6 +107,11 @@ public enum Planner {
     }
     var unmatched: [String] = []
     var entries = content.otherEntries
+    if route.crossing == nil, let step = try? declaring(config, along: route, outcome) {
+      // Steps between releases carry what is there, so what is missing is worth a warning and no more.
+      warnings += try StateDictPlanner(step: step).incomplete(content.stateDict).map { $0.demoted() }
+    }
+    var incomplete: [Diagnostic] = []
     for step in outcome.steps {
       var findings = StateDictPlanner.Findings()
       for (fold, config) in step.folds { try apply(fold, config, to: &content.stateDict) }
@@ -129,11 +132,7 @@ public enum Planner {
       }
       droppedKeys = droppedKeys || !findings.unmatched.isEmpty
       failures += findings.failures
-      if options.allowIncomplete {
-        warnings += findings.incomplete.map { $0.demoted() }
-      } else {
-        failures += findings.incomplete
-      }
+      incomplete += findings.incomplete
       warnings += findings.warnings
       deviations += findings.deviations
       switch step.hop {
@@ -151,6 +150,11 @@ public enum Planner {
           warnings += checkpoint.warnings
         }
       }
+    }
+    if options.allowIncomplete {
+      warnings += incomplete.map { $0.demoted() }
+    } else {
+      failures += incomplete
     }
     let isNothingLeft = droppedKeys && unmatched.count == content.keyCount
     if !failures.isEmpty || isNothingLeft {

@@ -58,29 +58,15 @@ struct StateDictPlanner {
   func convert(_ input: StateDict, findings: inout Findings) throws(ConversionError) -> StateDict {
     // What no rule can change passes as it is.
     if rules.isEmpty, passesUnknownKeys, prefix == .carried { return input }
-    var source = input.values
-    var prefixed: Set<String> = []
-    if prefix != .none { source = try withoutPrefix(source, &prefixed, &findings) }
-    for (key, twin, rule) in resolveTies(&source, side: from, addsMissing: true) {
-      if prefix == .carried, prefixed.contains(twin) { prefixed.insert(key) }
-      findings.deviations.append(
-        Diagnostic(
-          .warning, .stateDictMismatch, .tensor(key),
-          "\(key) is missing or None in the source; it is filled from \(twin), with which it is shared",
-          origin: rule.origin))
-    }
-    checkNeeds(source, &findings)
-    try compareCopies(source, &findings)
-
-    var output = OrderedDictionary<String, StateDict.Value>()
-    output.reserveCapacity(source.count)
-    var written: Set<String> = []
+    var reading = Reading()
+    try read(input, into: &reading, &findings)
+    let prefixed = reading.prefixed
+    var output = reading.passed
+    output.reserveCapacity(input.values.count)
+    var written = reading.written
     var repeats: [Instance] = []
     var pacer = Interruption.Pacer()
-    let instances = try collect(source, &findings, passing: &output, &written, prefixed)
-    try Completeness(rules: rules, from: from, context: context, config: config)
-      .check(instances, in: source, &findings.incomplete)
-    for instance in instances {
+    for instance in reading.instances {
       try pacer.step()
       if case .repeated(from.other, _, _)? = rules[instance.rule].transform {
         repeats.append(instance)
@@ -104,18 +90,56 @@ struct StateDictPlanner {
     return StateDict(carried)
   }
 
-  /// Groups keys into rule instances, in the order in which their first keys come. Keys that pass go to `output`.
+  /// What the source's keys are by the rules.
+  private struct Reading {
+    var instances: [Instance] = []
+    /// Keys that no rule claims and that go on as they are.
+    var passed: OrderedDictionary<String, StateDict.Value> = [:]
+    /// Keys that had the optional prefix, and those of them that went on.
+    var prefixed: Set<String> = []
+    var written: Set<String> = []
+  }
+
+  /// Where a checkpoint is not the whole model that its config describes, by the rules that would read it.
+  ///
+  /// Throws nothing but `.cancelled`. Complexity: O(keys).
+  func incomplete(_ input: StateDict) throws(ConversionError) -> [Diagnostic] {
+    var reading = Reading()
+    var findings = Findings()
+    try read(input, into: &reading, &findings)
+    return findings.incomplete
+  }
+
+  /// Groups the source's keys by the rules that claim them, and compares them with what the config describes.
+  private func read(
+    _ input: StateDict, into reading: inout Reading, _ findings: inout Findings
+  ) throws(ConversionError) {
+    var source = input.values
+    if prefix != .none { source = try withoutPrefix(source, &reading.prefixed, &findings) }
+    for (key, twin, rule) in resolveTies(&source, side: from, addsMissing: true) {
+      if prefix == .carried, reading.prefixed.contains(twin) { reading.prefixed.insert(key) }
+      findings.deviations.append(
+        Diagnostic(
+          .warning, .stateDictMismatch, .tensor(key),
+          "\(key) is missing or None in the source; it is filled from \(twin), with which it is shared",
+          origin: rule.origin))
+    }
+    checkNeeds(source, &findings)
+    try compareCopies(source, &findings)
+    try collect(source, into: &reading, &findings)
+    try Completeness(rules: rules, from: from, context: context, config: config)
+      .check(reading.instances, in: source, &findings.incomplete)
+  }
+
+  /// Groups keys into rule instances, in the order in which their first keys come.
   private func collect(
-    _ source: OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings,
-    passing output: inout OrderedDictionary<String, StateDict.Value>, _ written: inout Set<String>,
-    _ prefixed: Set<String>
-  ) throws(ConversionError) -> [Instance] {
+    _ source: OrderedDictionary<String, StateDict.Value>, into reading: inout Reading, _ findings: inout Findings
+  ) throws(ConversionError) {
     let index = PatternIndex(
       rules.enumerated().flatMap { number, rule in
         rule.claims(from).enumerated().map { (PatternIndex.Slot(rule: number, position: $0), $1) }
       })
-    var instances: [Instance] = []
-    instances.reserveCapacity(source.count)
+    reading.instances.reserveCapacity(source.count)
     var open: [OpenInstance: Int] = [:]
     let hasAliases = rules.contains { if case .relate(.alias(from, _, _)) = $0.action { true } else { false } }
     var pacer = Interruption.Pacer()
@@ -123,8 +147,8 @@ struct StateDictPlanner {
       try pacer.step()
       guard let (slot, matched) = match(key, index, in: source) else {
         if passesUnknownKeys {
-          output[key] = value
-          if prefixed.contains(key) { written.insert(key) }
+          reading.passed[key] = value
+          if reading.prefixed.contains(key) { reading.written.insert(key) }
         } else {
           findings.unmatched.append(key)
         }
@@ -136,7 +160,7 @@ struct StateDictPlanner {
       if case .stack(let hole, _)? = rules[slot.rule].transform, from == .left {
         number = binding.removeValue(forKey: hole).flatMap { Int($0) }
       } else if arity == 1, !hasAliases {
-        instances.append(Instance(rule: slot.rule, binding: binding, values: [(key, value)]))
+        reading.instances.append(Instance(rule: slot.rule, binding: binding, values: [(key, value)]))
         continue
       }
       let identity = OpenInstance(rule: slot.rule, binding: binding)
@@ -144,20 +168,19 @@ struct StateDictPlanner {
       if let known = open[identity] {
         position = known
       } else {
-        position = instances.count
+        position = reading.instances.count
         open[identity] = position
         let values: [(key: String, value: StateDict.Value)?] =
           number == nil ? Array(repeating: nil, count: arity) : []
-        instances.append(Instance(rule: slot.rule, binding: binding, values: values))
+        reading.instances.append(Instance(rule: slot.rule, binding: binding, values: values))
       }
       if let number {
-        instances[position].numbers.append(number)
-        instances[position].values.append((key, value))
+        reading.instances[position].numbers.append(number)
+        reading.instances[position].values.append((key, value))
       } else {
-        instances[position].values[slot.position] = (key, value)
+        reading.instances[position].values[slot.position] = (key, value)
       }
     }
-    return instances
   }
 
   /// The rule that a key belongs to; an older spelling belongs to the rule of the spelling it stands for.

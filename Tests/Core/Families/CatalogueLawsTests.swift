@@ -9,8 +9,13 @@ import Testing
   struct Subject: Sendable, CustomTestStringConvertible {
     let family: String
     let model: Model
+    /// What is changed in the small config of the model.
+    var variant: SmallConfigs.Variant?
 
-    var testDescription: String { model.name == family ? family : "\(model.name) of \(family)" }
+    var testDescription: String {
+      (model.name == family ? family : "\(model.name) of \(family)")
+        + (variant.map { " with \($0.testDescription)" } ?? "")
+    }
   }
 
   /// An ordered pair of formats of a model.
@@ -47,6 +52,26 @@ import Testing
       formats.indices.filter { second in
         first != second && (abs(first - second) == 1 || formats[first] == .hf || formats[second] == .hf)
       }.map { Pair(subject: subject, source: formats[first], target: formats[$0]) }
+    }
+  }
+
+  /// The models with their small configs changed.
+  static let varied = subjects.flatMap { subject in
+    SmallConfigs.variants(of: subject.model.name, family: subject.family).map {
+      Subject(family: subject.family, model: subject.model, variant: $0)
+    }
+  }
+
+  /// These between Hugging Face and the newest release.
+  static let variedPairs = varied.flatMap { subject -> [Pair] in
+    guard let newest = subject.model.bridges.last?.covers.upperBound, let place = subject.variant?.place else {
+      return []
+    }
+    let pair = Pair(subject: subject, source: .hf, target: .cs(newest))
+    return switch place {
+    case .hf: [pair, pair.reversed]
+    case .cs: [pair.reversed]
+    case .betweenReleases: []
     }
   }
 
@@ -208,9 +233,37 @@ import Testing
     }
   }
 
+  /// A condition that no config meets, or that every config meets, guards rules that nothing tries.
+  @Test func conditionsHoldAndFail() throws {
+    var outcomes: [String: Set<Bool>] = [:]
+    func record(_ steps: [ConfigPlanner.Step]) {
+      for step in steps {
+        for condition in step.hop.tensors.flatMap(\.conditions) {
+          outcomes[condition.name, default: []].insert(step.context.holds(condition))
+        }
+      }
+    }
+    for pair in Self.pairs + Self.variedPairs {
+      record(try Self.steps(pair, config: Self.config(of: pair)).steps)
+    }
+    for subject in Self.varied {
+      let ladder = subject.model.ladder
+      let down = Pair(
+        subject: subject, source: .cs(try #require(ladder.releases.last)), target: .cs(ladder.oldest))
+      // Old releases have no words for some variants.
+      guard let there = try? Self.steps(down, config: Self.config(of: down)) else { continue }
+      record(there.steps)
+      record((try? Self.steps(down.reversed, config: there.document).steps) ?? [])
+    }
+    for (name, seen) in outcomes {
+      #expect(seen.count == 2, "'\(name)' is always \(seen): add a variant to SmallConfigs")
+    }
+  }
+
   // MARK: Round trips
 
-  @Test(arguments: pairs) func tensorsComeBack(_ pair: Pair) throws {
+  @Test(arguments: pairs + variedPairs.filter { $0.subject.variant?.place == .hf })
+  func tensorsComeBack(_ pair: Pair) throws {
     let there = try Self.steps(pair, config: Self.config(of: pair))
     let back = try Self.steps(pair.reversed, config: there.document)
     let (state, synthetic) = try Self.stateDict(of: pair)
@@ -263,7 +316,8 @@ import Testing
     #expect(surviving == Set(synthetic.shapes.map(\.key)))
   }
 
-  @Test(arguments: pairs) func configsComeBack(_ pair: Pair) throws {
+  @Test(arguments: pairs + variedPairs.filter { $0.subject.variant?.place == .hf })
+  func configsComeBack(_ pair: Pair) throws {
     let config = try Self.config(of: pair)
     let there = try Self.steps(pair, config: config)
     let back = try Self.steps(pair.reversed, config: there.document)
@@ -288,7 +342,8 @@ import Testing
       "add a small config of family \(pair.subject.family)")
     // What Hugging Face says to a release its predecessors may not be able to say, so pairs of two releases start at the
     // oldest.
-    var config = small
+    let variant = pair.subject.variant
+    var config = variant?.place == .hf ? variant?.applied(to: small) ?? small : small
     var format = first
     let oldest = Format.cs(pair.subject.model.ladder.oldest)
     for next in pair.target.isCS && pair.source.isCS ? [oldest, pair.source] : [pair.source] where next != format {
@@ -296,14 +351,17 @@ import Testing
       config = try ConfigPlanner.convert(config, along: route).document
       format = next
     }
-    return config
+    guard let variant, variant.place != .hf else { return config }
+    return variant.applied(to: config)
   }
 
   /// A state dict of a model in the source format of a pair, and what its expressions refer to.
   static func stateDict(of pair: Pair) throws -> (StateDict, SyntheticStateDict) {
     let model = pair.subject.model
     let first = try #require(model.formats.first)
-    let next = model.bridges.first?.covers.lowerBound ?? model.ladder.revisions[0].release
+    // What a variant changes, old releases may have no words for.
+    let bridge = pair.subject.variant == nil ? model.bridges.first : model.bridges.last
+    let next = bridge?.covers.lowerBound ?? model.ladder.revisions[0].release
     let neighbours = Pair(subject: pair.subject, source: first, target: .cs(next))
     let step = try steps(neighbours, config: config(of: neighbours)).steps[0]
     let synthetic = try SyntheticStateDict(
@@ -367,10 +425,25 @@ extension CatalogueLawsTests.Pair {
   var reversed: Self { Self(subject: subject, source: target, target: source) }
 }
 
+extension Rule {
+  /// Everything that it depends on: whether it exists, and which of its keys do.
+  fileprivate var conditions: [RuleCondition] {
+    let presences = [shape?.presence, shape?.bias].map { presence -> RuleCondition? in
+      if case .when(let condition)? = presence { condition } else { nil }
+    }
+    var tie: RuleCondition?
+    if case .relate(.tie(_, _, _, let condition, _)) = action { tie = condition }
+    return ([condition, tie] + presences).compactMap(\.self)
+  }
+}
+
 extension RuleCondition {
   /// True where one of two conditions asks for what the other rules out.
   fileprivate func excludes(_ other: RuleCondition) -> Bool {
-    let (own, others) = (name.split(separator: " and "), other.name.split(separator: " and "))
-    return own.contains { part in others.contains { $0 == "not \(part)" || part == "not \($0)" } }
+    parts.contains { part in other.parts.contains { $0 == !part || part == !$0 } }
+  }
+
+  private var parts: [RuleCondition] {
+    if case .both(let left, let right) = self { left.parts + right.parts } else { [self] }
   }
 }

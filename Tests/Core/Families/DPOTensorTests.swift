@@ -171,6 +171,25 @@ import Testing
     }
   }
 
+  /// Params of a decoder alone can be judged without a checkpoint, and Hugging Face converts to them without a detour.
+  @Test func aDecoderAloneIsDescribed() throws {
+    let (params, shapes) = try Self.training("cs-2.1-no-dpo")
+    let route = try Catalogue.route(model: "dpo", from: "cs-2.1-no-dpo", to: "cs-2.1-dpo", config: params)
+    let described = try Planner.described(by: params, along: route)
+    guard case .dictionary(let entries, _)? = described["model"] else {
+      Issue.record("no state dict is described")
+      return
+    }
+    // Tensors that have two names are described under one.
+    #expect(
+      Set(entries.map(\.key.description))
+        == Set(shapes.map(\.key)).subtracting(["ln_f.weight", "embedding_layer.word_embeddings.weight"]))
+    let decoder = try Catalogue.route(model: "gpt2", from: "hf", to: "cs-2.1")
+    var plain = try Planner.plan(config: DPOTests.gpt2, along: decoder).config
+    plain.setValue("gpt2", at: "model.model_name")
+    #expect(ConfigValue.object(plain).isEqualInPython(.object(params)))
+  }
+
   @Test func aTrainedDecoderIsNoDecoderAlone() throws {
     let (params, shapes) = try Self.training()
     var plain = params

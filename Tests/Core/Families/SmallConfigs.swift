@@ -1,5 +1,6 @@
 import Core
 import OrderedCollections
+import Testing
 
 /// A small consistent config for each family, in the first format of its models, and for models that begin with another:
 /// what the laws are tried on.
@@ -8,6 +9,73 @@ enum SmallConfigs {
   static let width = 16
 
   static func config(of model: String, family: String) -> ConfigObject? { byName[model] ?? byName[family] }
+
+  /// What is changed in a small config so that other rules of the family apply.
+  struct Variant: Sendable, CustomTestStringConvertible {
+    /// The config that is changed.
+    enum Place: String {
+      case hf
+      /// The params of the newest release, for what Hugging Face has one value for.
+      case cs
+      /// The same, for what Hugging Face has no value for: the releases alone convert it.
+      case betweenReleases
+    }
+
+    /// Values by their path; null takes a key away.
+    let changes: ConfigObject
+    var place = Place.hf
+
+    var testDescription: String { "\(place): \(ConfigValue.object(changes).pythonDescription)" }
+
+    func applied(to config: ConfigObject) -> ConfigObject {
+      changes.reduce(into: config) { config, change in
+        if change.value == .null {
+          config.removeValue(at: change.key)
+        } else {
+          config.setValue(change.value, at: change.key)
+        }
+      }
+    }
+  }
+
+  /// With the small config, the variants of a family reach both outcomes of every condition of its rules.
+  static func variants(of model: String, family: String) -> [Variant] { variants[model] ?? variants[family] ?? [] }
+
+  private static let untied = Variant(changes: ["tie_word_embeddings": false])
+  private static let tied = Variant(changes: ["tie_word_embeddings": true])
+  private static let variants: [String: [Variant]] = [
+    "btlm": [Variant(changes: ["activation_function": "gelu", "position_embedding_type": "learned"]), untied],
+    "jais": [Variant(changes: ["activation_function": "swiglu", "position_embedding_type": "alibi"]), untied],
+    "falcon": [Variant(changes: ["num_ln_in_parallel_attn": 1, "bias": false]), untied],
+    "starcoder": [Variant(changes: ["multi_query": false]), untied],
+    "esm-2": [Variant(changes: ["position_embedding_type": "absolute", "emb_layer_norm_before": true]), untied],
+    "t5": [
+      Variant(changes: ["feed_forward_proj": "gated-gelu"]), untied, tied,
+      Variant(changes: ["model.extra_ids": 2], place: .cs),
+      Variant(changes: ["model.share_encoder_decoder_embedding": false], place: .betweenReleases),
+      Variant(changes: ["model.position_embedding_type": "learned_absolute"], place: .betweenReleases),
+    ],
+    "dragon": [
+      Variant(
+        changes: [
+          "model.pooler_type": "ffn_pooler", "model.q_encoder.add_pooling_layer": true,
+          "model.ctx_encoder.add_pooling_layer": true,
+        ], place: .cs)
+    ],
+    "llava": [
+      Variant(changes: ["text_model.mm_projector_type": "mlp8x_gelu"]),
+      Variant(changes: ["text_model.mm_projector_type": "mlp1x_gelu"]),
+      Variant(changes: [
+        "text_model.tie_word_embeddings": true, "text_model.attention_bias": true, "text_model.mlp_bias": true,
+      ]),
+    ],
+    "llama": [tied, Variant(changes: ["attention_bias": true, "mlp_bias": true])], "mistral": [tied], "mixtral": [tied],
+    "gemma2": [untied],
+    "gpt2": [untied], "santacoder": [untied], "bloom": [untied],
+    "gptj": [tied, Variant(changes: ["model.use_bias_in_output": .null], place: .cs)],
+    "codegen": [tied], "gpt-neox": [tied], "bert": [untied],
+    "roberta": [untied, Variant(changes: ["model.num_segments": 0], place: .cs)],
+  ]
 
   /// Experts of the models that have some.
   static let experts = 3

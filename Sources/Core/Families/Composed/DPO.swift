@@ -53,7 +53,11 @@ enum DPO {
     return Model(
       "dpo", csClass: csClass, caveat: caveat,
       ladder: Ladder(oldest: plain, revisions: [start(decoder)] + revisions), offered: offered,
-      bridges: decoder.bridge(covering: layout).map { [$0.framed(frame, covers: oldest...newest)] } ?? [])
+      bridges: [
+        decoder.bridge(covering: plain.plain)?.framed(
+          ModelFrame(layout: plain.plain, config: name(decoder.name), isOffered: false), covers: plain...plain),
+        decoder.bridge(covering: layout)?.framed(frame, covers: oldest...newest),
+      ].compactMap(\.self))
   }
 
   // MARK: Tensors

@@ -114,25 +114,30 @@ enum LLaVA {
 
   /// Linear layers with an activation between each two, which Hugging Face counts as a layer.
   @RulesBuilder private static func projector(_ layout: HuggingFaceLayout, _ names: ModelZooNames) -> [Rule] {
+    projectorLayer(0, layout, names)
+    for layer in 1..<(layout == .folders ? mostLayers : 2) {
+      When(hasProjectorLayer(layer, names)) { projectorLayer(layer, layout, names) }
+    }
+  }
+
+  @RulesBuilder private static func projectorLayer(
+    _ layer: Int, _ layout: HuggingFaceLayout, _ names: ModelZooNames
+  ) -> [Rule] {
     let units = Dimension.cs("\(names.text).hidden_size")
-    let presence: DeclaredShape.Presence =
-      layout == .folders ? .allOrNone(on: .hf, group: "projector") : .always
-    for layer in 0..<(layout == .folders ? mostLayers : 2) {
-      let input = layer == 0 ? Dimension.cs("\(names.image).hidden_size") : units
-      let key =
-        layout == .folders ? "text_model.model.mm_projector.\(2 * layer)" : "multi_modal_projector.linear_\(layer + 1)"
-      When(hasProjectorLayer(layer, names)) {
-        Rename(
-          KeyPattern("\(key).{leaf}"), KeyPattern("\(names.projectorKeys).ffn.\(layer).linear_layer.{leaf}"),
-          [units, input], presence: presence, bias: .when(.flag(.cs, "\(names.projector).use_bias", otherwise: false)))
-        if layout == .folders {
-          for (leaf, shape) in [("weight", [units, input]), ("bias", [units])] {
-            Drawn(
-              .cs, "\(names.projectorKeys).ffn.\(layer).linear_layer.\(leaf)", shape: shape, .uniform(fanIn: input),
-              isFallback: true)
-          }
-        }
+    let input = layer == 0 ? Dimension.cs("\(names.image).hidden_size") : units
+    let own = "\(names.projectorKeys).ffn.\(layer).linear_layer"
+    switch layout {
+    case .folders:
+      Rename(
+        KeyPattern("text_model.model.mm_projector.\(2 * layer).{leaf}"), KeyPattern("\(own).{leaf}"), [units, input],
+        presence: .allOrNone(on: .hf, group: "projector"))
+      for (leaf, shape) in [("weight", [units, input]), ("bias", [units])] {
+        Drawn(.cs, "\(own).\(leaf)", shape: shape, .uniform(fanIn: input), isFallback: true)
       }
+    case .oneCheckpoint:
+      Rename(
+        KeyPattern("multi_modal_projector.linear_\(layer + 1).{leaf}"), KeyPattern("\(own).{leaf}"), [units, input],
+        bias: .when(.flag(.cs, "\(names.projector).use_bias", otherwise: false)))
     }
   }
 

@@ -75,8 +75,7 @@ enum BERT {
   @RulesBuilder static func positions(_ release: Release) -> [Rule] {
     Rename(
       "embeddings.position_embeddings.weight", GPT2.positions(at: release),
-      [.hf("max_position_embeddings"), .hidden],
-      presence: .when(!.equals(.cs, "position_embedding_type", "fixed")))
+      [.hf("max_position_embeddings"), .hidden])
     // transformers dropped this buffer in 4.31; older versions expect it.
     Generated(.left, "embeddings.position_ids", beside: "embeddings.position_embeddings.weight") {
       (context) throws(RuleFailure) in
