@@ -1,7 +1,7 @@
 import Core
 import OrderedCollections
 
-/// How long planning takes for a state dict with very many keys: GPT-2 rules over 500,000 keys, Hugging Face to cs-1.8 and
+/// How long planning takes for a state dict with very many keys: GPT-2 rules over 500,000 keys, Hugging Face to cs-2.9 and
 /// back. Nothing is read or written, so the figure is that of the planner alone.
 ///
 ///     swift run -c release PlanningBenchmark [KEYS]
@@ -18,19 +18,19 @@ struct PlanningBenchmark {
     ]
     let clock = ContinuousClock()
 
-    let route = try Catalogue.route(model: "gpt2", from: "hf", to: "cs-1.8")
+    let route = try Catalogue.route(model: "gpt2", from: "hf", to: "cs-2.9")
     var start = clock.now
     let plan = try Planner.plan(config: config, checkpoint: checkpoint, along: route)
-    report("hf -> cs-1.8", keys: layers * leaves.count + 5, plan, start.duration(to: clock.now))
+    report("hf -> cs-2.9", keys: layers * leaves.count + 5, plan, start.duration(to: clock.now))
 
     let written = plan.tree?.mapTensors { index in
       TensorDescriptor(dtype: .bfloat16, shape: plan.tensors[index].tensor.shape, storage: StorageID(index))
     }
     guard let written else { return }
-    let back = try Catalogue.route(model: "gpt2", from: "cs-1.8", to: "hf")
+    let back = try Catalogue.route(model: "gpt2", from: "cs-2.9", to: "hf")
     start = clock.now
     let returned = try Planner.plan(config: plan.config, checkpoint: written, along: back)
-    report("cs-1.8 -> hf", keys: plan.tensors.count, returned, start.duration(to: clock.now))
+    report("cs-2.9 -> hf", keys: plan.tensors.count, returned, start.duration(to: clock.now))
   }
 
   private static let width = 4096

@@ -69,7 +69,7 @@ public struct Fold: Sendable {
     var functions: [Int: [ElementFunction]] = [:]
     for (key, value) in state.values {
       guard let tensor = value.tensor else { continue }
-      var segments = key.split(separator: ".")
+      var segments = key.keySegments
       if key.hasPrefix(Model.optionalPrefix) { segments.removeFirst() }
       guard let slot = index.matches(segments).first?.slot else { continue }
       let chosen: [ElementFunction]

@@ -98,11 +98,12 @@ struct Completeness {
     _ findings: inout [Diagnostic]
   ) throws(ConversionError) {
     guard rules.contains(where: { $0.shape != nil }) else { return }
-    var byRule: [Int: [StateDictPlanner.Instance]] = [:]
-    for instance in instances where rules[instance.rule].shape != nil {
-      byRule[instance.rule, default: []].append(instance)
+    var byRule = [[Int]](repeating: [], count: rules.count)
+    for (position, instance) in instances.enumerated() where rules[instance.rule].shape != nil {
+      byRule[instance.rule].append(position)
     }
-    let groups = Set(byRule.keys.compactMap { rules[$0].shape?.presence.group(on: side) })
+    let groups = Set(
+      rules.indices.filter { !byRule[$0].isEmpty }.compactMap { rules[$0].shape?.presence.group(on: side) })
     var complaints: Set<String> = []
     var pacer = Interruption.Pacer()
     for (number, rule) in rules.enumerated() {
@@ -119,24 +120,33 @@ struct Completeness {
         }
         continue
       }
-      let found = byRule[number] ?? []
-      var present: Set<String> = []
+      let found = byRule[number].map { instances[$0] }
       for instance in found {
         try pacer.step()
         judge(instance, rule, declaration, &findings)
-        guard let pattern = rule.claims(side).first else { continue }
-        if case .stack(let hole, _)? = rule.transform, declaration.isStacked {
-          for (number, value) in zip(instance.numbers, instance.values) where value?.value.tensor != nil {
-            present.insert(pattern.fill(instance.binding.merging([hole: Substring(String(number))]) { _, new in new }))
-          }
-        } else if instance.values.contains(where: { $0?.value.tensor != nil }) {
-          present.insert(pattern.fill(instance.binding))
-        }
       }
       // Mirrors and parts share their bindings, so the first pattern speaks for all.
       guard let pattern = rule.claims(side).first else { continue }
+      let demanded = declaration.bindings(of: pattern)
+      // Nearly always all are there, which counting shows without making a key for each.
+      if found.count == demanded.total, !declaration.isStacked,
+        found.allSatisfy({ $0.holdsTensor && demanded.contains($0.binding) })
+      {
+        continue
+      }
+      var present: Set<String> = []
+      for instance in found {
+        try pacer.step()
+        if case .stack(let hole, _)? = rule.transform, declaration.isStacked {
+          for (number, value) in zip(instance.numbers, instance.values) where value?.value.tensor != nil {
+            present.insert(pattern.fill(instance.binding.with(hole, Substring(String(number)))))
+          }
+        } else if instance.holdsTensor {
+          present.insert(pattern.fill(instance.binding))
+        }
+      }
       var missing = 0
-      for binding in declaration.bindings(of: pattern) {
+      for binding in demanded {
         try pacer.step()
         let key = pattern.fill(binding)
         guard !present.contains(key) else { continue }
@@ -244,9 +254,9 @@ extension Completeness {
       for hole in pattern.orderedHoles {
         if let words = hole.words {
           let texts = words.filter { hole.name != "leaf" || ($0 == "bias" ? demandsBias : demandsWhole) }
-          holes.append((hole.name, texts.count, { texts[$0][...] }))
+          holes.append(.init(name: hole.name, count: texts.count, words: texts))
         } else if let count = counts.first(where: { $0.hole == hole.name })?.count.length {
-          holes.append((hole.name, count, { Substring(String($0)) }))
+          holes.append(.init(name: hole.name, count: count, words: nil))
         } else {
           demanded = false
         }
@@ -257,7 +267,21 @@ extension Completeness {
 
   /// Every combination of what the holes of a pattern can stand for, made one at a time; the last hole changes first.
   fileprivate struct Bindings: Sequence, IteratorProtocol {
-    typealias Hole = (name: String, count: Int, text: (Int) -> Substring)
+    struct Hole {
+      let name: String
+      let count: Int
+      /// What it can stand for; nil for the numbers from 0.
+      let words: [String]?
+
+      func text(_ number: Int) -> Substring { words.map { $0[number][...] } ?? Substring(String(number)) }
+
+      func takes(_ text: Substring) -> Bool {
+        if let words { return words.contains { $0 == text } }
+        // A number with zeros in front is another key.
+        guard let number = Int(text), number < count else { return false }
+        return text.utf8.first != UInt8(ascii: "0") || text.utf8.count == 1
+      }
+    }
 
     private let holes: [Hole]
     /// How many there are; `Int.max` for more than that.
@@ -273,11 +297,15 @@ extension Completeness {
       }
     }
 
+    func contains(_ binding: KeyPattern.Binding) -> Bool {
+      holes.allSatisfy { hole in binding[hole.name].map(hole.takes) ?? false }
+    }
+
     mutating func next() -> KeyPattern.Binding? {
       guard number < total else { return nil }
       var rest = number
       number += 1
-      var binding: KeyPattern.Binding = [:]
+      var binding = KeyPattern.Binding()
       for hole in holes.reversed() {
         binding[hole.name] = hole.text(rest % hole.count)
         rest /= hole.count
@@ -292,4 +320,9 @@ extension DeclaredShape.Presence {
   fileprivate func group(on side: Side) -> String? {
     if case .allOrNone(side, let group) = self { group } else { nil }
   }
+}
+
+extension StateDictPlanner.Instance {
+  /// True when one of its keys holds a tensor, and not None.
+  fileprivate var holdsTensor: Bool { values.contains { $0?.value.tensor != nil } }
 }

@@ -216,9 +216,9 @@ enum Detection {
     let step = max(1, keys.count / sampleCount)
     return stride(from: 0, to: keys.count, by: step).allSatisfy { position in
       let key = keys[position]
-      if !index.matches(key.split(separator: ".")).isEmpty { return true }
+      if !index.matches(key.keySegments).isEmpty { return true }
       guard side == .cs, key.hasPrefix(Model.optionalPrefix) else { return false }
-      return !index.matches(key.dropFirst(Model.optionalPrefix.count).split(separator: ".")).isEmpty
+      return !index.matches(key.dropFirst(Model.optionalPrefix.count).keySegments).isEmpty
     }
   }
 

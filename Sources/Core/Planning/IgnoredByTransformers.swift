@@ -46,7 +46,7 @@ enum IgnoredByTransformers {
     guard route.source == .hf, let hfClass = route.hfClass, let patterns = patterns[hfClass], !keys.isEmpty
     else { return [] }
     let index = PatternIndex(patterns.enumerated().map { (PatternIndex.Slot(rule: $0, position: 0), $1) })
-    return Set(keys.filter { !index.matches($0.split(separator: ".")).isEmpty })
+    return Set(keys.filter { !index.matches($0.keySegments).isEmpty })
   }
 
   /// One warning for all of them; nil when there are none.

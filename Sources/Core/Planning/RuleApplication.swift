@@ -96,7 +96,7 @@ struct RuleApplication {
         var layers: [SymbolicTensor] = []
         for number in 0..<count {
           guard let tensor = (found[number] ?? nil)?.value.tensor, tensor.shape.count == 2 else {
-            let key = rule.left[0].fill(instance.binding.merging([hole: "\(number)"]) { _, new in new })
+            let key = rule.left[0].fill(instance.binding.with(hole, "\(number)"))
             throw SymbolicTensor.ShapeError(
               message: "'\(key)' is missing or is no matrix; the config says that there are \(count)")
           }
@@ -114,7 +114,7 @@ struct RuleApplication {
       var results: [(key: String, value: StateDict.Value)] = []
       for number in 0..<count {
         let part = try tensor.sliced(axis: 1, number..<number + 1).reshaped([tensor.shape[0], tensor.shape[2]])
-        let binding = instance.binding.merging([hole: "\(number)"]) { _, new in new }
+        let binding = instance.binding.with(hole, "\(number)")
         results.append((rule.left[0].fill(binding), .tensor(part)))
       }
       return results

@@ -14,7 +14,7 @@ extension StateDictPlanner {
       guard case .make(.copy(from.other, let original)) = rule.action else { continue }
       for (key, value) in Array(output) {
         try pacer.step()
-        guard let binding = original.match(key.split(separator: ".")) else { continue }
+        guard let binding = original.match(key.keySegments) else { continue }
         for pattern in rule.claims(from.other) {
           let copy = pattern.fill(binding)
           output[copy] = value
@@ -39,7 +39,7 @@ extension StateDictPlanner {
       var pacer = Interruption.Pacer()
       for (key, value) in source {
         try pacer.step()
-        let segments = key.split(separator: ".")
+        let segments = key.keySegments
         if let binding = copy.match(segments) {
           copies += 1
           guard let twin = source[original.fill(binding)] else {

@@ -158,7 +158,8 @@ struct StateDictPlanner {
       let arity = rules[slot.rule].claims(from).count
       var number: Int?
       if case .stack(let hole, _)? = rules[slot.rule].transform, from == .left {
-        number = binding.removeValue(forKey: hole).flatMap { Int($0) }
+        number = binding[hole].flatMap { Int($0) }
+        binding[hole] = nil
       } else if arity == 1, !hasAliases {
         reading.instances.append(Instance(rule: slot.rule, binding: binding, values: [(key, value)]))
         continue
@@ -187,11 +188,11 @@ struct StateDictPlanner {
   private func match(
     _ key: String, _ index: PatternIndex, in source: OrderedDictionary<String, StateDict.Value>
   ) -> (slot: PatternIndex.Slot, binding: KeyPattern.Binding)? {
-    guard let found = index.matches(key.split(separator: ".")).first else { return nil }
+    guard let found = index.matches(key.keySegments).first else { return nil }
     guard case .relate(.alias(from, let spelling, let yields)) = rules[found.slot.rule].action else { return found }
     let spelled = spelling.fill(found.binding)
     if yields, source[spelled] != nil { return nil }
-    return index.matches(spelled.split(separator: ".")).first
+    return index.matches(spelled.keySegments).first
   }
 
   private struct OpenInstance: Hashable {
@@ -288,11 +289,11 @@ struct StateDictPlanner {
       let layers = PatternIndex([(PatternIndex.Slot(rule: instance.rule, position: 0), beside)])
       for key in Array(output.keys) {
         try pacer.step()
-        guard let binding = layers.matches(key.split(separator: ".")).first?.binding, let layer = binding[hole],
-          binding.allSatisfy({ $0.key == hole || instance.binding[$0.key] == $0.value })
+        guard let binding = layers.matches(key.keySegments).first?.binding, let layer = binding[hole],
+          binding.agrees(with: instance.binding, except: hole)
         else { continue }
         for pattern in rules[instance.rule].claims(from.other) {
-          output[pattern.fill(instance.binding.merging([hole: layer]) { _, new in new })] = value.value
+          output[pattern.fill(instance.binding.with(hole, layer))] = value.value
         }
       }
     }
@@ -311,7 +312,7 @@ struct StateDictPlanner {
     var pacer = Interruption.Pacer()
     for key in Array(output.keys) {
       try pacer.step()
-      for (slot, binding) in index.matches(key.split(separator: ".")) {
+      for (slot, binding) in index.matches(key.keySegments) {
         let rule = rules[slot.rule]
         guard case .make(.generate(_, _, let recipe)) = rule.action else { continue }
         do throws(RuleFailure) {
@@ -328,7 +329,7 @@ struct StateDictPlanner {
   private func drawHeads(_ output: inout OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings) {
     for rule in rules {
       guard case .make(.draw(let drawing)) = rule.action, drawing.side == from.other, output[drawing.key] == nil,
-        !(drawing.unless.map { pattern in output.keys.contains { pattern.match($0.split(separator: ".")) != nil } }
+        !(drawing.unless.map { pattern in output.keys.contains { pattern.match($0.keySegments) != nil } }
           ?? false)
       else { continue }
       let key = drawing.key

@@ -84,8 +84,16 @@ struct TrainerWrappers {
     return names
   }
 
+  /// True for every wrapped key, and for few others: a quick look at keys that nearly always have no wrapper.
   private func mayBeWrapped(_ key: String) -> Bool {
-    Self.outer.contains(key.prefix { $0 != "." }) || Self.inner.contains { key.contains($0) }
+    // All inner wrappers begin with an underscore.
+    var beginsSegment = true
+    for byte in key.utf8 {
+      if beginsSegment, byte == UInt8(ascii: "_") { return true }
+      beginsSegment = byte == UInt8(ascii: ".")
+    }
+    let first = key.utf8.prefix { $0 != UInt8(ascii: ".") }
+    return Self.outer.contains(Substring(first))
   }
 
   /// One warning for everything that was taken off; nil when nothing was.

@@ -26,7 +26,7 @@ struct UnmatchedCauses {
 
   private var adapter: String? {
     let parts = keys.filter { key in
-      key.split(separator: ".").contains { segment in
+      key.keySegments.contains { segment in
         ["lora_", "ia3_l", "hada_w", "lokr_w", "oft_r", "vera_lambda", "adapter_"].contains { segment.hasPrefix($0) }
           || ["prompt_embeddings", "prompt_encoder", "base_layer", "modules_to_save", "original_module"].contains(
             segment)

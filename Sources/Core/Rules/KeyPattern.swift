@@ -25,17 +25,55 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
 
     /// The text that the hole takes of a segment, or nil when the segment does not fit.
     func capture(_ segment: Substring) -> Substring? {
-      guard segment.utf8.count > prefix.utf8.count + suffix.utf8.count, segment.hasPrefix(prefix),
-        segment.hasSuffix(suffix)
-      else { return nil }
-      let text = segment.dropFirst(prefix.count).dropLast(suffix.count)
+      var text = segment
+      if !prefix.isEmpty || !suffix.isEmpty {
+        guard segment.utf8.count > prefix.utf8.count + suffix.utf8.count, segment.hasPrefix(prefix),
+          segment.hasSuffix(suffix)
+        else { return nil }
+        text = segment.dropFirst(prefix.count).dropLast(suffix.count)
+      }
       if let words { return words.contains { $0 == text } ? text : nil }
       return text.utf8.allSatisfy { (48...57).contains($0) } ? text : nil
     }
   }
 
-  /// The text of each hole, by name.
-  public typealias Binding = [String: Substring]
+  /// The text of each hole, by name. A pattern has few holes, so that a short list in the order of names beats a hash table.
+  public struct Binding: Sendable, Hashable {
+    private var texts: [Text] = []
+
+    private struct Text: Hashable {
+      let hole: String
+      let text: Substring
+    }
+
+    /// No hole.
+    public init() {}
+
+    /// The text that a hole takes; nil for a hole that takes none. Complexity: O(holes).
+    public subscript(_ hole: String) -> Substring? {
+      get { texts.first { $0.hole == hole }?.text }
+      set {
+        if let position = texts.firstIndex(where: { $0.hole >= hole }) {
+          if texts[position].hole == hole { texts.remove(at: position) }
+          if let newValue { texts.insert(Text(hole: hole, text: newValue), at: position) }
+        } else if let newValue {
+          texts.append(Text(hole: hole, text: newValue))
+        }
+      }
+    }
+
+    /// The same with another text for one hole.
+    func with(_ hole: String, _ text: Substring) -> Binding {
+      var binding = self
+      binding[hole] = text
+      return binding
+    }
+
+    /// True when another binding has the same texts, but for one hole.
+    func agrees(with other: Binding, except hole: String) -> Bool {
+      texts.allSatisfy { $0.hole == hole || other[$0.hole] == $0.text }
+    }
+  }
 
   let segments: [Segment]
   /// The text that the pattern was written as.
@@ -96,7 +134,7 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
 
   /// What the holes take when the whole key fits, else nil. Complexity: O(length of the key).
   public func match(_ key: [Substring]) -> Binding? {
-    var binding: Binding = [:]
+    var binding = Binding()
     for (index, segment) in segments.enumerated() {
       guard index < key.count else { return nil }
       switch segment {
@@ -116,11 +154,15 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
   /// The key that results from putting texts into the holes. Precondition: every hole has a text.
   public func fill(_ binding: Binding) -> String {
     var key = ""
+    key.reserveCapacity(description.utf8.count + 8)
     for segment in segments {
       if !key.isEmpty { key += "." }
       switch segment {
       case .literal(let text): key += text
-      case .hole(let hole): key += hole.prefix + (binding[hole.name] ?? "") + hole.suffix
+      case .hole(let hole):
+        if !hole.prefix.isEmpty { key += hole.prefix }
+        key += binding[hole.name] ?? ""
+        if !hole.suffix.isEmpty { key += hole.suffix }
       case .rest: key += binding["rest"] ?? ""
       }
     }
@@ -131,7 +173,7 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
   ///
   /// `choice` counts the combinations of words, holes in the order of their names; it wraps around at `choiceCount`.
   public func example(number: Int = 0, choice: Int = 0) -> String {
-    var binding: Binding = [:]
+    var binding = Binding()
     for segment in segments {
       switch segment {
       case .literal: break
@@ -154,5 +196,25 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
     var words: [String: [String]] = [:]
     for case .hole(let hole) in segments { words[hole.name] = hole.words }
     return words.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+  }
+}
+
+extension StringProtocol where SubSequence == Substring {
+  /// The segments of a key between its dots; empty ones are left out. Complexity: O(length).
+  var keySegments: [Substring] {
+    // A dot is one byte of UTF-8 wherever it stands, so there is no need to look for the ends of characters.
+    var segments: [Substring] = []
+    var start = startIndex
+    var position = start
+    while position < endIndex {
+      let next = utf8.index(after: position)
+      if utf8[position] == UInt8(ascii: ".") {
+        if start < position { segments.append(self[start..<position]) }
+        start = next
+      }
+      position = next
+    }
+    if start < endIndex { segments.append(self[start..<endIndex]) }
+    return segments
   }
 }

@@ -76,7 +76,7 @@ struct PatternIndex: Sendable {
         }
       }
     }
-    walk(0, 0, [:])
+    walk(0, 0, KeyPattern.Binding())
     return found.count > 1
       ? found.sorted { ($0.slot.rule, $0.slot.position) < ($1.slot.rule, $1.slot.position) } : found
   }
