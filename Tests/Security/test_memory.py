@@ -16,12 +16,22 @@ import h5py
 import numpy
 import pytest
 import torch
-from service import BINARY
+from service import BINARY, Service
 
 MIB = 1 << 20
 #: What a plan has; conversions are given less.
 PLAN_BUDGET = 256 * MIB
 BUDGET = 64 * MIB
+
+
+def high_water(pid):
+    """The most memory that a process had since `forget`, in bytes."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
+def forget(pid):
+    pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def peak(*arguments):
@@ -35,8 +45,7 @@ def peak(*arguments):
     while process.poll() is None:
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/{process.pid}/exe") == str(BINARY):
-                found = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{process.pid}/status").read_text())
-                most = max(most, int(found[1]) * 1024 if found else 0)
+                most = max(most, high_water(process.pid))
         time.sleep(0.005)
     reader.join()
     return process.returncode, text[0].decode(errors="replace"), most
@@ -124,3 +133,34 @@ def test_message_says_what_to_do(tmp_path, config):
         "convert", "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-1.8", tmp_path / "checkpoint", "--config", config)
     assert status == 5
     assert "larger --memory-budget" in text
+
+
+@pytest.fixture(scope="module")
+def small_service(tmp_path_factory):
+    with Service(
+        tmp_path_factory.mktemp("service") / "data", memory_budget=BUDGET, total_memory=PLAN_BUDGET, workers=1, disk_floor=0
+    ) as service:
+        yield service
+        assert service.process.poll() is None, "the service died"
+
+
+@pytest.mark.parametrize("make", FILES, ids=lambda make: make.__name__)
+def test_bound_in_the_service(tmp_path, config, small_service, make):
+    """What comes by REST is bounded as it is on the command line, from the upload to the end of the job."""
+    service = small_service
+    forget(service.process.pid)
+    make(tmp_path / "checkpoint")
+    body = checkpoints.job(
+        {"upload": service.upload(config)}, {"upload": service.upload(tmp_path / "checkpoint", "model.bin")})
+    del body["options"], body["reuse"]
+    planned = service.send("POST", "/v1/plans", body)
+    planning = high_water(service.process.pid)
+    forget(service.process.pid)
+    job = service.wait(service.submit(body)["id"])
+    working = high_water(service.process.pid)
+    print(f"{make.__name__}: plan {planned.status} {planning >> 20} MiB, job {job['status']} {working >> 20} MiB")
+    assert planned.status < 500, planned.body[:500]
+    assert job["status"] == "succeeded" or job["error"]["code"] != "internal", job
+    assert 0 < planning < PLAN_BUDGET + 256 * MIB
+    # The plan's memory may still be with the allocator, so what the service as a whole may take is the bound.
+    assert 0 < working < PLAN_BUDGET + 256 * MIB
