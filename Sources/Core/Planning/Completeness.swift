@@ -120,22 +120,22 @@ struct Completeness {
         }
         continue
       }
-      let found = byRule[number].map { instances[$0] }
-      for instance in found {
+      let found = byRule[number]
+      for position in found {
         try pacer.step()
-        judge(instance, rule, declaration, &findings)
+        judge(instances[position], rule, declaration, &findings)
       }
       // Mirrors and parts share their bindings, so the first pattern speaks for all.
       guard let pattern = rule.claims(side).first else { continue }
       let demanded = declaration.bindings(of: pattern)
       // Nearly always all are there, which counting shows without making a key for each.
       if found.count == demanded.total, !declaration.isStacked,
-        found.allSatisfy({ $0.holdsTensor && demanded.contains($0.binding) })
+        found.allSatisfy({ instances[$0].holdsTensor && demanded.contains(instances[$0].binding) })
       {
         continue
       }
       var present: Set<String> = []
-      for instance in found {
+      for instance in found.map({ instances[$0] }) {
         try pacer.step()
         if case .stack(let hole, _)? = rule.transform, declaration.isStacked {
           for (number, value) in zip(instance.numbers, instance.values) where value?.value.tensor != nil {

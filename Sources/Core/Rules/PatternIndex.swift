@@ -53,31 +53,34 @@ struct PatternIndex: Sendable {
   /// Every slot that the key fits, in the order of the rules, with what the holes took.
   func matches(_ key: [Substring]) -> [(slot: Slot, binding: KeyPattern.Binding)] {
     var found: [(slot: Slot, binding: KeyPattern.Binding)] = []
-    func walk(_ node: Int, _ position: Int, _ binding: KeyPattern.Binding) {
-      let here = nodes[node]
-      guard position < key.count else {
-        for slot in here.ends { found.append((slot, binding)) }
-        return
-      }
-      if !here.restEnds.isEmpty {
-        var extended = binding
-        extended["rest"] = key[position...].joined(separator: ".")[...]
-        for slot in here.restEnds { found.append((slot, extended)) }
-      }
-      if !here.literals.isEmpty, let next = here.literals[key[position]] { walk(next, position + 1, binding) }
-      for (hole, next) in here.holes {
-        guard let text = hole.capture(key[position]) else { continue }
-        if let earlier = binding[hole.name] {
-          if earlier == text { walk(next, position + 1, binding) }
-        } else {
-          var extended = binding
-          extended[hole.name] = text
-          walk(next, position + 1, extended)
-        }
-      }
-    }
-    walk(0, 0, KeyPattern.Binding())
+    walk(from: 0, key, 0, KeyPattern.Binding(), &found)
     return found.count > 1
       ? found.sorted { ($0.slot.rule, $0.slot.position) < ($1.slot.rule, $1.slot.position) } : found
+  }
+
+  // Nodes are looked into where they lie: a copy of one would count references for each of its tables.
+  private func walk(
+    from node: Int, _ key: [Substring], _ position: Int, _ binding: KeyPattern.Binding,
+    _ found: inout [(slot: Slot, binding: KeyPattern.Binding)]
+  ) {
+    guard position < key.count else {
+      for slot in nodes[node].ends { found.append((slot, binding)) }
+      return
+    }
+    if !nodes[node].restEnds.isEmpty {
+      let extended = binding.with("rest", key[position...].joined(separator: ".")[...])
+      for slot in nodes[node].restEnds { found.append((slot, extended)) }
+    }
+    if !nodes[node].literals.isEmpty, let next = nodes[node].literals[key[position]] {
+      walk(from: next, key, position + 1, binding, &found)
+    }
+    for (hole, next) in nodes[node].holes {
+      guard let text = hole.capture(key[position]) else { continue }
+      if let earlier = binding[hole.name] {
+        if earlier == text { walk(from: next, key, position + 1, binding, &found) }
+      } else {
+        walk(from: next, key, position + 1, binding.with(hole.name, text), &found)
+      }
+    }
   }
 }
