@@ -104,7 +104,7 @@ public final class InputFile: Sendable {
       if isSparse {
         // Read, a hole would fill the page cache with zeros first.
         let (hole, data) = extent(of: descriptor, at: offset + done, within: rest.count)
-        rest[..<hole].initializeMemory(as: UInt8.self, repeating: 0)
+        if let start = rest.baseAddress { memset(start, 0, hole) }
         done += hole
         if data == 0, hole > 0 { continue }
         rest = UnsafeMutableRawBufferPointer(rebasing: rest[hole...])
