@@ -75,6 +75,8 @@ enum SmallConfigs {
     "gptj": [tied, Variant(changes: ["model.use_bias_in_output": .null], place: .cs)],
     "codegen": [tied], "gpt-neox": [tied, Variant(changes: ["attention_bias": false])],
     "bert": [untied, Variant(changes: ["model.disable_nsp": true, "model.num_segments": 2], place: .cs)],
+    "bert-sequence-classifier": [untied], "bert-token-classifier": [untied], "bert-qa": [untied],
+    "bert-summarization": [untied],
     "roberta": [untied, Variant(changes: ["model.num_segments": 0], place: .cs)],
   ]
 
