@@ -7,13 +7,13 @@
 Without a name all three are measured.
 
 files: Makes a GPT-2-shaped float32 checkpoint of 1.5 GB (five sixths of it transposed by the conversion) as .bin and .safetensors in DIR,
-and a GPT-J-shaped one of which no tensor changes. Warms the cache, then measures command and `cp --reflink=never` in turn. Prints the
+and a GPT-J-shaped one of which no tensor changes. Warms the cache, then measures command and `cp --reflink=never --sparse=never` in turn. Prints the
 median of each and of their ratios. Files that a measured command wrote are deleted between runs, never while one is timed; neither it nor `cp` waits for the disk.
 
 memory: converts a sparse checkpoint of 60 GB to bfloat16, which writes 30 GB, and prints its peak memory beside that of 1.5 GB.
 
 llama: Llama with 7 billion parameters in float16, 13.5 GB in two shards that are holes behind their headers, to cs-2.9 and back, in
-shards again. `cp --sparse=never` reads the same holes and writes the same zeros. Nothing of the source is in the page cache when either
+shards again. `cp --sparse=never` writes the same zeros, and neither reads the holes. Nothing of the source is in the page cache when either
 begins, since 13.5 GB would not stay there. --layers makes a smaller model.
 
 With --model-zoo, the path of a checkout of release 1.8 whose requirements are installed, the vendor's tool is measured once as well.
