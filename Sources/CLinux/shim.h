@@ -38,6 +38,10 @@ static inline int zooport_write_back(int file, off_t offset, off_t length) {
   return sync_file_range(file, offset, length, 1 | 2 | 4);
 }
 
+// SEEK_DATA and SEEK_HOLE of unistd.h, but only with _GNU_SOURCE: the first byte from an offset on that is not in a hole, and
+// that is in one. The end of a file is a hole.
+static const int zooport_seek_data = 3, zooport_seek_hole = 4;
+
 // Of string.h, but only with _GNU_SOURCE.
 void *memmem(const void *haystack, size_t haystack_length, const void *needle, size_t needle_length);
 

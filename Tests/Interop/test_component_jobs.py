@@ -160,3 +160,49 @@ def test_each_component_is_a_repository(zooport, tmp_path):
                 assert contents(there) == contents(tmp_path / "cs")
                 assert all(entry["commit"] for entry in ended["inputs"]["config"] + ended["inputs"]["checkpoint"])
                 assert [entry["hub"] for entry in ended["inputs"]["checkpoint"]] == ["owner/clip", "owner/vicuna"]
+
+
+def test_commands_take_a_repository_for_each_component(zooport, tmp_path, monkeypatch):
+    way = ("--model", "llava", "--src-fmt", "hf", "--tgt-fmt", "cs-2.9")
+    zooport("convert", SOURCES["llava"], *way, "--output-dir", tmp_path / "cs")
+    zooport("convert-config", SOURCES["llava"], *way, "--output-dir", tmp_path / "config")
+    with Hub({"owner/clip": SOURCES["llava"] / "image_model", "owner/vicuna": SOURCES["llava"] / "text_model"}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        clip = ("--component", "image_model=hub://owner/clip")
+        places = {
+            "repositories": (*clip, "--component", f"text_model={hub.endpoint}/owner/vicuna/tree/main"),
+            "streamed": (*clip, "--component", "text_model=hub://owner/vicuna", "--stream"),
+            "one is a folder": (*clip, "--component", f"text_model={SOURCES['llava'] / 'text_model'}"),
+            "folders": [word for part in PARTS["llava"] for word in ("--component", f"{part}={SOURCES['llava'] / part}")],
+        }
+        for name, components in places.items():
+            zooport("convert", *components, *way, "--output-dir", tmp_path / name)
+            assert contents(tmp_path / name) == contents(tmp_path / "cs"), name
+        planned = json.loads(zooport("plan", *places["repositories"], *way, "--json").stdout)
+        assert planned["convertible"] is True
+        assert sorted(entry["name"] for entry in planned["inputs"]) == sorted(
+            f"{part}/{file}" for part in PARTS["llava"] for file in ("config.json", "pytorch_model.bin"))
+        zooport("convert-config", *places["one is a folder"], *way, "--output-dir", tmp_path / "config there")
+        assert contents(tmp_path / "config there") == contents(tmp_path / "config")
+        with Service(tmp_path / "data", env={"HF_ENDPOINT": hub.endpoint}) as service:
+            for name in ("repositories", "one is a folder"):
+                zooport("submit", *places[name], *way, "--output-dir", tmp_path / f"sent {name}", "--url", service.base)
+                assert contents(tmp_path / f"sent {name}") == contents(tmp_path / "cs"), name
+            zooport("submit", "convert-config", *places["repositories"], *way, "--output-dir", tmp_path / "sent", "--url", service.base)
+            assert contents(tmp_path / "sent") == contents(tmp_path / "config")
+
+
+@pytest.mark.parametrize("components, said", [
+    (["image_model=hub://owner/clip"], "made of image_model and text_model"),
+    (["image_model=hub://owner/clip", "image_model=hub://owner/clip"], "image_model twice"),
+    (["image_model=hub://owner/clip", "other=hub://owner/clip"], "made of image_model and text_model"),
+    (["image_model=https://example.org/a.bin", "text_model=hub://owner/clip"], "no repository of a hub"),
+    (["image_model=/no/such/folder", "text_model=/no/such/folder"], "is no folder"),
+    (["image_model"], "invalid"),
+])
+def test_components_that_mean_nothing_are_refused_at_once(components, said):
+    options = [word for component in components for word in ("--component", component)]
+    ran = subprocess.run([BINARY, "convert", *options, "--model", "llava", "--src-fmt", "hf", "--tgt-fmt", "cs-2.9"],
+                         capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2 and said in ran.stderr, ran.stderr

@@ -9,7 +9,8 @@ For each model of `variants.py` (MODEL names models, or variants as `llama/group
              every key of it, loads the written state dict strictly, and its outputs differ from those of transformers by
              less than 1e-4.
   cs -> hf   Zooport converts the result back. transformers loads it strictly; its outputs equal the original's bit for bit
-             (gemma2, whose norms are stored plus one: within rounding).
+             (gemma2, whose norms are stored plus one: within rounding). Where a variant sets values of the params file
+             first, its outputs equal those of the class with these values.
 
 Exit status: 0 when everything agrees, 1 when anything differs or fails, 2 for wrong usage. Run it with the Python of
 .venv-cerebras (`make interop-cerebras MODEL_ZOO=CHECKOUT`).
@@ -132,8 +133,15 @@ class Check:
 
     def back(self, variant, folder, release, parts):
         checkpoint, params = only(folder / "there", "*.mdl"), only(folder / "there", "*.yaml")
+        if variant.params:
+            vendor.change(params, variant.params)
         convert(self.command, folder, str(checkpoint.relative_to(folder)), str(params.relative_to(folder)), variant.model,
                 release, "hf", "back")
+        if variant.params:
+            model, _ = vendor.read(params, checkpoint, variant.model, self.allow_refused_keys)
+            want, run = outputs.both(references.read(loadable(folder / "back", folder / "hf")), model)
+            difference = outputs.difference(want, run())
+            return difference, "same as the class" if difference < TOLERANCE else "DIFFERS", not difference < TOLERANCE
         original = references.read(folder / "source")
         want, _ = outputs.both(original, None)
         # A model without a head is loaded by the class without one, whatever `architectures` says.

@@ -53,6 +53,9 @@ class Variant:
     exact: dict = field(default_factory=dict)
     format_suffix: str = ""
     rounding: float = 0.0
+    # Values of the params file, by path in its model section, that are set before the way back. The class computes with them,
+    # and what comes back is compared with it.
+    params: dict = field(default_factory=dict)
 
     def write(self, folder):
         """Writes the Hugging Face folder, or a folder for each component."""
@@ -177,6 +180,8 @@ def _rope(**values):
     return dict(GROUPED, rope_scaling=values)
 
 
+MUP = {"mup_base_hidden_size": 16, "mup_base_filter_size": 11, "embeddings_scale": 1.7, "attention_logits_alpha": 2.3,
+       "output_logits_alpha": 0.7, "scale_qk_dot_by_d": True}
 EXACT_HIDDEN = {"hidden_activation": "gelu"}
 EXACT_DENSE = {"dense_act_fn": "gelu"}
 LLAMA = hf.LlamaForCausalLM
@@ -194,6 +199,7 @@ VARIANTS = [
     Variant("codegen-headless", "plain", hf.CodeGenModel, CODEGEN),
     Variant("gpt-neox", "plain", hf.GPTNeoXForCausalLM, NEOX),
     Variant("gpt-neox", "linear-scaling", hf.GPTNeoXForCausalLM, dict(NEOX, rope_scaling={"type": "linear", "factor": 2.0})),
+    Variant("gpt-neox", "no-attention-bias", hf.GPTNeoXForCausalLM, dict(NEOX, attention_bias=False)),
     Variant("gpt-neox-headless", "plain", hf.GPTNeoXModel, NEOX),
     Variant("llama", "plain", LLAMA, DECODER),
     Variant("llama", "grouped-tied", LLAMA, dict(GROUPED, tie_word_embeddings=True, rope_theta=500000.0)),
@@ -205,6 +211,7 @@ VARIANTS = [
     Variant("llama", "attention-bias", LLAMA, dict(GROUPED, attention_bias=True)),
     Variant("llama", "mlp-bias", LLAMA, dict(GROUPED, mlp_bias=True)),
     Variant("llama", "head-size", LLAMA, dict(GROUPED, head_dim=12)),
+    Variant("llama", "muP", LLAMA, GROUPED, params=MUP),
     Variant("llama-headless", "grouped", hf.LlamaModel, GROUPED),
     *(Variant(alias, "grouped", LLAMA, GROUPED) for alias in ("llamaV2", "code-llama", "wizardlm")),
     *(Variant(alias + "-headless", "grouped", hf.LlamaModel, GROUPED) for alias in ("llamaV2", "code-llama", "wizardlm")),
@@ -220,8 +227,6 @@ VARIANTS = [
     Variant("gemma2", "exact-GELU", hf.Gemma2ForCausalLM, dict(GEMMA2, hidden_activation="gelu"), rounding=1e-4),
     Variant("falcon", "7B-style", hf.FalconForCausalLM, FALCON7),
     Variant("falcon", "40B-style", hf.FalconForCausalLM, dict(DECODER, new_decoder_architecture=True, num_kv_heads=GROUPS)),
-    Variant("falcon", "RW-style-ALiBi", hf.FalconForCausalLM,
-            dict(DECODER, multi_query=False, parallel_attn=False, bias=True, alibi=True)),
     Variant("falcon-headless", "7B-style", hf.FalconModel, FALCON7),
     Variant("bloom", "plain", hf.BloomForCausalLM, BLOOM),
     Variant("bloom-headless", "plain", hf.BloomModel, BLOOM),
@@ -237,6 +242,7 @@ VARIANTS = [
     Variant("jais", "plain", jais),
     Variant("jais", "learned-positions", jais, dict(position_embedding_type="learned", activation_function="gelu")),
     Variant("bert", "plain", hf.BertForPreTraining, ENCODER),
+    Variant("bert", "masked-words", hf.BertForMaskedLM, ENCODER),
     Variant("bert-sequence-classifier", "plain", hf.BertForSequenceClassification,
             dict(CLASSIFIER, problem_type="single_label_classification")),
     Variant("bert-token-classifier", "plain", hf.BertForTokenClassification, CLASSIFIER),
@@ -246,11 +252,13 @@ VARIANTS = [
     Variant("t5", "plain", T5CLASS, T5),
     Variant("t5", "head-size", T5CLASS, dict(T5, d_kv=6)),
     Variant("t5", "gated-untied", T5CLASS, GATED_T5, EXACT_DENSE),
+    Variant("t5", "extra-words", T5CLASS, T5, params={"src_vocab_size": WORDS - 3, "extra_ids": 3}),
     Variant("ul2", "gated-untied", T5CLASS, GATED_T5, EXACT_DENSE),
     Variant("flan-ul2", "gated-untied", T5CLASS, GATED_T5, EXACT_DENSE),
     Variant("transformer", "plain", T5CLASS, T5),
     Variant("clip-vit", "plain", hf.CLIPVisionModelWithProjection, dict(VISION, projection_dim=10)),
     Variant("llava", "plain", llava),
+    Variant("llava", "muP-text-model", llava, params={f"text_model.{key}": value for key, value in MUP.items()}),
     Variant("mmsimple-llava", "plain", llava),
     Variant("dragon", "plain", dragon),
     *(Variant("dpo", label, kind, config, format_suffix="-dpo") for label, kind, config in (
@@ -262,6 +270,7 @@ VARIANTS = [
 # What cannot be compared, and why. The table names them, so that their absence is no accident.
 NOT_COMPARED = {
     "bert-qa": "Model Zoo 2.10 registers no class for it",
+    "falcon with ALiBi": "refused, as by the vendor's tool: Hugging Face divides the slopes by the root of the head size",
     "bert-summarization": "has no Hugging Face side",
     "santacoder-headless": "remote code without a head has no reference here; santacoder covers its tensors",
     "btlm-headless": "remote code without a head has no reference here; btlm covers its tensors",

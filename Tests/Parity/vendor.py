@@ -54,6 +54,20 @@ def model_section(params_file):
     return params["trainer"]["init"]["model"]
 
 
+def change(params_file, values):
+    """Sets values of the model section of a params file, by path."""
+    params_file = Path(params_file)
+    params = yaml.safe_load(params_file.read_text())
+    section = params["trainer"]["init"]["model"] if "trainer" in params else params["model"]
+    for path, value in values.items():
+        *way, last = path.split(".")
+        node = section
+        for key in way:
+            node = node[key]
+        node[last] = value
+    params_file.write_text(yaml.safe_dump(params))
+
+
 def state_dict(checkpoint):
     """The tensors of a checkpoint, read by the real cstorch (HDF5 and torch archives)."""
     import cerebras.pytorch as cstorch

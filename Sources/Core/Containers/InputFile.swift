@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import SystemPackage
 
@@ -11,6 +12,8 @@ public final class InputFile: Sendable {
   public let size: Int
   /// The descriptor, for calls such as `copy_file_range`; nil unless the file is on the disk. Do not close it.
   let descriptor: FileDescriptor?
+  /// True for a file that may have holes: it takes less room on the disk than it has bytes.
+  private let isSparse: Bool
   /// The bytes of a file that is elsewhere, through a small cache.
   private let remote: BlockCache?
   /// Bytes that would have to be downloaded first if the file were wanted on the disk.
@@ -23,6 +26,7 @@ public final class InputFile: Sendable {
     size = bytes.size
     self.missing = missing ?? bytes.size
     descriptor = nil
+    isSparse = false
     remote = BlockCache(bytes)
   }
 
@@ -68,6 +72,8 @@ public final class InputFile: Sendable {
       throw ConversionError(.unreadableInput, "\(path) cannot be read: \(error)")
     }
     self.descriptor = descriptor
+    var status = stat()
+    isSparse = fstat(descriptor.rawValue, &status) == 0 && Int(status.st_blocks) * 512 < size
   }
 
   /// Where a symbolic link leads that leads nowhere; nil for everything else.
@@ -94,7 +100,16 @@ public final class InputFile: Sendable {
     }
     var done = 0
     while done < buffer.count {
-      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+      var rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+      if isSparse {
+        // Read, a hole would fill the page cache with zeros first.
+        let (hole, data) = extent(of: descriptor, at: offset + done, within: rest.count)
+        if let start = rest.baseAddress { memset(start, 0, hole) }
+        done += hole
+        if data == 0, hole > 0 { continue }
+        rest = UnsafeMutableRawBufferPointer(rebasing: rest[hole...])
+        if data > 0 { rest = UnsafeMutableRawBufferPointer(rebasing: rest[..<data]) }
+      }
       let count: Int
       do {
         count = try descriptor.read(fromAbsoluteOffset: Int64(offset + done), into: rest)
@@ -107,6 +122,18 @@ public final class InputFile: Sendable {
       }
       done += count
     }
+  }
+
+  /// The bytes of a hole at an offset, and those of the data behind it, as far as `count` goes. None of either is the end of
+  /// the file, or a file system that does not tell: reading says which.
+  private func extent(of descriptor: FileDescriptor, at offset: Int, within count: Int) -> (hole: Int, data: Int) {
+    // The offset that these calls set is not used by any other.
+    var start = lseek(descriptor.rawValue, off_t(offset), zooport_seek_data)
+    if start < 0, errno == ENXIO { start = max(lseek(descriptor.rawValue, 0, SEEK_END), off_t(offset)) }
+    guard start >= 0 else { return (0, 0) }
+    let hole = min(Int(start) - offset, count)
+    let end = hole < count ? lseek(descriptor.rawValue, start, zooport_seek_hole) : start
+    return (hole, min(max(Int(end) - Int(start), 0), count - hole))
   }
 
   /// Asks for what opening the checkpoint is going to read first, so that whoever has many files can have them asked for at

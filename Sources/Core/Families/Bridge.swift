@@ -17,8 +17,12 @@ public struct Bridge: Sendable {
   /// What muP training and sparsity left in a Model Zoo checkpoint and Hugging Face has no words for.
   private let folds: [Fold]
   private let muP: @Sendable (Release) -> MuPSupport
+  /// The same for components, by name, with the keys of the whole model; others are as `muP` says.
+  private let componentMuP: [String: Fold]
   /// What params files of the Model Zoo keep outside the model's section.
   private let outside: [OutsideKey]
+  /// What only the tensors tell of a target's config.
+  private let measurements: [Measurement]
   /// What rules see of a Hugging Face config, where some configs have what they mean in another place.
   private let reading: @Sendable (ConfigObject) -> ConfigObject
   private let tensors: @Sendable (Release) -> [Rule]
@@ -28,11 +32,12 @@ public struct Bridge: Sendable {
   private var made = MadeCrossings()
 
   /// A bridge. The closures get the release that is converted from or to. Without `muP`, muP models are refused, and no
-  /// component may be one.
+  /// component may be one that `componentMuP` does not name.
   public init(
     covers: ClosedRange<Release>, hfClass: String, modelTypes: [String], components: [Component] = [],
     documents: [DerivedDocument] = [], folds: [Fold] = [],
-    muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused }, outside: [OutsideKey] = [],
+    muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused }, componentMuP: [String: Fold] = [:],
+    outside: [OutsideKey] = [], measurements: [Measurement] = [],
     reading: @escaping @Sendable (ConfigObject) -> ConfigObject = { $0 },
     tensors: @escaping @Sendable (Release) -> [Rule], config: @escaping @Sendable (Release) -> [ConfigRule]
   ) {
@@ -43,7 +48,9 @@ public struct Bridge: Sendable {
     self.documents = documents
     self.folds = folds
     self.muP = muP
+    self.componentMuP = componentMuP
     self.outside = outside
+    self.measurements = measurements
     self.reading = reading
     self.tensors = tensors
     self.config = config
@@ -52,12 +59,14 @@ public struct Bridge: Sendable {
   /// A bridge of a model that is a folder for each component in Hugging Face.
   public init(
     covers: ClosedRange<Release>, folders components: [Component], documents: [DerivedDocument] = [],
-    folds: [Fold] = [], reading: @escaping @Sendable (ConfigObject) -> ConfigObject = { $0 },
+    folds: [Fold] = [], muP: [String: Fold] = [:],
+    reading: @escaping @Sendable (ConfigObject) -> ConfigObject = { $0 },
     tensors: @escaping @Sendable (Release) -> [Rule], config: @escaping @Sendable (Release) -> [ConfigRule]
   ) {
     self.init(
       covers: covers, hfClass: components.map(\.hfClass).joined(separator: " + "), modelTypes: [],
-      components: components, documents: documents, folds: folds, reading: reading, tensors: tensors, config: config)
+      components: components, documents: documents, folds: folds, componentMuP: muP, reading: reading,
+      tensors: tensors, config: config)
   }
 
   /// The components that are a folder each; empty for one checkpoint.
@@ -69,7 +78,10 @@ public struct Bridge: Sendable {
   /// What is folded into the weights of a checkpoint of a release on the way to Hugging Face, in this order.
   public func folds(at release: Release) -> [Fold] {
     let own = [muP(frame?.layout ?? release).fold].compactMap(\.self)
-    let all = own + components.flatMap { part in own.map { $0.inside(part.section) } } + folds
+    let parts = components.flatMap { part in
+      componentMuP[part.name].map { [$0] } ?? own.map { $0.inside(part.section) }
+    }
+    let all = own + parts + folds
     return frame.map { frame in all.map { $0.under(frame.prefix) } } ?? all
   }
 
@@ -107,7 +119,8 @@ public struct Bridge: Sendable {
     if let frame { rules = Scope("", frame.prefix) { rules }.rules + frame.tensors }
     return Crossing(
       release: release, header: header, folders: folders.map(\.name), hfClass: hfClass, documents: documents,
-      tensors: rules, config: own + shared, outside: outside, reading: reading, nesting: frame?.nesting)
+      tensors: rules, config: own + shared, outside: outside, measurements: frame == nil ? measurements : [],
+      reading: reading, nesting: frame?.nesting)
   }
 }
 

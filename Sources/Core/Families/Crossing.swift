@@ -18,6 +18,8 @@ public struct Crossing: Sendable {
   public let config: [ConfigRule]
   /// What params files of the Model Zoo keep outside the model's section; config rules see it inside.
   public let outside: [OutsideKey]
+  /// What only the tensors tell of a target's config. Their names are those of a model without a frame.
+  public let measurements: [Measurement]
   /// What rules see of a Hugging Face config.
   public let reading: @Sendable (ConfigObject) -> ConfigObject
   /// Where params files may keep the model's keys inside the model's section; config rules see them beside the rest.

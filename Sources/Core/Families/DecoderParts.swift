@@ -68,12 +68,15 @@ enum DecoderParts {
       when: .flag(.cs, "share_embedding_weights"), file: file, line: line)
   }
 
-  /// What every HF decoder of the GPT line implies about a Model Zoo config. `attentionBias`: its projections have biases.
-  @ConfigRulesBuilder static func requirements(attentionBias: Bool) -> [ConfigRule] {
+  /// What every HF decoder of the GPT line implies about a Model Zoo config. `attentionBias`: its projections have biases;
+  /// nil for a model whose config says so.
+  @ConfigRulesBuilder static func requirements(attentionBias: Bool?) -> [ConfigRule] {
     Require(.cs, "use_position_embedding", true)
     Require(.cs, "embedding_layer_norm", false)
-    Require(.cs, "use_projection_bias_in_attention", .bool(attentionBias))
-    Require(.cs, "use_ffn_bias_in_attention", .bool(attentionBias))
+    if let attentionBias {
+      Require(.cs, "use_projection_bias_in_attention", .bool(attentionBias))
+      Require(.cs, "use_ffn_bias_in_attention", .bool(attentionBias))
+    }
     Require(.cs, "use_ffn_bias", true)
     Require(.cs, "fixed_sparse_attention", .null)
     Require(.cs, "norm_first", true)

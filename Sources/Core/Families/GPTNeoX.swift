@@ -47,6 +47,7 @@ enum GPTNeoX {
     Rename("embed_in.weight", "embedding_layer.word_embeddings.weight", [.vocabulary, .hidden])
     DecoderParts.finalNorm("final_layer_norm.{leaf}", bias: .always)
     DecoderParts.sharedEmbeddings()
+    let bias = DeclaredShape.Presence.when(.flag(.cs, "use_projection_bias_in_attention", otherwise: true))
     Scope("layers.{layer}", "transformer_decoder.layers.{layer}", count: .layers) {
       Rename("input_layernorm.{leaf}", "norm1.{leaf}", [.hidden])
       Rename("post_attention_layernorm.{leaf}", "norm3.{leaf}", [.hidden])
@@ -59,8 +60,8 @@ enum GPTNeoX {
         Packing(
           rows: [.dimension(.cs("num_heads")), .parts, .rest], square: true,
           rotary: [RotaryPairs(parts: [0, 1], heads: .cs("num_heads"), rotary: .cs("rotary_dim"))]),
-        [.hidden, .hidden])
-      Rename("attention.dense.{leaf}", "self_attn.proj_output_dense_layer.{leaf}", [.hidden, .hidden])
+        [.hidden, .hidden], bias: bias)
+      Rename("attention.dense.{leaf}", "self_attn.proj_output_dense_layer.{leaf}", [.hidden, .hidden], bias: bias)
       Rename("mlp.dense_h_to_4h.{leaf}", "ffn.ffn.0.linear_layer.{leaf}", [.inner, .hidden])
       Rename("mlp.dense_4h_to_h.{leaf}", "ffn.ffn.1.linear_layer.{leaf}", [.hidden, .inner])
       Generated(.hf, "attention.bias", beside: "attention.query_key_value.bias") { (context) throws(RuleFailure) in
@@ -105,10 +106,10 @@ enum GPTNeoX {
     Key(number: "layer_norm_eps", "layer_norm_epsilon")
     Key(number: "initializer_range")
     Require(.hf, "use_parallel_residual", true)
-    RefuseKey(.hf, "attention_bias", unless: true, reason: "the target has biases in its attention")
+    DecoderConfig.attentionBias("attention_bias", otherwise: true)
     Require(.hf, "scale_attn_weights", true)
     Require(.cs, "attention_type", "scaled_dot_product")
-    DecoderParts.requirements(attentionBias: true)
+    DecoderParts.requirements(attentionBias: nil)
     Require(.cs, "use_bias_in_output", false)
     Require(.cs, "use_untied_layer_norm", true)
     Require(.cs, "embedding_dropout_rate", 0.0)
@@ -128,8 +129,6 @@ enum GPTNeoX {
     // What each side is told explicitly
     Fill(.cs, "attention_type", "scaled_dot_product")
     Fill(.cs, "use_untied_layer_norm", true)
-    Fill(.cs, "use_projection_bias_in_attention", true)
-    Fill(.cs, "use_ffn_bias_in_attention", true)
     Fill(.cs, "use_ffn_bias", true)
     Fill(.cs, "use_bias_in_output", false)
     Fill(.cs, "embedding_dropout_rate", 0.0)

@@ -7,7 +7,7 @@ struct ConfigPlanner {
     /// The rules of the hop.
     let hop: Route.Hop
     /// The model configs of both sides.
-    let context: RuleContext
+    var context: RuleContext
     /// What is folded into the weights before the hop, with the config that says how much.
     var folds: [(fold: Fold, config: ConfigObject)] = []
   }

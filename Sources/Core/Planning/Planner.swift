@@ -109,12 +109,20 @@ public enum Planner {
     var entries = content.otherEntries
     if route.crossing == nil, let step = try? declaring(config, along: route, outcome) {
       // Steps between releases carry what is there, so what is missing is worth a warning and no more.
-      warnings += try StateDictPlanner(step: step).incomplete(content.stateDict).map { $0.demoted() }
+      let measured = step.measured(content.stateDict).step
+      warnings += try StateDictPlanner(step: measured).incomplete(content.stateDict).map { $0.demoted() }
     }
     var incomplete: [Diagnostic] = []
-    for step in outcome.steps {
+    for unmeasured in outcome.steps {
       var findings = StateDictPlanner.Findings()
-      for (fold, config) in step.folds { try apply(fold, config, to: &content.stateDict) }
+      for (fold, config) in unmeasured.folds { try apply(fold, config, to: &content.stateDict) }
+      let (step, values) = unmeasured.measured(content.stateDict)
+      if !values.isEmpty {
+        let section = route.target == .hf ? nil : try ModelSection.find(in: outcome.document, format: route.target)
+        let config = (section ?? outcome.document).merging(values) { $1 }
+        outcome.document =
+          section == nil ? config : ModelSection.replace(in: outcome.document, with: config)
+      }
       content.stateDict = try StateDictPlanner(step: step).convert(content.stateDict, findings: &findings)
       let ignored = IgnoredByTransformers.keys(among: findings.unmatched, along: route)
       if let warning = IgnoredByTransformers.warning(findings.unmatched.filter(ignored.contains), along: route) {
@@ -154,6 +162,7 @@ public enum Planner {
     if options.allowIncomplete {
       warnings += incomplete.map { $0.demoted() }
     } else {
+      if !incomplete.isEmpty { failures += otherClass(of: config, along: route) }
       failures += incomplete
     }
     let isNothingLeft = droppedKeys && unmatched.count == content.keyCount
@@ -210,6 +219,20 @@ public enum Planner {
       let diagnostic = Diagnostic(.error, .configNotConvertible, .config(error.key), error.message)
       throw ConfigEngine.error([diagnostic], warnings: [])
     }
+  }
+
+  /// Says that a config names another class of transformers than the model's, where the checkpoint is not whole: the class
+  /// without one of its parts.
+  private static func otherClass(of config: ConfigObject, along route: Route) -> [Diagnostic] {
+    guard route.source == .hf, let hfClass = route.hfClass, case .array(let names)? = config["architectures"],
+      case .string(let name)? = names.first, name != hfClass
+    else { return [] }
+    return [
+      Diagnostic(
+        .error, .stateDictMismatch, .config("architectures"),
+        "'architectures' of the config is \(name), and \(route.model.name) is \(hfClass). Load the checkpoint with that class "
+          + "of transformers, which makes what is missing, save it, and convert the result.")
+    ]
   }
 
   private static func failure(

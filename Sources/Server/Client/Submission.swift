@@ -9,6 +9,8 @@ struct Submission {
   /// Nil when the checkpoint is a repository of a hub, which brings its own.
   let config: String?
   let checkpoint: [String]
+  /// Named instead of checkpoint and config.
+  let places: [ComponentPlace]
   let options: ConversionOptions
   let choices: SubmissionOptions
   /// What is said of the repositories of the checkpoint, or of that of the config where the checkpoint is none.
@@ -74,18 +76,23 @@ struct Submission {
     let webhook = try choices.webhook.target()
     let holdsForCheckpoint = files.contains(where: RemoteInputs.isRemote)
     func send(_ path: String, of component: String? = nil, _ choices: HubChoices) throws -> Input {
-      var input = try self.send(path, client, watcher.bar, token: token, choices)
+      // An address is that of a whole component, so it is the page of a repository.
+      var input = try self.send(
+        path, client, watcher.bar, token: token, choices, isRepository: component != nil && RemoteInputs.isRemote(path))
       input.component = component
       return input
     }
+    // A repository brings the config of its component.
+    let repositories = try places.filter(\.isRemote).map { try send($0.place, of: $0.name, hub) }
+    var configs = try components.compactMap { part in try part.config.map { try send($0, of: part.name, HubChoices()) }
+    }
+    if !configs.isEmpty || command == .convertConfig { configs += repositories }
     let body = Body(
       command: command.rawValue, model: formats.model, srcFmt: formats.srcFmt, tgtFmt: formats.tgtFmt,
-      config: components.contains { $0.config != nil }
-        ? .components(
-          try components.compactMap { part in try part.config.map { try send($0, of: part.name, HubChoices()) } })
-        : try config.map { .one(try send($0, holdsForCheckpoint ? HubChoices() : hub)) },
+      config: configs.isEmpty
+        ? try config.map { .one(try send($0, holdsForCheckpoint ? HubChoices() : hub)) } : .components(configs),
       checkpoint: command == .convert
-        ? try files.map { try send($0, hub) }
+        ? try files.map { try send($0, hub) } + repositories
           + components.flatMap { part in try part.checkpoint.map { try send($0, of: part.name, HubChoices()) } } : nil,
       options: command == .convert ? chosen : nil, reuse: choices.noReuse ? false : nil,
       webhook: webhook)
@@ -116,12 +123,27 @@ struct Submission {
 
   /// The files of each component, where local folders hold a model of several; empty otherwise.
   private func components() throws -> [ComponentInput] {
+    guard places.isEmpty else { return try localComponents() }
     guard !(checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) else { return [] }
     let request = ConversionRequest(
       command: command, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
       config: config ?? checkpoint.first ?? "", checkpoint: checkpoint)
     do throws(ConversionError) { return try Conversion.components(of: request) } catch {
       throw ClientFailure(error.message, exitStatus: error.kind.exitStatus)
+    }
+  }
+
+  /// The files of the components that are named one by one and are local folders.
+  private func localComponents() throws -> [ComponentInput] {
+    try places.filter { !$0.isRemote }.map { place in
+      var component = try place.folder(command)
+      guard command == .convert else { return component }
+      let result = Result { () throws(ConversionError) in try Conversion.files(ofCheckpoint: component.checkpoint) }
+      switch result {
+      case .success(let files): component.checkpoint = files
+      case .failure(let error): throw ClientFailure(error.message, exitStatus: error.kind.exitStatus)
+      }
+      return component
     }
   }
 
@@ -143,11 +165,12 @@ struct Submission {
   /// Refuses what is said of a repository when none is named. Whether an https address is the page of one, the server
   /// knows, which knows its hub.
   private func checkReferences(hasComponents: Bool) throws {
-    if config == nil, !hasComponents, checkpoint.count != 1 || !RemoteInputs.isRemote(checkpoint[0]) {
+    if config == nil, !hasComponents, places.isEmpty, checkpoint.count != 1 || !RemoteInputs.isRemote(checkpoint[0]) {
       throw ClientFailure(
         "--config is missing. Only a repository of a hub or a folder of components brings its own.", exitStatus: 2)
     }
-    let isRemote = (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote)
+    let isRemote =
+      (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) || places.contains(where: \.isRemote)
     if let problem = hub.problem, !isRemote { throw ClientFailure(problem, exitStatus: 2) }
     if choices.hubToken, !isRemote {
       throw ClientFailure("--hub-token is for a repository of a hub; name one as an input.", exitStatus: 2)
@@ -156,10 +179,11 @@ struct Submission {
 
   /// The input that an argument stands for, once the server has what is needed of it.
   private func send(
-    _ path: String, _ client: ServiceClient, _ bar: ProgressBar?, token: String?, _ choices: HubChoices
+    _ path: String, _ client: ServiceClient, _ bar: ProgressBar?, token: String?, _ choices: HubChoices,
+    isRepository: Bool
   ) throws -> Input {
     // An address of which something is said that holds for repositories alone has to be one.
-    if path.hasPrefix("hub://") || RemoteInputs.isRemote(path) && (choices.isMade || token != nil) {
+    if isRepository || path.hasPrefix("hub://") || RemoteInputs.isRemote(path) && (choices.isMade || token != nil) {
       return Input(
         hub: path, subfolder: choices.subfolder, variant: choices.variant, files: choices.files,
         carry: choices.carry ? true : nil, token: token)

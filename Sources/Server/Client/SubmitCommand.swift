@@ -12,7 +12,7 @@ struct SubmitCommand: ParsableCommand {
       Takes the arguments of `convert` (or, as `submit convert-config`, of `convert-config`). Local files are uploaded; an \
       interrupted upload goes on when the command is run again. http(s) addresses and repositories of a model hub \
       (hub://OWNER/NAME@REVISION, or the URL of a page) are handed on for the server to fetch; a repository brings its own \
-      config, and so does the folder above those of the components of a model. Prints the id of the job; --wait follows \
+      config, and so does the folder above those of the components of a model; --component names them one by one. Prints the id of the job; --wait follows \
       it to its end, --output-dir also downloads its outputs.
 
       Examples:
@@ -65,7 +65,9 @@ struct SubmitConvertCommand: ClientCommand {
     help: ArgumentHelp(
       "The checkpoint: a file, a shard index, a folder that holds one, all shards, addresses or hub://OWNER/NAME.",
       valueName: "checkpoint"))
-  var checkpoint: [String]
+  var checkpoint: [String] = []
+
+  @OptionGroup var components: ComponentOptions
 
   @Option(
     help: "The config that belongs to the checkpoint: a file or an address. A repository of a hub brings its own.")
@@ -93,7 +95,10 @@ struct SubmitConvertCommand: ClientCommand {
   @OptionGroup var server: ClientOptions
 
   func validate() throws {
-    guard !checkpoint.isEmpty else { throw ValidationError("Name the checkpoint to convert.") }
+    guard !checkpoint.isEmpty || !components.places.isEmpty else {
+      throw ValidationError("Name the checkpoint to convert.")
+    }
+    try components.check(formats, others: checkpoint + (config.map { [$0] } ?? []))
   }
 
   func run(_ client: ServiceClient) throws {
@@ -102,7 +107,8 @@ struct SubmitConvertCommand: ClientCommand {
     options.allowIncomplete = allowIncomplete
     options.stream = stream
     try Submission(
-      command: .convert, formats: formats, config: config, checkpoint: checkpoint, options: options,
+      command: .convert, formats: formats, config: config, checkpoint: checkpoint, places: components.places,
+      options: options,
       choices: submission, hub: hub.choices(carries: carry)
     ).run(client)
   }
@@ -113,7 +119,9 @@ struct SubmitConvertConfigCommand: ClientCommand {
   static let configuration = CommandConfiguration(commandName: "convert-config", abstract: "Convert a config alone.")
 
   @Argument(help: ArgumentHelp("The config to convert: a file, an address or hub://OWNER/NAME.", valueName: "config"))
-  var config: String
+  var config: String?
+
+  @OptionGroup var components: ComponentOptions
 
   @OptionGroup var formats: FormatOptions
 
@@ -125,9 +133,15 @@ struct SubmitConvertConfigCommand: ClientCommand {
   @OptionGroup var submission: SubmissionOptions
   @OptionGroup var server: ClientOptions
 
+  func validate() throws {
+    guard config != nil || !components.places.isEmpty else { throw ValidationError("Name the config to convert.") }
+    try components.check(formats, others: config.map { [$0] } ?? [])
+  }
+
   func run(_ client: ServiceClient) throws {
     try Submission(
-      command: .convertConfig, formats: formats, config: config, checkpoint: [], options: ConversionOptions(),
+      command: .convertConfig, formats: formats, config: config, checkpoint: [], places: components.places,
+      options: ConversionOptions(),
       choices: submission, hub: hub.choices()
     ).run(client)
   }

@@ -17,7 +17,8 @@ struct ConvertCommand: ParsableCommand {
 
       A model of several components (llava, mmsimple-llava, dragon) is a folder for each in Hugging Face, such as \
       MODEL/image_model and MODEL/text_model: name the folder above them. For hf these folders are written into the output \
-      folder; --one-checkpoint writes the one checkpoint of transformers where it has such a class.
+      folder; --one-checkpoint writes the one checkpoint of transformers where it has such a class. Components that are \
+      elsewhere are named one by one: --component image_model=hub://OWNER/NAME, or a folder.
 
       Inputs may also be elsewhere: a repository of the model hub, as hub://OWNER/NAME@REVISION or as the URL of its page, \
       which brings its own config; or the http(s) URL of a file. HF_TOKEN opens private repositories, HF_ENDPOINT names \
@@ -36,7 +37,9 @@ struct ConvertCommand: ParsableCommand {
     help: ArgumentHelp(
       "The checkpoint: a file, a shard index, a folder that holds one, all shards, a URL or hub://OWNER/NAME.",
       valueName: "checkpoint"))
-  var checkpoint: [String]
+  var checkpoint: [String] = []
+
+  @OptionGroup var components: ComponentOptions
 
   @Option(
     help: ArgumentHelp(
@@ -84,7 +87,10 @@ struct ConvertCommand: ParsableCommand {
   func validate() throws {
     guard (1...256).contains(threads) else { throw ValidationError("--threads takes a number from 1 to 256.") }
     guard memoryBudget.bytes >= 1 << 20 else { throw ValidationError("--memory-budget must be at least 1MiB.") }
-    guard !checkpoint.isEmpty else { throw ValidationError("Name the checkpoint to convert.") }
+    guard !checkpoint.isEmpty || !components.places.isEmpty else {
+      throw ValidationError("Name the checkpoint to convert.")
+    }
+    try components.check(formats, others: checkpoint + (config.map { [$0] } ?? []))
   }
 
   func run() throws {
@@ -95,14 +101,19 @@ struct ConvertCommand: ParsableCommand {
     options.threads = threads
     options.durable = fsync
     options.stream = stream
-    let request = ConversionRequest(
+    var request = ConversionRequest(
       command: .convert, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
       config: config ?? "", checkpoint: checkpoint, outputDirectory: formats.outputDir, options: options)
     let session = TerminalSession(showsProgress: !noProgressBar, debug: debug)
-    if (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) {
-      try session.convert(request, bringing: RemoteInputs(), config: config, choices: hub.choices(carries: carry))
+    if (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote)
+      || components.places.contains(where: \.isRemote)
+    {
+      try session.convert(
+        request, bringing: RemoteInputs(), config: config, components: components.places,
+        choices: hub.choices(carries: carry))
     } else {
       try hub.choices(carries: carry).refuse()
+      request.components = try components.places.map { try $0.folder(.convert) }
       try session.convert(request.withConfig(config))
     }
   }
@@ -112,7 +123,7 @@ extension ConversionRequest {
   /// The request with the config that its checkpoint brings, if none was named: that of a folder. Throws `ValidationError`
   /// where there is none.
   func withConfig(_ config: String?) throws -> ConversionRequest {
-    guard config == nil else { return self }
+    guard config == nil, components.isEmpty else { return self }
     var isFolder: ObjCBool = false
     guard checkpoint.count == 1, FileManager.default.fileExists(atPath: checkpoint[0], isDirectory: &isFolder),
       isFolder.boolValue
@@ -142,7 +153,9 @@ struct ConvertConfigCommand: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp("The config to convert: a file, a folder, a URL, or hub://OWNER/NAME.", valueName: "config"))
-  var config: String
+  var config: String?
+
+  @OptionGroup var components: ComponentOptions
 
   @OptionGroup var formats: FormatOptions
 
@@ -158,17 +171,24 @@ struct ConvertConfigCommand: ParsableCommand {
   @Flag(help: "Name the rule behind each finding.")
   var debug = false
 
+  func validate() throws {
+    guard config != nil || !components.places.isEmpty else { throw ValidationError("Name the config to convert.") }
+    try components.check(formats, others: config.map { [$0] } ?? [])
+  }
+
   func run() throws {
     var options = ConversionOptions()
     options.oneCheckpoint = oneCheckpoint
-    let request = ConversionRequest(
+    var request = ConversionRequest(
       command: .convertConfig, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
-      config: config, outputDirectory: formats.outputDir, options: options)
+      config: config ?? "", outputDirectory: formats.outputDir, options: options)
     let session = TerminalSession(showsProgress: false, debug: debug)
-    if RemoteInputs.isRemote(config) {
-      try session.convert(request, bringing: RemoteInputs(), config: config, choices: hub.choices())
+    if RemoteInputs.isRemote(config ?? "") || components.places.contains(where: \.isRemote) {
+      try session.convert(
+        request, bringing: RemoteInputs(), config: config, components: components.places, choices: hub.choices())
     } else {
       try hub.choices().refuse()
+      request.components = try components.places.map { try $0.folder(.convertConfig) }
       try session.convert(request)
     }
   }

@@ -26,6 +26,8 @@ struct PlanCommand: ParsableCommand {
       valueName: "checkpoint"))
   var checkpoint: [String] = []
 
+  @OptionGroup var components: ComponentOptions
+
   @Option(help: "The config that belongs to the checkpoint. A repository of a hub brings its own.")
   var config: String?
 
@@ -52,9 +54,10 @@ struct PlanCommand: ParsableCommand {
   var debug = false
 
   func validate() throws {
-    guard !checkpoint.isEmpty || config != nil else {
+    guard !checkpoint.isEmpty || config != nil || !components.places.isEmpty else {
       throw ValidationError("Name the checkpoint to plan for, or a config with --config.")
     }
+    try components.check(formats, others: checkpoint + (config.map { [$0] } ?? []))
     guard limit ?? 0 >= 0 else { throw ValidationError("--limit takes a number of tensors, 0 or more.") }
   }
 
@@ -62,16 +65,19 @@ struct PlanCommand: ParsableCommand {
     var options = output.options(target: Format(target: formats.tgtFmt))
     options.dropUnmatchedKeys = dropUnmatchedKeys
     options.allowIncomplete = allowIncomplete
-    let request = ConversionRequest(
+    var request = ConversionRequest(
       command: .convert, model: formats.model, sourceFormat: formats.srcFmt, targetFormat: formats.tgtFmt,
       config: config ?? "", checkpoint: checkpoint, options: options)
     let session = TerminalSession(showsProgress: false, debug: debug)
     let report: PlanReport
     let document: ConfigObject
     var spent = ""
-    if (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote) {
+    if (checkpoint + [config ?? ""]).contains(where: RemoteInputs.isRemote)
+      || components.places.contains(where: \.isRemote)
+    {
       let inputs = try RemoteInputs()
-      let (job, paths) = try inputs.job(request, config: config, choices: hub.choices())
+      let (job, paths) = try inputs.job(
+        request, config: config, components: components.places, choices: hub.choices())
       let outcome: Planning.Outcome
       do throws(ConversionError) {
         outcome = try Planning(staging: inputs.staging { _, _ in }, leavesUploads: true).plan(job, options: options) {
@@ -85,7 +91,8 @@ struct PlanCommand: ParsableCommand {
       spent = "Fetched \(PlanTable.amount(outcome.fetched)) in \(outcome.time)"
     } else {
       try hub.choices().refuse()
-      let request = try request.withConfig(config)
+      request.components = try components.places.map { try $0.folder(.convert) }
+      request = try request.withConfig(config)
       do throws(ConversionError) { report = try PlanReport(request) } catch { throw session.fail(error) }
       document = report.document
     }

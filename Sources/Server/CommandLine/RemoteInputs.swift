@@ -70,11 +70,12 @@ struct RemoteInputs {
   }
 
   /// The job that a command line describes. Local paths are uploads of their own: `path(of:)` finds them again. `choices`
-  /// hold for the repositories of the checkpoint, or for that of the config where the checkpoint is none.
+  /// hold for the repositories of the checkpoint, or for that of the config where the checkpoint is none. `components` are
+  /// named instead of checkpoint and config.
   ///
   /// Throws `ValidationError` for references that mean nothing, or a config that is missing.
   func job(
-    _ request: ConversionRequest, config: String?, choices: HubChoices
+    _ request: ConversionRequest, config: String?, components: [ComponentPlace] = [], choices: HubChoices
   ) throws -> (job: Job, paths: [Identifier: FilePath]) {
     var paths: [Identifier: FilePath] = [:]
     func input(_ text: String, fallback: String, _ choices: HubChoices?) throws -> JobInput {
@@ -99,23 +100,49 @@ struct RemoteInputs {
       }
     }
     func isReference(_ input: JobInput) -> Bool { if case .hub = input { true } else { false } }
-    let checkpoint = try request.checkpoint.map { try input($0, fallback: "checkpoint.bin", choices) }
+    func upload(_ path: String, of component: String) -> JobInput {
+      let id = Identifier.generate()
+      paths[id] = FilePath(path)
+      return .upload(
+        id, Self.name(FilePath(path).lastComponent?.string ?? "", fallback: "checkpoint").inside(component))
+    }
+    var configs: [JobInput] = []
+    var checkpoint = try request.checkpoint.map { try input($0, fallback: "checkpoint.bin", choices) }
+    for component in components {
+      guard component.isRemote else {
+        let folder = try component.folder(request.command)
+        configs.append(upload(folder.config ?? "", of: component.name))
+        checkpoint += folder.checkpoint.map { upload($0, of: component.name) }
+        continue
+      }
+      guard case .hub(let repository, let name) = try input(component.place, fallback: "checkpoint", choices) else {
+        throw ValidationError(
+          "--component \(component.name): '\(component.place)' is no repository of a hub. A component has a config and "
+            + "weights: name the repository, or a folder.")
+      }
+      configs.append(.hub(repository, name.inside(component.name)))
+      if request.command == .convert { checkpoint.append(.hub(repository, name.inside(component.name))) }
+    }
     let holdsForCheckpoint = checkpoint.contains(where: isReference)
     let configInput: JobInput
-    if let config {
+    if !configs.isEmpty {
+      configInput = JobInput(parts: configs)
+    } else if let config {
       configInput = try input(config, fallback: "config.json", holdsForCheckpoint ? nil : choices)
     } else if checkpoint.count == 1, isReference(checkpoint[0]) {
       configInput = checkpoint[0]
     } else {
       throw ValidationError("--config is missing. Only a repository of a hub brings its own.")
     }
-    if !holdsForCheckpoint, !isReference(configInput) { try choices.refuse() }
+    if !holdsForCheckpoint, !configInput.parts.contains(where: isReference) { try choices.refuse() }
     let job = Job(
       id: .generate(), command: request.command, model: request.model, sourceFormat: request.sourceFormat,
       targetFormat: request.targetFormat, config: configInput, checkpoint: checkpoint, options: request.options,
       createdAt: .now)
     return (job, paths)
   }
+
+  private static func name(_ text: String, fallback: String) -> FileName { FileName(text) ?? name(fallback) }
 
   private static func name(_ text: String) -> FileName {
     guard let name = FileName(text) else { preconditionFailure("a constant name") }

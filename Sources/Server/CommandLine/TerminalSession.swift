@@ -26,11 +26,12 @@ struct TerminalSession {
 
   /// Runs a request whose inputs are elsewhere, or some of them. Throws as the other function does.
   func convert(
-    _ request: ConversionRequest, bringing inputs: RemoteInputs, config: String?, choices: HubChoices
+    _ request: ConversionRequest, bringing inputs: RemoteInputs, config: String?, components: [ComponentPlace] = [],
+    choices: HubChoices
   ) throws {
     TerminalSignal.watch()
     let bar = bar
-    let (job, paths) = try inputs.job(request, config: config, choices: choices)
+    let (job, paths) = try inputs.job(request, config: config, components: components, choices: choices)
     let output = request.outputDirectory ?? "."
     let work = FilePath(NSTemporaryDirectory()).appending("zooport-\(job.id)")
     defer { try? FileManager.default.removeItem(atPath: work.string) }

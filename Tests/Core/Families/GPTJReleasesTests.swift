@@ -27,13 +27,14 @@ import Testing
     AcceptedKey(["rope_theta": 10000, "partial_rotary_factor": 0.25], ["rope_theta": nil, "rotary_dim": 24]),
     AcceptedKey(["hidden_size": 16, "num_attention_heads": 2, "partial_rotary_factor": 0.5], ["rotary_dim": 4]),
     AcceptedKey(["attention_bias": true], ["attention_bias": nil, "name": "gpt-neox"]),
+    AcceptedKey(["attention_bias": false], ["use_projection_bias_in_attention": false]),
   ])
   func neoXConvertsToModelZoo(_ accepted: AcceptedKey) throws {
     Self.neox.check(try Self.neox.cs(accepted.source), accepted)
   }
 
   @Test(arguments: [
-    RefusedKey("attention_bias", false), RefusedKey("rope_theta", 500000), RefusedKey("rotary_emb_base", 20000),
+    RefusedKey("attention_bias", "none"), RefusedKey("rope_theta", 500000), RefusedKey("rotary_emb_base", 20000),
     RefusedKey("hidden_act", "gelu_10"), RefusedKey("use_parallel_residual", false), RefusedKey("rotary_pct", 0.01),
     RefusedKey("tie_word_embeddings", "yes"), RefusedKey("layer_norm_eps", "small"),
   ])

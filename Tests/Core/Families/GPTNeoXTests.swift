@@ -32,6 +32,10 @@ import Testing
     AcceptedKey(["tie_word_embeddings": true], ["share_embedding_weights": true]),
     AcceptedKey(["use_parallel_residual": true, "rotary_emb_base": 10000.0], ["use_parallel_residual": nil]),
     AcceptedKey(["scale_attn_weights": true], ["attention_type": "scaled_dot_product"]),
+    AcceptedKey(["attention_bias": true], ["use_projection_bias_in_attention": true, "attention_bias": nil]),
+    AcceptedKey(
+      ["attention_bias": false],
+      ["use_projection_bias_in_attention": false, "use_ffn_bias_in_attention": false, "use_ffn_bias": true]),
     AcceptedKey(
       [
         "hidden_size": 16, "num_attention_heads": 2,
@@ -47,6 +51,7 @@ import Testing
     RefusedKey("rotary", true), RefusedKey("rotary_emb_base", 20000), RefusedKey("use_parallel_residual", false),
     RefusedKey("scale_attn_weights", false), RefusedKey("rotary_pct", "all"), RefusedKey("rotary_pct", 1e300),
     RefusedKey("num_attention_heads", 0), RefusedKey("rope_parameters", .object(["rope_type": "linear"])),
+    RefusedKey("attention_bias", "no"),
     // Keys that only the Model Zoo has.
     RefusedKey("embedding_dropout_rate", 0.0), RefusedKey("attention_dropout_rate", 0.0),
     RefusedKey("residual_dropout_rate", 0.0), RefusedKey("use_untied_layer_norm", true),
@@ -71,6 +76,9 @@ import Testing
     AcceptedKey(["filter_size": 12, "nonlinearity": "relu"], ["intermediate_size": 12, "hidden_act": "relu"]),
     AcceptedKey(["layer_norm_epsilon": 1e-6], ["layer_norm_eps": 1e-6]),
     AcceptedKey(["share_embedding_weights": false], ["tie_word_embeddings": false]),
+    AcceptedKey(["use_projection_bias_in_attention": true], ["attention_bias": nil]),
+    AcceptedKey(
+      ["use_projection_bias_in_attention": false, "use_ffn_bias_in_attention": false], ["attention_bias": false]),
   ])
   func convertsToHuggingFace(_ accepted: AcceptedKey) throws {
     Self.configs.check(try Self.configs.hf(accepted.source), accepted)
@@ -80,8 +88,8 @@ import Testing
     RefusedKey("position_embedding_type", "learned"), RefusedKey("embedding_dropout_rate", 0.1),
     RefusedKey("attention_dropout_rate", 0.1), RefusedKey("residual_dropout_rate", 0.1),
     RefusedKey("use_untied_layer_norm", false), RefusedKey("use_bias_in_output", true),
-    RefusedKey("use_ffn_bias", false), RefusedKey("use_ffn_bias_in_attention", false),
-    RefusedKey("use_projection_bias_in_attention", false), RefusedKey("attention_type", "dot_product"),
+    RefusedKey("use_ffn_bias", false), RefusedKey("use_projection_bias_in_attention", false),
+    RefusedKey("attention_type", "dot_product"),
     RefusedKey("rotary_emb_base", 10000), RefusedKey("use_parallel_residual", true), RefusedKey("num_heads", 0),
     RefusedKey("rotary_dim", "half"),
   ])
@@ -164,6 +172,49 @@ import Testing
     }
     #expect(error?.kind == .stateDictMismatch)
     #expect(error?.message.contains(Self.part("v") + "bias") == true)
+  }
+
+  /// Without `attention_bias` a whole model has no biases there, and with it, all of them.
+  @Test(arguments: ["hf", "cs-2.9"]) func biasesFollowTheirFlag(_ source: String) throws {
+    var config = Self.hfConfig.merging(["intermediate_size": 8, "model_type": "gpt_neox"]) { $1 }
+    if source != "hf" {
+      guard case .object(let section) = Self.csConfig["model"] else { return }
+      config = section.merging(["filter_size": 8]) { $1 }
+    }
+    let flags: ConfigObject =
+      source == "hf"
+      ? ["attention_bias": false] : ["use_projection_bias_in_attention": false, "use_ffn_bias_in_attention": false]
+    func described(_ flags: ConfigObject) throws -> (tree: ObjectTree<TensorDescriptor>, config: ConfigObject) {
+      let section = config.merging(flags) { $1 }
+      let document: ConfigObject = source == "hf" ? section : ["model": .object(section)]
+      let route = try Catalogue.route(
+        model: "gpt-neox", from: source, to: source == "hf" ? "cs-2.9" : "hf", config: document)
+      return (try Planner.described(by: document, along: route), document)
+    }
+    func plan(_ tree: ObjectTree<TensorDescriptor>, _ document: ConfigObject) throws -> Plan {
+      let route = try Catalogue.route(
+        model: "gpt-neox", from: source, to: source == "hf" ? "cs-2.9" : "hf", config: document)
+      return try Planner.plan(config: document, checkpoint: tree, along: route)
+    }
+    func biases(_ plan: Plan) -> Set<String> {
+      plan.keys.filter { $0.hasSuffix("bias") && ($0.contains(".attention.") || $0.contains(".self_attn.")) }
+    }
+    let without = try described(flags)
+    let with = try described([:])
+    #expect(biases(try plan(without.tree, without.config)).isEmpty)
+    let expected =
+      source == "hf"
+      ? ["q", "k", "v", "output"].map { Self.part($0) + "bias" }
+      : ["query_key_value.bias", "dense.bias", "bias", "masked_bias"].map { "gpt_neox.layers.0.attention.\($0)" }
+    #expect(biases(try plan(with.tree, with.config)) == Set(expected))
+    // What the flag says and what is there must agree.
+    #expect(conversionError { try plan(without.tree, with.config) }?.kind == .stateDictMismatch)
+  }
+
+  @Test func biasesOfAllProjectionsAreOneFlag() {
+    let key = "use_projection_bias_in_attention"
+    Self.configs.checkRefusal(of: key) { try Self.configs.hf([key: false]) }
+    Self.configs.checkRefusal(of: key) { try Self.configs.hf(["use_ffn_bias_in_attention": false]) }
   }
 
   @Test func needsRotaryRowsForTensors() {

@@ -163,13 +163,42 @@ import Testing
       ("projector.image_model.layers_units", []), ("projector.image_model.input_unit", 9),
       ("projector.image_model.name", "QFormer"), ("text_model.name", "T5ForConditionalGeneration"),
       ("image_model.name", "ResNet"), ("projector.text_model", ["name": "FeedForwardNetwork"]),
-      ("image_feature_select_mode", "cls"), ("text_model.mup_base_hidden_size", 4),
+      ("image_feature_select_mode", "cls"), ("image_model.mup_base_hidden_size", 4),
       ("image_model.scale_qk_dot_by_d", true),
       ("text_model.extra_ffn_params.static_dual_expert", true), ("text_model.position_embedding_type", "learned"),
       ("image_model.image_size", [8, 9]), ("image_model.prepend_cls_token", false),
     ] as [(String, ConfigValue)])
   func refusesOtherSections(_ path: String, value: ConfigValue) {
     checkRefusal(of: path) { try Self.hf([path: value]) }
+  }
+
+  /// The scales of a muP text model go into its weights, and into nothing else.
+  @Test(arguments: ["llava", "mmsimple-llava"], HuggingFaceLayout.allCases)
+  func foldsTheTextModel(_ model: String, _ layout: HuggingFaceLayout) throws {
+    var section = try Self.cs(model)
+    for (key, value) in [
+      ("mup_base_hidden_size", 6), ("mup_base_filter_size", 10), ("embeddings_scale", 3.0), ("scale_qk_dot_by_d", true),
+    ] as [(String, ConfigValue)] { section.setValue(value, at: "text_model.\(key)") }
+    let document: ConfigObject = ["model": .object(section)]
+    let route = try Catalogue.route(model: model, from: "cs-2.9", to: "hf", layout: layout)
+    let plan = try Planner.plan(
+      config: document, checkpoint: try Planner.described(by: document, along: route), along: route)
+    let (text, image) = layout == .folders ? ("text_model", "image_model") : ("language_model", "vision_tower")
+    func source(_ key: String, _ shape: [Int]) -> SymbolicTensor {
+      SymbolicTensor(source: "text_model.\(key)", dtype: .float32, shape: shape)
+    }
+    let words = source("embedding_layer.word_embeddings.weight", [17, 12])
+    #expect(plan.tensor("\(text).model.embed_tokens.weight")?.expression == words.mapped(.multiply(3)).expression)
+    let head = source("lm_head.weight", [17, 12])
+    #expect(plan.tensor("\(text).lm_head.weight")?.expression == head.mapped(.multiply(0.5)).expression)
+    let output = source("transformer_decoder.layers.0.self_attn.proj_output_dense_layer.weight", [12, 12])
+    #expect(plan.tensor("\(text).model.layers.0.self_attn.o_proj.weight")?.expression == output.expression)
+    let divided = plan.tensors.filter { "\($0.tensor.expression)".contains("divide") }.map(\.key)
+    #expect(divided == ["\(text).model.layers.0.self_attn.k_proj.weight"])
+    #expect(plan.tensor("\(image).vision_model.encoder.layers.0.self_attn.k_proj.weight") != nil)
+    let config = plan.config.section(at: layout == .folders ? "text_model" : "text_config")
+    #expect(config.keys.allSatisfy { !$0.contains("mup") && !$0.contains("scale_qk") })
+    #expect(config["hidden_size"] == 12)
   }
 
   /// The folders say one kind of projector only.

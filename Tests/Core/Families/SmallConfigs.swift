@@ -73,7 +73,10 @@ enum SmallConfigs {
     "gemma2": [untied],
     "gpt2": [untied], "santacoder": [untied], "bloom": [untied],
     "gptj": [tied, Variant(changes: ["model.use_bias_in_output": .null], place: .cs)],
-    "codegen": [tied], "gpt-neox": [tied], "bert": [untied],
+    "codegen": [tied], "gpt-neox": [tied, Variant(changes: ["attention_bias": false])],
+    "bert": [untied, Variant(changes: ["model.disable_nsp": true, "model.num_segments": 2], place: .cs)],
+    "bert-sequence-classifier": [untied], "bert-token-classifier": [untied], "bert-qa": [untied],
+    "bert-summarization": [untied],
     "roberta": [untied, Variant(changes: ["model.num_segments": 0], place: .cs)],
   ]
 

@@ -49,7 +49,8 @@ enum LLaVA {
           documents: [
             DerivedDocument("preprocessor_config.json", of: "image_model") { preprocessor($0, "image_model") }
           ],
-          folds: [.sidebandSparsity], reading: towerOfCLIP, tensors: { _ in tensors(.folders, names) },
+          folds: [.sidebandSparsity], muP: ["text_model": names.textMuP], reading: towerOfCLIP,
+          tensors: { _ in tensors(.folders, names) },
           config: { foldersConfig($0, names) })
       },
       packedBridges: ranges.map { releases in
@@ -62,7 +63,8 @@ enum LLaVA {
             Component("text_config", section: names.text, hfClass: "LlamaForCausalLM", modelTypes: ["llama"]),
           ],
           documents: [DerivedDocument("preprocessor_config.json", of: "") { preprocessor($0, "vision_config") }],
-          folds: [.sidebandSparsity], tensors: { _ in tensors(.oneCheckpoint, names) },
+          folds: [.sidebandSparsity], componentMuP: ["text_config": names.textMuP],
+          tensors: { _ in tensors(.oneCheckpoint, names) },
           config: { packedConfig($0, names) })
       })
   }
@@ -79,6 +81,9 @@ enum LLaVA {
     let mode: String
     let imageKeys: KeyPattern
     let projectorKeys: KeyPattern
+
+    /// The text model may be a muP model, as any Llama. Its class scales the embeddings of words, not those of images.
+    var textMuP: Fold { Fold.decoderMuP().inside(text).under(KeyPattern(text)) }
 
     static let llava = ModelZooNames(
       image: "image_model", projector: "projector.image_model", layer: "image_feature_select_layer_idx",

@@ -128,23 +128,25 @@ enum DecoderConfig {
     }
   }
 
-  /// Biases of all four projections of the attention, by one HF flag; nil for a HF class that never has them. `isWritten`:
-  /// a HF config gets the flag also where it is false.
-  @ConfigRulesBuilder static func attentionBias(_ flag: String?, isWritten: Bool = false) -> [ConfigRule] {
-    bias(flag, ["use_projection_bias_in_attention", "use_ffn_bias_in_attention"], isWritten)
+  /// Biases of all four projections of the attention, by one HF flag; nil for a HF class that never has them. `otherwise`
+  /// is what the class takes for a left-out flag. `isWritten`: a HF config gets the flag also where it is that.
+  @ConfigRulesBuilder static func attentionBias(
+    _ flag: String?, otherwise: Bool = false, isWritten: Bool = false
+  ) -> [ConfigRule] {
+    bias(flag, ["use_projection_bias_in_attention", "use_ffn_bias_in_attention"], otherwise, isWritten)
   }
 
   /// Biases of the feed-forward layers, by one HF flag; nil for a HF class that never has them.
   @ConfigRulesBuilder static func feedForwardBias(_ flag: String?) -> [ConfigRule] {
-    bias(flag, ["use_ffn_bias"], false)
+    bias(flag, ["use_ffn_bias"], false, false)
   }
 
   @ConfigRulesBuilder private static func bias(
-    _ flag: String?, _ keys: [String], _ isWritten: Bool
+    _ flag: String?, _ keys: [String], _ otherwise: Bool, _ isWritten: Bool
   ) -> [ConfigRule] {
     if let flag {
       Keys([flag], keys) { (config) throws(ConfigFailure) in
-        let value = try ConfigType.flag.checked(config[flag] ?? false, key: flag).value.isTruthyInPython
+        let value = try ConfigType.flag.checked(config[flag] ?? .bool(otherwise), key: flag).value.isTruthyInPython
         return ConfigObject(uniqueKeysWithValues: keys.map { ($0, .bool(value)) })
       } backward: { (config) throws(ConfigFailure) in
         // The class has them unless it is told otherwise.
@@ -158,7 +160,7 @@ enum DecoderConfig {
             "Can't convert config with different values of \(keys.joined(separator: " and ")): HF has the one flag "
               + "'\(flag)' for them.")
         }
-        return values[0] || isWritten ? [flag: .bool(values[0])] : [:]
+        return values[0] != otherwise || isWritten ? [flag: .bool(values[0])] : [:]
       }
     } else {
       for key in keys {

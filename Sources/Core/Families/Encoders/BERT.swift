@@ -10,13 +10,14 @@ extension Family {
     "bert",
     [
       Model(
-        "bert", csClass: "BertPretrainModel", ladder: BERT.ladder { BERT.pretraining($0, shared: .optional) },
+        "bert", csClass: "BertPretrainModel",
+        ladder: BERT.ladder { BERT.pretraining($0, shared: .optional) { BERT.pooler } },
         offered: .steps(from: Release(1, 6), every: Release(1, 6)...Release(2, 0)),
         bridges: BERT.bridges(
           hfClass: "BertForPreTraining", muP: { $0 >= Release(2, 3) ? .folded(.bertMuP) : .refused },
-          config: BERT.pretrainingConfig
+          measurements: { $0 >= Release(2, 1) ? [BERT.maskedWordsAlone] : [] }, config: BERT.modelConfig
         ) { release in
-          BERT.pretraining(release)
+          BERT.pretraining(release) { BERT.readPooler }
           BERT.ties
         }),
       BERT.fineTuned(
@@ -40,14 +41,15 @@ enum BERT {
   /// differ from those of 1.8; 2.1 moved the positions.
   static func bridges(
     hfClass: String, muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused },
-    config head: @escaping @Sendable (Release) -> [ConfigRule],
+    measurements: (Release) -> [Measurement] = { _ in [] },
+    config: @escaping @Sendable (Release) -> [ConfigRule],
     @RulesBuilder tensors: @escaping @Sendable (Release) -> [Rule]
   ) -> [Bridge] {
     [Release(1, 7)...Release(1, 8), Release(2, 1)...Release.current].map { releases in
       Bridge(
         covers: releases, hfClass: hfClass, modelTypes: ["bert"],
-        folds: [releases.lowerBound < Release(2, 0) ? .anySparsity : .sidebandSparsity], muP: muP, tensors: tensors,
-        config: { config(for: $0) + head($0) })
+        folds: [releases.lowerBound < Release(2, 0) ? .anySparsity : .sidebandSparsity], muP: muP,
+        measurements: measurements(releases.lowerBound), tensors: tensors, config: config)
     }
   }
 
@@ -112,6 +114,14 @@ enum BERT {
   @RulesBuilder static var pooler: [Rule] {
     Rename("pooler.dense.{leaf}", "pooler.pooler.ffn.0.linear_layer.{leaf}", [.hidden, .hidden], presence: .optional)
   }
+
+  /// The pooler between Hugging Face and a release: without next sentences nothing reads it.
+  @RulesBuilder static var readPooler: [Rule] {
+    When(!masksWordsAlone) { pooler }
+    When(masksWordsAlone) { Only(.hf, "pooler.dense.{leaf}", "only the next-sentence head reads the pooler") }
+  }
+
+  private static let masksWordsAlone = RuleCondition.flag(.cs, "disable_nsp")
 
   /// A layer norm. Checkpoints that began in TensorFlow call weight and bias gamma and beta.
   @RulesBuilder static func layerNorm(

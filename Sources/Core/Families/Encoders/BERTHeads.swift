@@ -11,7 +11,7 @@ extension BERT {
       name, zooName: zooName, aliases: aliases, csClass: `class`,
       ladder: ladder { fineTuning($0, head: "classifier", labels: labels) },
       offered: offeredFineTuned,
-      bridges: bridges(hfClass: `class`, config: { _ in config }) { release in
+      bridges: bridges(hfClass: `class`, config: { BERT.config(for: $0) + config }) { release in
         fineTuning(release, head: hfHead, labels: labels)
       })
   }
@@ -26,11 +26,11 @@ extension BERT {
   /// The encoder with masked-language and next-sentence heads. A model that was trained without next sentences has
   /// neither the second head nor a pooler. `shared` says whether the two matrices have to be there that may be one.
   @RulesBuilder static func pretraining(
-    _ release: Release, shared: DeclaredShape.Presence = .always
+    _ release: Release, shared: DeclaredShape.Presence = .always, @RulesBuilder pooler: () -> [Rule]
   ) -> [Rule] {
     Scope("bert", "bert_encoder") {
       encoder(release, shared: shared)
-      pooler
+      pooler()
     }
     Scope("cls.predictions", "bert_mlm_head") {
       // One bias under two names; old checkpoints hold the second only.
@@ -84,6 +84,36 @@ extension BERT {
 
   @Sendable @ConfigRulesBuilder static func pretrainingConfig(_ release: Release) -> [ConfigRule] {
     if release >= Release(2, 1) { Fill(.cs, "freeze_ffn_bias_in_glu", false) }
+  }
+
+  /// A whole pretrained model. From 2.1 on it may do without next sentences.
+  @Sendable static func modelConfig(_ release: Release) -> [ConfigRule] {
+    let rules = config(for: release) + pretrainingConfig(release)
+    return release >= Release(2, 1) ? rules.except("disable_nsp") + maskedWordsConfig : rules
+  }
+
+  /// A model that was trained on masked words alone keeps its two segments only where the params say so.
+  @ConfigRulesBuilder private static var maskedWordsConfig: [ConfigRule] {
+    Ignore(.cs, "disable_nsp")
+    Check(.cs) { (config) throws(ConfigFailure) in
+      guard config["disable_nsp"]?.isTruthyInPython ?? false, config["num_segments"] ?? .null == .null else { return }
+      throw ConfigFailure(
+        "disable_nsp",
+        "Can't convert config with disable_nsp=True and no num_segments: such a model has no segments, and a HF model has "
+          + "two. Only num_segments=2 is supported.")
+    }
+    Fill(
+      .hf, "architectures",
+      fromBoth: { (source, _) throws(ConfigFailure) in
+        source["disable_nsp"]?.isTruthyInPython ?? false ? ["BertForMaskedLM"] : nil
+      })
+  }
+
+  /// A checkpoint without a next-sentence head: the class builds one unless it is told not to, and then no segments unless
+  /// it is told how many.
+  static let maskedWordsAlone = Measurement(.hf) { _, tensors in
+    let (masked, next) = ("cls.predictions.transform.dense.weight", "cls.seq_relationship.weight")
+    return tensors.shape(masked) != nil && tensors.shape(next) == nil ? ["disable_nsp": true, "num_segments": 2] : [:]
   }
 
   @ConfigRulesBuilder static var sequenceClassifierConfig: [ConfigRule] {

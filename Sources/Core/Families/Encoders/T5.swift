@@ -19,7 +19,8 @@ extension Family {
           Bridge(
             covers: releases, hfClass: "T5ForConditionalGeneration", modelTypes: ["t5"],
             folds: [releases.lowerBound < Release(2, 0) ? .anySparsity : .sidebandSparsity],
-            muP: { $0 >= Release(2, 3) ? .folded(.t5MuP) : .refused }, tensors: T5.huggingFace, config: T5.config)
+            muP: { $0 >= Release(2, 3) ? .folded(.t5MuP) : .refused }, measurements: [T5.countedWords],
+            tensors: T5.huggingFace, config: T5.config)
         })
     ])
 }
@@ -39,10 +40,10 @@ enum T5 {
     stack == "decoder" ? .cs("tgt_vocab_size", or: .cs("src_vocab_size")) : .cs("src_vocab_size")
   }
 
-  /// With `extra_ids` a checkpoint has that many more rows, or not: files of both sizes are in use, so neither is judged.
+  /// The class builds `extra_ids` more rows than `src_vocab_size` says; in some files that counts them already.
   private static let hasExtraRows = RuleCondition.flag(.right, "extra_ids")
 
-  /// A matrix with a row for each word of a stack.
+  /// A matrix with a row for each word of a stack. Between two releases files of either size pass.
   @RulesBuilder static func words(
     _ left: KeyPattern, _ right: KeyPattern, of stack: String, presence: DeclaredShape.Presence = .always,
     file: String = #fileID, line: Int = #line
@@ -53,6 +54,26 @@ enum T5 {
     }
     When(hasExtraRows) { Rename(left, right, file: file, line: line) }
   }
+
+  /// The same between Hugging Face and the Model Zoo: as many rows as the HF config says.
+  @RulesBuilder private static func huggingFaceWords(
+    _ left: KeyPattern, _ right: KeyPattern, of stack: String, file: String = #fileID, line: Int = #line
+  ) -> [Rule] {
+    let rows = Dimension.choice(hasExtraRows, vocabulary(stack) + .cs("extra_ids"), vocabulary(stack))
+    Rename(left, right, [.hf("vocab_size", or: rows), model], bias: .optional, file: file, line: line)
+  }
+
+  /// The words of the HF model where a checkpoint of the Model Zoo has rows for `extra_ids`.
+  static let countedWords = Measurement(.cs) { config, tensors in
+    let matrices = [embeddings("encoder"), embeddings("decoder"), "lm_head.weight"]
+    guard case .number(let words)? = config["src_vocab_size"], case .number(let extra)? = config["extra_ids"],
+      let words = words.int, let extra = extra.int, extra > 0, extra <= ConfigRule.largestDimension,
+      let rows = matrices.compactMap({ tensors.shape($0)?.first }).first, rows == words + extra
+    else { return [:] }
+    return ["vocab_size": .int(rows)]
+  }
+
+  private static func embeddings(_ stack: String) -> String { "\(stack)_embeddings.word_embeddings.weight" }
 
   private static func layerCount(_ stack: String) -> Dimension {
     let encoder = Dimension.cs("encoder_num_hidden_layers")
@@ -70,8 +91,8 @@ enum T5 {
 
   // MARK: Tensors
 
-  /// The layers, which Hugging Face and release 1.6 name alike. `head` says whether the head has to be there.
-  @RulesBuilder static func layers(head: DeclaredShape.Presence = .always) -> [Rule] {
+  /// The layers, which Hugging Face and release 1.6 name alike.
+  @RulesBuilder static var layers: [Rule] {
     Scope("encoder.block.{layer}", "encoder.layers.{layer}", count: layerCount("encoder")) {
       selfAttention
       feedForward("layer.1", norm: "norm2", of: "encoder")
@@ -84,7 +105,6 @@ enum T5 {
       feedForward("layer.2", norm: "norm3", of: "decoder")
     }
     norm("\(stack).final_layer_norm", "\(stack).norm")
-    words("lm_head.{leaf}", "lm_head.{leaf}", of: "decoder", presence: head)
   }
 
   @RulesBuilder private static var selfAttention: [Rule] {
@@ -122,10 +142,10 @@ enum T5 {
 
   /// Between Hugging Face and the Model Zoo.
   @Sendable @RulesBuilder static func huggingFace(_ release: Release) -> [Rule] {
-    layers()
+    layers
+    huggingFaceWords("lm_head.{leaf}", "lm_head.{leaf}", of: "decoder")
     for stack in stacks {
-      words(
-        KeyPattern("\(stack).embed_tokens.weight"), KeyPattern("\(stack)_embeddings.word_embeddings.weight"), of: stack)
+      huggingFaceWords(KeyPattern("\(stack).embed_tokens.weight"), KeyPattern(embeddings(stack)), of: stack)
       relativeBias(stack, release)
     }
     Only(.hf, "shared.weight", "both stacks hold the same matrix")

@@ -44,11 +44,12 @@ extension T5 {
 
   @ConfigRulesBuilder private static var embeddingConfig: [ConfigRule] {
     Key(dimension: "vocab_size", "src_vocab_size")
-    // The Model Zoo adds extra_ids rows when it builds a model, but files of both sizes are in use.
+    // The Model Zoo adds extra_ids rows when it builds a model; the rows of a checkpoint decide, see `countedWords`.
     Caution(.cs, "extra_ids") { config in
       guard let extra = config["extra_ids"], extra.isTruthyInPython else { return nil }
-      return "The Model Zoo adds extra_ids=\(extra.pythonDescription) to src_vocab_size when it builds a model. "
-        + "If the embeddings have that many more rows, raise vocab_size in the HF config."
+      return
+        "The Model Zoo adds extra_ids=\(extra.pythonDescription) to src_vocab_size when it builds a model. vocab_size "
+        + "counts them where a checkpoint has their rows; of a config that is converted alone it does not."
     }
     Ignore(.cs, "extra_ids")
     Key(flag: "tie_word_embeddings", "share_embedding_weights")

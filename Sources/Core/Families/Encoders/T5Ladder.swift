@@ -18,7 +18,8 @@ extension T5 {
 
   /// Between release 1.6 and 1.7.
   @RulesBuilder private static var renamed: [Rule] {
-    layers(head: .optional)
+    layers
+    words("lm_head.{leaf}", "lm_head.{leaf}", of: "decoder", presence: .optional)
     for stack in stacks {
       let length = Dimension.cs("\(stack == "encoder" ? "src" : "tgt")_max_position_embeddings")
       words(

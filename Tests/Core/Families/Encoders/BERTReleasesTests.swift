@@ -58,6 +58,13 @@ import Testing
     Self.configs.checkRefusal(of: refused.key) { try Self.configs.hf([refused.key: refused.value]) }
   }
 
+  @Test func namesTheClassWithoutNextSentences() throws {
+    let masked = try Self.configs.hf(["disable_nsp": true, "num_segments": 2])
+    #expect(masked["architectures"] == ["BertForMaskedLM"])
+    #expect(try Self.configs.hf(["disable_nsp": false])["architectures"] == ["BertForPreTraining"])
+    Self.configs.checkRefusal(of: "num_segments") { try Self.configs.hf(["disable_nsp": true, "num_segments": 0]) }
+  }
+
   @Test(
     arguments: [
       ("bert-sequence-classifier", "bert/classifier"), ("bert-token-classifier", "bert/token_classifier"),
@@ -127,12 +134,36 @@ import Testing
     #expect(error.diagnostics.contains { $0.subject == .tensor(key) })
   }
 
-  /// A model that was trained on masked words alone has neither pooler nor next-sentence head.
-  @Test func takesAModelWithoutNextSentences() throws {
-    let keys = Self.complete.filter { !$0.key.contains("pooler") && !$0.key.contains("seq_relationship") }
+  /// A model that was trained on masked words alone has no next-sentence head, and an old file of it may hold a pooler. The
+  /// class builds neither where it is told so, and has two segments where it is told that.
+  @Test(arguments: [true, false], ["cs-2.0", "cs-2.2", "cs-2.9"])
+  func takesAModelWithoutNextSentences(_ hasPooler: Bool, _ release: String) throws {
+    let keys = Self.complete.filter {
+      !$0.key.contains("seq_relationship") && (hasPooler || !$0.key.contains("pooler"))
+    }
     let plan = try planned(
-      "bert", from: "hf", to: "cs-2.9", config: Self.hfConfig, MemoryCheckpoint(keys, model: false))
-    #expect(plan.keys.allSatisfy { !$0.contains("cls_head") })
+      "bert", from: "hf", to: release, config: Self.hfConfig, MemoryCheckpoint(keys, model: false))
+    #expect(plan.keys.allSatisfy { !$0.contains("cls_head") && !$0.contains("pooler") })
+    let section = ModelSection.path(in: plan.config).flatMap { plan.config[at: $0] }
+    guard case .object(let params)? = section else { throw RuleFailure("no section") }
+    #expect(params["disable_nsp"] == true)
+    #expect(params["num_segments"] == 2)
+    let back = MemoryCheckpoint(plan.tensors.map { ($0.key, $0.tensor.shape) }, model: true)
+    let restored = try planned("bert", from: release, to: "hf", config: plan.config, back)
+    #expect(restored.config["architectures"] == ["BertForMaskedLM"])
+    #expect(restored.keys == Set(keys.map(\.key).filter { !$0.contains("pooler") }))
+  }
+
+  @Test func namesTheClassThatMakesWhatIsMissing() throws {
+    let keys = Self.complete.filter { !$0.key.contains("cls.predictions") }
+    var config = Self.hfConfig
+    config["architectures"] = ["BertForNextSentencePrediction"]
+    let source = MemoryCheckpoint(keys, model: false)
+    let error = try #require(conversionError { try planned("bert", from: "hf", to: "cs-2.9", config: config, source) })
+    #expect(error.kind == .stateDictMismatch)
+    #expect(error.message.hasPrefix("'architectures' of the config is BertForNextSentencePrediction"))
+    #expect(error.message.contains("BertForPreTraining"))
+    #expect(error.diagnostics.contains { $0.subject == .tensor("cls.predictions.transform.dense.weight") })
   }
 
   // MARK: Releases

@@ -116,6 +116,16 @@ import Testing
     #expect(segments?.expression == .generate(.zeros(shape: [1, 4])))
   }
 
+  /// transformers builds a model with an empty matrix of segments and cannot compute it; the Model Zoo has none then.
+  @Test func leavesOutSegmentsOfNoRows() throws {
+    let key = "roberta.embeddings.token_type_embeddings.weight"
+    let source = MemoryCheckpoint(Self.complete.filter { $0.key != key } + [(key, [0, 4])], model: false)
+    let config = Self.hfConfig.merging(["type_vocab_size": 0]) { $1 }
+    let plan = try planned("roberta", from: "hf", to: "cs-2.9", config: config, source)
+    #expect(plan.keys.allSatisfy { !$0.contains("segment") })
+    #expect(plan.config.value(at: "model.num_segments") == 0)
+  }
+
   @Test func countsThePositionsBehindThePadding() throws {
     let key = "roberta.embeddings.position_embeddings.weight"
     let source = MemoryCheckpoint(Self.complete.filter { $0.key != key } + [(key, [3, 4])], model: false)

@@ -123,11 +123,42 @@ import Testing
     #expect(try warnings(true) == [])
   }
 
-  /// The Model Zoo builds embeddings with `extra_ids` more rows, but files of both sizes are in use.
+  /// A config alone does not tell whether the extra words are counted already.
   @Test(arguments: [configs, oldConfigs, newConfigs])
-  func leavesExtraWordsToTheUser(_ configs: ConfigConversion) throws {
+  func takesAConfigAtItsWord(_ configs: ConfigConversion) throws {
     #expect(try configs.hf(["extra_ids": 3])["vocab_size"] == 19)
     #expect(try configs.hf(["extra_ids": 0])["vocab_size"] == 19)
+  }
+
+  /// The Model Zoo builds embeddings with `extra_ids` more rows; some files count them in `src_vocab_size` already.
+  @Test(
+    arguments: ["cs-1.6", "cs-1.8", "cs-2.0", "cs-2.9"],
+    [(22, 3, 22), (19, 3, 19), (19, 0, 19)] as [(rows: Int, extra: Int, words: Int)])
+  func countsExtraWordsByTheirRows(_ release: String, _ sizes: (rows: Int, extra: Int, words: Int)) throws {
+    let hf: ConfigObject = [
+      "model_type": "t5", "vocab_size": .int(sizes.rows), "d_model": 4, "d_kv": 2, "d_ff": 6, "num_heads": 2,
+      "num_layers": 1,
+    ]
+    let there = try Catalogue.route(model: "t5", from: "hf", to: release, config: hf)
+    let source = try Planner.plan(config: hf, checkpoint: try Planner.described(by: hf, along: there), along: there)
+    var document = source.config
+    let path = try #require(ModelSection.path(in: document))
+    document[at: path.appending("src_vocab_size")] = 19
+    document[at: path.appending("tgt_vocab_size")] = 19
+    document[at: path.appending("extra_ids")] = .int(sizes.extra)
+    let keys = source.tensors.map { ($0.key, $0.tensor.shape as [Int]?) }
+    for prefix in release == "cs-1.6" || release == "cs-2.9" ? [""] : ["", "model."] {
+      let checkpoint = MemoryCheckpoint(keys.map { (prefix + $0.0, $0.1) }, model: true)
+      let plan = try planned("t5", from: release, to: "hf", config: document, checkpoint)
+      #expect(plan.config["vocab_size"] == .int(sizes.words))
+      #expect(plan.tensor("shared.weight")?.shape == [sizes.words, 4])
+    }
+    // No other number of rows is a model of these params.
+    let other = MemoryCheckpoint(
+      keys.map { ($0.0, $0.1?.first == sizes.rows ? [sizes.rows + 1, 4] : $0.1) }, model: true)
+    guard release != "cs-1.6" || sizes.extra == 0 else { return }
+    let error = conversionError { try planned("t5", from: release, to: "hf", config: document, other) }
+    #expect(error?.kind == .stateDictMismatch)
   }
 
   // MARK: Config, 2.x
