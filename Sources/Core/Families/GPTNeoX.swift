@@ -106,20 +106,24 @@ enum GPTNeoX {
     Key(number: "layer_norm_eps", "layer_norm_epsilon")
     Key(number: "initializer_range")
     Require(.hf, "use_parallel_residual", true)
-    DecoderConfig.attentionBias("attention_bias", otherwise: true)
     Require(.hf, "scale_attn_weights", true)
     Require(.cs, "attention_type", "scaled_dot_product")
-    DecoderParts.requirements(attentionBias: nil)
     Require(.cs, "use_bias_in_output", false)
     Require(.cs, "use_untied_layer_norm", true)
     Require(.cs, "embedding_dropout_rate", 0.0)
     if release < Release(2, 0) {
+      RefuseKey(.hf, "attention_bias", unless: true, reason: "the target has biases in its attention")
+      DecoderParts.requirements(attentionBias: true)
+      Fill(.cs, "use_projection_bias_in_attention", true)
+      Fill(.cs, "use_ffn_bias_in_attention", true)
       // The dropouts of the HF model are no part of its config in the versions that these releases read.
       Require(.cs, "attention_dropout_rate", 0.0)
       Require(.cs, "residual_dropout_rate", 0.0)
       DecoderParts.plainRotary
       RopeScaling.none
     } else {
+      DecoderConfig.attentionBias("attention_bias", otherwise: true)
+      DecoderParts.requirements(attentionBias: nil)
       Key(number: "attention_dropout", "attention_dropout_rate")
       Key(number: "hidden_dropout", "residual_dropout_rate")
       Require(.cs, "norm_type", "layernorm")

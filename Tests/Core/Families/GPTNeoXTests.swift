@@ -34,9 +34,6 @@ import Testing
     AcceptedKey(["scale_attn_weights": true], ["attention_type": "scaled_dot_product"]),
     AcceptedKey(["attention_bias": true], ["use_projection_bias_in_attention": true, "attention_bias": nil]),
     AcceptedKey(
-      ["attention_bias": false],
-      ["use_projection_bias_in_attention": false, "use_ffn_bias_in_attention": false, "use_ffn_bias": true]),
-    AcceptedKey(
       [
         "hidden_size": 16, "num_attention_heads": 2,
         "rope_parameters": .object(["rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5]),
@@ -51,7 +48,7 @@ import Testing
     RefusedKey("rotary", true), RefusedKey("rotary_emb_base", 20000), RefusedKey("use_parallel_residual", false),
     RefusedKey("scale_attn_weights", false), RefusedKey("rotary_pct", "all"), RefusedKey("rotary_pct", 1e300),
     RefusedKey("num_attention_heads", 0), RefusedKey("rope_parameters", .object(["rope_type": "linear"])),
-    RefusedKey("attention_bias", "no"),
+    RefusedKey("attention_bias", false),
     // Keys that only the Model Zoo has.
     RefusedKey("embedding_dropout_rate", 0.0), RefusedKey("attention_dropout_rate", 0.0),
     RefusedKey("residual_dropout_rate", 0.0), RefusedKey("use_untied_layer_norm", true),
@@ -76,9 +73,6 @@ import Testing
     AcceptedKey(["filter_size": 12, "nonlinearity": "relu"], ["intermediate_size": 12, "hidden_act": "relu"]),
     AcceptedKey(["layer_norm_epsilon": 1e-6], ["layer_norm_eps": 1e-6]),
     AcceptedKey(["share_embedding_weights": false], ["tie_word_embeddings": false]),
-    AcceptedKey(["use_projection_bias_in_attention": true], ["attention_bias": nil]),
-    AcceptedKey(
-      ["use_projection_bias_in_attention": false, "use_ffn_bias_in_attention": false], ["attention_bias": false]),
   ])
   func convertsToHuggingFace(_ accepted: AcceptedKey) throws {
     Self.configs.check(try Self.configs.hf(accepted.source), accepted)
@@ -211,10 +205,20 @@ import Testing
     #expect(conversionError { try plan(without.tree, with.config) }?.kind == .stateDictMismatch)
   }
 
-  @Test func biasesOfAllProjectionsAreOneFlag() {
-    let key = "use_projection_bias_in_attention"
-    Self.configs.checkRefusal(of: key) { try Self.configs.hf([key: false]) }
-    Self.configs.checkRefusal(of: key) { try Self.configs.hf(["use_ffn_bias_in_attention": false]) }
+  /// Releases before 2.0 have biases in every attention.
+  @Test func biasesOfAllProjectionsAreOneFlag() throws {
+    var configs = Self.configs
+    configs.release = "cs-2.9"
+    let flags: ConfigObject = ["use_projection_bias_in_attention": false, "use_ffn_bias_in_attention": false]
+    configs.check(
+      try configs.cs(["attention_bias": false]),
+      AcceptedKey([:], ["use_projection_bias_in_attention": false, "use_ffn_bias_in_attention": false]))
+    configs.check(try configs.hf(flags), AcceptedKey(flags, ["attention_bias": false]))
+    configs.checkRefusal(of: "attention_bias") { try configs.cs(["attention_bias": "no"]) }
+    for key in flags.keys {
+      configs.checkRefusal(of: "use_projection_bias_in_attention") { try configs.hf([key: false]) }
+      Self.configs.checkRefusal(of: key) { try Self.configs.hf([key: false]) }
+    }
   }
 
   @Test func needsRotaryRowsForTensors() {
