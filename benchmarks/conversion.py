@@ -90,6 +90,21 @@ def make_unchanged(folder, binary):
     (folder / "gptj.bin").unlink()
 
 
+def make_release(folder, binary):
+    """Writes release.mdl and release.yaml, the GPT-2 in cs-2.9 as HDF5, and mup.yaml, which says that it is a muP model."""
+    subprocess.run([binary, "convert", "--model", "gpt2", "--src-fmt", "hf", "--tgt-fmt", "cs-2.9", "--output-dir", folder / "cs",
+                    folder / "model.bin", "--config", folder / "config.json"], check=True, stdout=subprocess.DEVNULL)
+    shutil.move(folder / "cs/model_to_cs-2.9.mdl", folder / "release.mdl")
+    shutil.move(folder / "cs/config_to_cs-2.9.yaml", folder / "release.yaml")
+    shutil.rmtree(folder / "cs")
+    lines = (folder / "release.yaml").read_text().splitlines(keepends=True)
+    place = next(number for number, line in enumerate(lines) if line.strip().startswith("hidden_size:"))
+    margin = lines[place][:len(lines[place]) - len(lines[place].lstrip())]
+    scales = {"mup_base_hidden_size": WIDTH // 5, "embeddings_scale": 10.0, "output_logits_alpha": 0.7, "scale_qk_dot_by_d": "true"}
+    lines[place:place] = [f"{margin}{key}: {value}\n" for key, value in scales.items()]
+    (folder / "mup.yaml").write_text("".join(lines))
+
+
 def make_sparse(folder, width, layers):
     """Writes sparse.safetensors, GPT-2-shaped, all holes behind its header, and its config. Returns its bytes."""
     d, end, header = width, 0, {}
@@ -220,7 +235,9 @@ def files(binary, folder, out, runs, model_zoo):
     for name, source, config, *way in [
         (".bin -> .mdl (torch archive)", "model.bin", "config.json", "gpt2", "hf", "cs-1.8"),
         (".safetensors -> .mdl (torch archive)", "model.safetensors", "config.json", "gpt2", "hf", "cs-1.8"),
-        (".bin -> .mdl (HDF5)", "model.bin", "config.json", "gpt2", "hf", "cs-1.8", "--output-format", "hdf5"),
+        (".bin -> .mdl (HDF5), cs-2.9", "model.bin", "config.json", "gpt2", "hf", "cs-2.9"),
+        (".mdl (HDF5), cs-2.9 -> .bin", "release.mdl", "release.yaml", "gpt2", "cs-2.9", "hf"),
+        (".mdl (HDF5), cs-2.9, muP -> .bin", "release.mdl", "mup.yaml", "gpt2", "cs-2.9", "hf"),
         (".safetensors -> .safetensors, no tensor changed", "unchanged.safetensors", "unchanged.yaml", "gptj", "cs-1.8", "hf",
          "--output-format", "safetensors"),
     ]:
@@ -283,6 +300,7 @@ def main():
     if arguments.make:
         make(arguments.make)
         make_unchanged(arguments.make, arguments.binary)
+        make_release(arguments.make, arguments.binary)
         return
     parts = arguments.parts or ["files", "memory", "llama"]
     for part in parts:
