@@ -57,7 +57,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 if ! command -v swift >/dev/null; then
-  echo "Swift is missing. Install Swift 6.2 or newer and put it on the PATH, then run this again." >&2
+  echo "Swift is missing. Install Swift 6.3 or newer and put it on the PATH, then run this again." >&2
   exit 1
 fi
 
