@@ -290,8 +290,8 @@ async function makePlan(isWanted = false) {
     if (stop.signal.aborted) return;
     planning.body = '';
     showNoPlan($('plan-body'), '', error);
-    const about = error.diagnostics?.find(finding => ['checkpoint', 'config'].includes(finding.subject));
-    if (text('hub') && about) $('hub-error').textContent = about.message.replace(/^(checkpoint|config): /, '');
+    if (text('hub')) $('hub-error').textContent = error.message;
+    if (/^(source|token)_/.test(error.code)) $('hub-more').open = true;
   } finally {
     if (planning.stop === stop) $('plan').removeAttribute('aria-busy');
     drawReady();

@@ -80,6 +80,7 @@ export function showPlan(element, plan, { me, actions = {} } = {}) {
   if (findings.length) panels.push([`Findings (${number(findings.length)})`, () => findingList(findings)]);
   fill(element,
     h('p', { class: `verdict ${yes ? 'yes' : 'no'}` }, h('span.mark', { 'aria-hidden': 'true' }, yes ? '✓ ' : '✕ '), clean(sentence, 600)),
+    ['unknown_model', 'unsupported_pair'].includes(plan.error?.code) && h('p.notice', 'Choose the model under Conversion, and the format it is in.'),
     !yes && counts.dropped && actions.drop
       && h('p.actions', h('button', { onclick: actions.drop }, 'Leave these keys out'),
         h('span.muted', 'Only if the model does not need them.')),
