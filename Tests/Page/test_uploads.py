@@ -37,6 +37,10 @@ def test_an_upload_goes_on_after_a_kill_and_after_a_reload(visit, large, tmp_pat
         service.flags.append(f"--port={port}")
         someone = visit(service)
         page = someone.open()
+        session = someone.context.new_cdp_session(page)
+        session.send("Network.enable")
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 24 * MIB}
+        session.send("Network.emulateNetworkConditions", limits)
         someone.choose(large)
         someone.eventually(lambda: arrived(service) >= 32 * MIB)
         service.kill()
@@ -47,6 +51,7 @@ def test_an_upload_goes_on_after_a_kill_and_after_a_reload(visit, large, tmp_pat
         someone.page.wait_for_timeout(1500)  # What was under way when it was paused has ended.
         before = service.get("/v1/uploads").json["uploads"][0]
         assert before["sha256"] is None
+        session.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": -1})
         page.reload()
         expect(page.locator("#resume")).to_contain_text("Choose the same file again")
         sent = []

@@ -61,7 +61,7 @@ export function copyButton(text, label) {
   return button;
 }
 
-// Tabs after the ARIA pattern: arrows move, one stop for Tab. `tabs` is a list of [label, make content].
+// Tabs after the ARIA pattern: arrows move, one stop for Tab. The list has labels and what makes their content.
 export function tabs(name, list, chosen = 0) {
   const panel = h('div', { role: 'tabpanel', id: `${name}-panel`, tabindex: '0' });
   const buttons = list.map(([label], index) => h('button', { role: 'tab', id: `${name}-${index}`, 'aria-controls': panel.id,

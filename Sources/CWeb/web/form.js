@@ -136,13 +136,12 @@ function choices(select, list, wanted) {
 // Offers the formats that the model has, and the targets that the source has.
 async function drawFormats(wanted = {}) {
   const known = await pairs();
-  const label = format => (formatName(format) === format ? format : `${formatName(format)} (${format})`);
   const sources = known ? [...new Set(known.map(pair => pair.src_fmt))] : all();
-  choices($('src'), [['auto', 'Detect'], ...sources.map(format => [format, label(format)])], wanted.src ?? $('src').value);
+  choices($('src'), [['auto', 'Detect'], ...sources.map(format => [format, formatName(format)])], wanted.src ?? $('src').value);
   const source = $('src').value;
   const targets = known ? [...new Set(known.filter(pair => source === 'auto' || pair.src_fmt === source).map(pair => pair.tgt_fmt))] : all().filter(format => format !== source);
   const target = wanted.tgt ?? (touchedTarget ? $('tgt').value : defaultTarget(targets));
-  choices($('tgt'), [['', 'Choose …'], ...targets.map(format => [format, label(format)])], target);
+  choices($('tgt'), [['', 'Choose …'], ...targets.map(format => [format, formatName(format)])], target);
 }
 
 // Where a source most likely goes: the newest release from Hugging Face, Hugging Face from a release.

@@ -111,10 +111,12 @@ function live(job) {
 function actions(job) {
   const act = (label, run, className) => h('button', { class: className, onclick: async event => {
     const button = event.currentTarget;
-    button.disabled = true;
+    // Not disabled: it would lose the focus.
+    if (button.ariaBusy) return;
+    button.ariaBusy = 'true';
     put('job-error');
     try { await run(); } catch (error) { put('job-error', problemBox(error)); }
-    button.disabled = false;
+    button.ariaBusy = null;
   } }, label);
   const path = `/v1/jobs/${job.id}`;
   const reload = async () => draw(await get(path), stop);

@@ -16,7 +16,7 @@ export function flow(source, target, counts, caption) {
     h('figcaption', { class: caption ? 'muted' : 'hidden' }, caption ?? `From ${source[0]} to ${target[0]}`));
 }
 
-// Bands from left to right, as thick as their share of tensors; what is dropped ends, what is new begins on the way.
+// Bands as thick as their share of tensors; what is dropped ends, what is new begins on the way.
 function ribbons(counts) {
   const drawing = svg('svg', { viewBox: '0 0 100 100', preserveAspectRatio: 'none', 'aria-hidden': 'true', focusable: 'false' });
   const total = counts ? sum(Object.values(counts)) : 0;
@@ -27,7 +27,7 @@ function ribbons(counts) {
   const kinds = Object.entries(counts).filter(([, count]) => count > 0);
   const gap = 4;
   const room = 84 - gap * (kinds.length - 1);
-  // A single tensor among thousands is still to be seen.
+  // One tensor among thousands is still seen.
   const weights = kinds.map(([, count]) => Math.max(count / total, 0.03));
   const all = sum(weights);
   let at = 8;
@@ -98,7 +98,7 @@ export function showPlan(element, plan, { me, actions = {} } = {}) {
       fact('Disk', bytes(totals.disk_needed), me ? `of ${bytes(me.free_bytes)} free` : null),
       fact('Container', plan.container ?? '–'),
       plan.commits.length > 0 && fact('Commit', code(plan.commits.map(commit => commit.slice(0, 12)).join(', ')))) : null,
-    panels.length ? tabs('Parts of the plan', panels) : null);
+    panels.length ? tabs('Plan', panels) : null);
   say(sentence);
 }
 
