@@ -34,6 +34,7 @@ def test_every_state(service, visit, width, scheme, tmp_path):
     expect(page.locator("#detail .status")).to_have_text("✓done")
     look("job")
     page.goto(f"{service.base}/#/")
+    page.reload()
     page.fill("#hub", "no such thing")
     expect(page.locator("#plan-body .error")).to_be_visible()
     look("refused")

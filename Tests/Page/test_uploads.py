@@ -39,13 +39,13 @@ def test_an_upload_goes_on_after_a_kill_and_after_a_reload(visit, large, tmp_pat
         page = someone.open()
         session = someone.context.new_cdp_session(page)
         session.send("Network.enable")
-        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 24 * MIB}
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 12 * MIB}
         session.send("Network.emulateNetworkConditions", limits)
         someone.choose(large)
         someone.eventually(lambda: arrived(service) >= 32 * MIB)
         service.kill()
         service.start()
-        someone.eventually(lambda: arrived(service) >= 96 * MIB)
+        someone.eventually(lambda: arrived(service) >= 64 * MIB)
         page.get_by_role("button", name="Pause").click()
         expect(page.locator("#ready")).to_contain_text("paused")
         someone.page.wait_for_timeout(1500)  # What was under way when it was paused has ended.

@@ -5,7 +5,7 @@ import { badge, refresh, removeAll, title } from './jobs.js';
 import { flow } from './plan.js';
 import { PHASES, ago, bytes, duration, formatName, number, percent, plural, sum } from './text.js';
 
-// One job: followed live, with what went in, what happens, what came of it and what can be done.
+// One job, followed live: what went in, what happens, what came of it and what can be done.
 
 let stop = null;
 let me = null;

@@ -2,7 +2,7 @@ import { request, since } from './api.js';
 import { $, clean, code, dialog, fill, h, put, on, say } from './dom.js';
 import { STATUS, ago, formatName, number, percent, plural, sum } from './text.js';
 
-// The list of jobs: asked for every two seconds while somebody looks, and redrawn only where something changed.
+// The list of jobs: asked for every two seconds while somebody looks, and redrawn only where it changed.
 
 const state = { status: '', search: '', limit: 50, tag: null, list: null, timer: 0, stop: null };
 const rows = new Map();

@@ -1,4 +1,4 @@
-// Numbers, times and names in words. The page speaks English; every sentence with a number is made here or beside its use.
+// Numbers, times and names in words. The page speaks English.
 
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB'];
 
