@@ -248,16 +248,19 @@ enum SchemaName: String, CaseIterable, Sendable {
 
   private static let optionsSchema = JSONSchema.object(
     [
-      "drop_unmatched_keys": .boolean,
+      "drop_unmatched_keys": .boolean.about("Leaves out keys that no rule matches, instead of failing."),
       "allow_incomplete": .boolean.about(
         "What a checkpoint lacks, has besides or has in another shape than its config says is a warning, not an error."),
-      "output_format": JSONSchema.choice(OutputFormat.allCases.map(\.rawValue)).orNull,
+      "output_format": JSONSchema.choice(OutputFormat.allCases.map(\.rawValue)).orNull
+        .about("The container of the outputs; null is the usual one of the target."),
       "max_shard_size": JSONSchema.anyOf([.integer(0...(1 << 53)), .string()]).orNull.about(
         "Maximum bytes of tensors in one file, or a size such as `5GB`; 0 writes one file. Null is 10GB from cs-2.0 and "
           + "later, and one file from older releases."),
       "one_checkpoint": .boolean.about(
         "Writes a model of several components for hf as one checkpoint of transformers, not as a folder for each."),
-      "dtype": .choice(Precision.allCases.map(\.rawValue)), "verify": .boolean,
+      "dtype": .choice(Precision.allCases.map(\.rawValue))
+        .about("The type of floating-point tensors; `keep` leaves each as it is."),
+      "verify": .boolean.about("Reads what was written again and compares every tensor with the plan."),
       "stream": .boolean.about("Reads a checkpoint that is elsewhere in ranges and stores nothing of it."),
     ],
     optional: [
