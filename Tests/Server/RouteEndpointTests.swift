@@ -71,6 +71,8 @@ struct RouteEndpointTests {
         (.delete, "/healthz", "GET, HEAD"),
         (.patch, "/v1/jobs/x", "GET, HEAD, DELETE"), (.put, "/v1/uploads", "OPTIONS, POST, GET, HEAD"),
         (.post, "/v1/uploads/x", "HEAD, PATCH, PUT, GET, DELETE"),
+        (.put, "/v1/jobs/x/outputs/links", "POST"), (.put, "/v1/jobs/x/outputs/a/links", "POST"),
+        (.put, "/v1/jobs/x/outputs/a/b/links", "POST"), (.put, "/v1/jobs/x/outputs/a/b", "GET, HEAD"),
         (.options, "/v1/jobs", "POST, GET, HEAD"), (.init("BREW")!, "/v1/jobs", "POST, GET, HEAD"),
       ] {
         let answer = try await client.send(method, path)
