@@ -47,7 +47,7 @@ def test_an_upload_goes_on_after_a_kill_and_after_a_reload(visit, large, tmp_pat
         service.start()
         someone.eventually(lambda: arrived(service) >= 64 * MIB)
         page.get_by_role("button", name="Pause").click()
-        expect(page.locator("#ready")).to_contain_text("paused")
+        expect(page.locator("#file-list")).to_contain_text("paused at")
         someone.page.wait_for_timeout(1500)  # What was under way when it was paused has ended.
         before = service.get("/v1/uploads").json["uploads"][0]
         assert before["sha256"] is None

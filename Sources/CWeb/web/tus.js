@@ -108,8 +108,8 @@ export class Upload {
     const part = this.file.slice(offset, offset + SLICE);
     const extra = { ...TUS, 'Upload-Offset': String(offset), 'Content-Type': 'application/offset+octet-stream' };
     // Digests are there on https and on this machine only; elsewhere the digest of the whole is what there is.
-    let body = part;
     if (crypto.subtle) {
+      let body;
       try { body = await part.arrayBuffer(); } catch {
         throw new Problem(-1, { title: 'The file cannot be read', detail: `${this.name} was changed or removed; choose it again` });
       }
@@ -144,7 +144,7 @@ export class Upload {
       request.onerror = () => reject(new Problem(0, { title: 'No connection', detail: 'the connection was lost; it is tried again' }));
       request.onabort = () => reject(new Problem(-1, { detail: 'paused' }));
       signal.addEventListener('abort', () => request.abort(), { once: true });
-      request.send(body);
+      request.send(part);
     });
   }
 }
