@@ -30,7 +30,7 @@ def test_commands_make_the_job_of_the_form(service, visit, tmp_path, name):
     page.select_option("#model", "gpt2")
     page.select_option("#src", "hf")
     page.select_option("#tgt", "cs-1.8")
-    page.locator("label.check", has_text="Leave out keys").click()
+    page.locator("label.check", has_text="Drop unmatched keys").click()
     page.get_by_text("More options").click()
     page.select_option("#option-dtype", "float16")
     someone.wait_for_plan()

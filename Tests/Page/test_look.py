@@ -13,6 +13,9 @@ def test_every_state(service, visit, width, scheme, tmp_path):
     def look(state):
         someone.check_accessibility(f"{state} {scheme} {width}")
         someone.shot(f"{state}-{scheme}-{width}")
+        if page.locator("#convert").is_visible():
+            places = [page.locator(one).bounding_box()["y"] for one in ("#convert", "#plan")]
+            assert places == sorted(places), "the form comes before the plan"
 
     page = someone.open()
     expect(page.locator("#model option")).not_to_have_count(1)

@@ -32,7 +32,7 @@ export const fill = (element, ...children) => element.replaceChildren(...childre
 
 // Text as somebody else wrote it: marks that would reorder or hide text are shown as what they are, and it has an end.
 export function clean(text, limit = 400) {
-  const shown = String(text).slice(0, limit).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, mark => `\\u{${mark.codePointAt(0).toString(16)}}`);
+  const shown = String(text).slice(0, limit).replace(/(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]/gu, mark => `\\u{${mark.codePointAt(0).toString(16)}}`);
   return String(text).length > limit ? `${shown}…` : shown;
 }
 export const code = (text, limit) => h('code', clean(text, limit));
@@ -110,7 +110,7 @@ export function problemBox(error, extra) {
   const seen = new Set([error.message]);
   const findings = (error.diagnostics ?? []).filter(finding => !seen.has(finding.message) && seen.add(finding.message));
   return h('div.notice.error',
-    h('p', h('strong', error.title ?? 'Something went wrong'), ': ', clean(error.message, 2000)),
+    h('p', h('strong', error.code === 'invalid_request' ? 'Not possible' : error.title), ': ', clean(error.message, 2000)),
     findings.length ? h('ul', findings.slice(0, 20).map(finding => h('li', clean(finding.message, 1000),
       finding.rule ? [' ', h('small.muted', finding.rule)] : null))) : null,
     findings.length > 20 && h('p', `and ${findings.length - 20} more`), extra);

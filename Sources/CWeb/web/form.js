@@ -168,7 +168,7 @@ function drawOptions(schema) {
     const common = { id, 'aria-describedby': hint?.id };
     if (field.type === 'boolean') {
       return h('label.check', h('input', { ...common, type: 'checkbox', onchange: event => set(name, event.target.checked) }),
-        h('span', name === 'drop_unmatched_keys' ? 'Leave out keys that match no rule' : title(name)), hint);
+        h('span', title(name)), hint);
     }
     const onchange = ({ target }) => set(name, /^\d+$/.test(target.value) ? Number(target.value) : target.value.trim());
     return h('div.field', h('label', { for: id }, title(name)), values
