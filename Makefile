@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PORT ?= 8080
 DATA ?= ./zooport-data
 SECONDS_EACH ?= 600
+KEEP ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test serve build setup lint format bench faults fuzz interop-cerebras clean
@@ -12,8 +13,8 @@ help: ## Show this text.
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Install what is missing, start the service, convert a checkpoint over REST, show the result.
-	@scripts/demo.sh
+demo: ## Install what is missing, start the service, convert a checkpoint over REST, show the result (KEEP=1: stay up).
+	@KEEP="$(KEEP)" scripts/demo.sh
 
 test: ## Install what is missing, run every check: format, builds, all suites, recorded conversions, interop, end to end.
 	@scripts/test.sh

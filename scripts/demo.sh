@@ -59,6 +59,14 @@ sed 's/^/    /' .demo/downloads/config_to_cs-1.8.yaml
 say "The first tensors of the converted checkpoint"
 "$zooport" inspect --limit 8 .demo/downloads/pytorch_model_to_cs-1.8.mdl | sed 's/^/    /'
 
+echo
+echo "The page of the service is at $base/"
+if [ "${KEEP:-0}" != 0 ]; then
+  echo "It stays up with this job until you press Ctrl-C."
+  wait "$server"
+  exit
+fi
+
 cat <<TEXT
 
 Done. The results are in .demo/downloads.
@@ -66,6 +74,8 @@ Done. The results are in .demo/downloads.
 Convert your own files:
     .build/release/zooport list
     .build/release/zooport convert --model gpt2 --src-fmt hf --tgt-fmt cs-1.8 pytorch_model.bin --config config.json
-Keep the service running:
+Look at the page of this service:
+    make demo KEEP=1
+Keep a service running:
     make serve PORT=8080 DATA=./zooport-data
 TEXT

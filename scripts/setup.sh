@@ -11,7 +11,7 @@ say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 packages=(libcurl4-openssl-dev libsqlite3-dev libisal-dev liblz4-dev zlib1g-dev pkg-config curl ca-certificates)
 target=${1:-build}
 if [ "$target" != build ]; then
-  packages+=(python3 python3-venv unzip hdf5-tools libfaketime nginx-light caddy prometheus sqlite3 jq systemd)
+  packages+=(python3 python3-venv unzip hdf5-tools libfaketime nginx-light caddy prometheus sqlite3 jq systemd chromium)
 fi
 if [ "$target" = bench ]; then packages+=(wrk); fi
 
@@ -57,7 +57,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 if ! command -v swift >/dev/null; then
-  echo "Swift is missing. Install Swift 6.2 or newer and put it on the PATH, then run this again." >&2
+  echo "Swift is missing. Install Swift 6.3 or newer and put it on the PATH, then run this again." >&2
   exit 1
 fi
 

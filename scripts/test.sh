@@ -41,15 +41,18 @@ say "9. Security: names, limits, slow clients, smuggling, tokens"
 say "10. Deployment: nginx and Caddy in front, metrics and alerts, manifests, smoke test, backup"
 "$ZOOPORT_PYTHON" -m pytest -q Tests/Deploy
 
+say "11. The page: Chromium drives the real binary, as a person with a mouse, with keys alone, and with a screen reader's eyes"
+"$ZOOPORT_PYTHON" -m pytest -q Tests/Page
+
 if [ -f ../shared/tools/check_goldens.py ]; then
-  say "11. All recorded conversions of the vendor's tools"
+  say "12. All recorded conversions of the vendor's tools"
   for release in cs-1.8 cs-2.10 cs-2.10-mup; do
     "$ZOOPORT_PYTHON" ../shared/tools/check_goldens.py --binary "$ZOOPORT_BINARY" \
       --deviations Tests/Fixtures/deviations.json "../shared/goldens/$release"
   done
 fi
 if [ -f ../shared/cases/run_cases.py ]; then
-  say "12. Inputs that users of such tools have met"
+  say "13. Inputs that users of such tools have met"
   "$ZOOPORT_PYTHON" ../shared/cases/run_cases.py --binary "$ZOOPORT_BINARY"
 fi
 say "Every check passed."

@@ -157,7 +157,7 @@ public enum Conversion {
     var request = request
     let memory = request.memory ?? MemoryAccount(budget: request.options.memoryBudget)
     request.memory = memory
-    let (plan, inputs, input) = try plan(request)
+    let (plan, inputs, input, _) = try plan(request)
     let outputs = try OutputPaths(request, plan.route, stem: input?.stem, configStem: inputs.configStem)
     do throws(ConversionError) {
       if let input { return try write(plan, from: input, inputs, to: outputs, request, monitor) }
@@ -178,12 +178,14 @@ public enum Conversion {
     }
   }
 
-  /// Decides everything and reads headers only. The checkpoint is nil for `convert-config`.
+  /// Decides everything and reads headers only. The checkpoint is nil for `convert-config`; the config is that of the source.
   ///
   /// Throws `ConversionError`. Complexity: O(tensors log tensors), and one pass over the headers.
   static func plan(
     _ request: ConversionRequest
-  ) throws(ConversionError) -> (plan: Plan, inputs: RequestInputs, checkpoint: CheckpointInput?) {
+  ) throws(ConversionError) -> (
+    plan: Plan, inputs: RequestInputs, checkpoint: CheckpointInput?, config: ConfigObject
+  ) {
     if let target = Format(target: request.targetFormat), let problem = request.options.problems(target: target).first {
       throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
     }
@@ -202,7 +204,7 @@ public enum Conversion {
       let (route, findings) = try route(of: request, config, checkpoint: nil, options)
       var plan = try Planner.plan(config: config.root, along: route)
       plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
-      return (plan, inputs, nil)
+      return (plan, inputs, nil, config.root)
     }
     guard
       let input = try inputs.checkpoint(
@@ -213,14 +215,14 @@ public enum Conversion {
       let described = try Planner.described(by: config.root, along: route)
       var plan = try Planner.plan(config: config.root, checkpoint: described, along: route, options: options)
       plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
-      return (plan, inputs, nil)
+      return (plan, inputs, nil, config.root)
     }
     try limits.take(Self.planBytes(of: input.source.tree))
     options.containerIsFlat = input.source.kind == .safetensors
     let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
     var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
     plan.warnings.insert(contentsOf: findings + config.warnings + input.source.notices, at: 0)
-    return (plan, inputs, input)
+    return (plan, inputs, input, config.root)
   }
 
   /// Bytes that planning and writing take for the names and values of a tree: it is made again for the plan and for the

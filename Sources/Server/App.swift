@@ -43,7 +43,9 @@ struct App<Runner: ConversionRunner> {
     self.tokens = tokens
     try Exposure.check(settings, hasTokens: !tokens.tokens().isEmpty, logger: logger)
     tokenUses = TokenUses(tokens: tokens, logger: logger)
-    access = AccessControl(tokens: tokens, uses: tokenUses, settings: settings)
+    let vault = try SecretVault(keyFile: data.tokenKey)
+    let links = DownloadLinks(vault: vault, tokens: tokens)
+    access = AccessControl(tokens: tokens, links: links, uses: tokenUses, settings: settings)
 
     let swept = try data.sweep(
       uploads: uploads.uploads(), partials: partials.partials(), succeeded: store.succeededJobs())
@@ -75,7 +77,7 @@ struct App<Runner: ConversionRunner> {
       settings.totalMemory == nil
       ? MemoryGate(bytes: settings.workers * settings.memoryBudget) : lanes.last?.gate ?? MemoryGate(bytes: 0)
     let fetching = Fetching(
-      settings: settings, cache: cache, vault: try SecretVault(keyFile: data.tokenKey), space: space)
+      settings: settings, cache: cache, vault: vault, space: space)
     let hub = HubSubmissions(endpoint: settings.hubEndpoint, vault: fetching.vault)
     let data = data
     pool = WorkerPool(
@@ -100,11 +102,12 @@ struct App<Runner: ConversionRunner> {
       admission: admission, lifetime: settings.retention.partials, metrics: metrics)
     let reader = SubmissionReader(
       data: data, fileLimit: settings.maximumUpload, admission: admission, uploads: uploads)
+    let queue = QueueOrder(store: store)
     controllers = Controllers(
       jobs: JobController(
         store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
-        follower: JobFollower(store: store, running: running, signal: signal), reader: reader, admission: admission,
-        reporter: reporter, hub: hub),
+        follower: JobFollower(store: store, running: running, signal: signal, queue: queue), queue: queue,
+        reader: reader, admission: admission, reporter: reporter, hub: hub, links: links),
       uploads: UploadController(
         store: uploads, tus: tus, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
       tus: tus,
@@ -118,7 +121,9 @@ struct App<Runner: ConversionRunner> {
         readiness: Readiness(
           store: store, vitals: vitals, signal: signal, space: space, workers: settings.workers,
           lease: settings.lease),
-        metrics: metrics, store: store, models: models, space: space))
+        metrics: metrics, store: store, models: models, space: space),
+      me: MeController(uploads: uploads, space: space, settings: settings),
+      page: PageController(isOn: settings.ui == .on))
   }
 
   /// The HTTP side alone. `services` run beside it; tests pass the pool, `run` keeps it in a group of its own order.

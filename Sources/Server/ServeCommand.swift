@@ -57,6 +57,7 @@ struct ServeCommand: AsyncParsableCommand {
   @Flag(inversion: .prefixedNo, help: help("require-tokens")) var requireTokens: Bool?
   @Flag(inversion: .prefixedNo, help: help("allow-anonymous")) var allowAnonymous: Bool?
   @Option(help: help("visibility")) var visibility: String?
+  @Option(help: help("ui")) var ui: String?
   @Option(help: help("log-level")) var logLevel: String?
 
   /// The flags that were given, by name.
@@ -76,7 +77,7 @@ struct ServeCommand: AsyncParsableCommand {
       "require-tokens": requireTokens.map(String.init), "allow-anonymous": allowAnonymous.map(String.init),
       "visibility": visibility, "total-memory": totalMemory, "small-job": smallJob, "queue-limit": queueLimit,
       "token-queue-limit": tokenQueueLimit, "token-running-limit": tokenRunningLimit,
-      "token-storage-limit": tokenStorageLimit, "max-connections": maxConnections,
+      "token-storage-limit": tokenStorageLimit, "max-connections": maxConnections, "ui": ui,
     ].compactMapValues { $0 }
   }
 

@@ -13,6 +13,7 @@ struct Zooport: AsyncParsableCommand {
       ListCommand.self, ConvertCommand.self, ConvertConfigCommand.self, PlanCommand.self, InspectCommand.self,
       DiffCommand.self,
       SubmitCommand.self, StatusCommand.self, WatchCommand.self, DownloadCommand.self, CancelCommand.self,
+      RetryCommand.self,
       ServeCommand.self, CollectCommand.self, TokenCommand.self,
       SettingsCommand.self, OpenAPICommand.self,
     ])

@@ -38,6 +38,7 @@ struct Settings: Sendable {
   var requiresTokens: Bool?
   var allowsAnonymous = false
   var visibility = Visibility.owner
+  var ui = PageSwitch.on
   var logLevel = Logger.Level.info
   /// Variables that look like settings and are none: perhaps a typing error, perhaps another tool's. Worth a warning.
   var unknownVariables: [String] = []
@@ -159,8 +160,15 @@ struct Settings: Sendable {
     .init(
       name: "visibility", standard: "owner",
       help: "Jobs and uploads that a token sees: its own (owner), those of its team too (team), or all."),
+    .init(name: "ui", standard: "on", help: "The page at `/`: on or off. Without it that address answers 404."),
     .init(name: "log-level", standard: "info", help: "trace, debug, info, notice, warning, error or critical."),
   ]
+
+  /// Whether the service has a page.
+  enum PageSwitch: String, Sendable, CaseIterable {
+    case on
+    case off
+  }
 
   /// Everything that is wrong with the settings, one line each.
   struct Invalid: Error, CustomStringConvertible {
@@ -238,6 +246,7 @@ struct Settings: Sendable {
     requiresTokens = reader.flag("require-tokens") ?? requiresTokens
     allowsAnonymous = reader.flag("allow-anonymous") ?? allowsAnonymous
     visibility = reader.choice("visibility") ?? visibility
+    ui = reader.choice("ui") ?? ui
     logLevel = reader.choice("log-level") ?? logLevel
     unknownVariables = environment.keys.sorted().filter { variable in
       variable.hasPrefix("ZOOPORT_") && !ClientOptions.variables.contains(variable)

@@ -25,6 +25,12 @@ struct Timestamp: Hashable, Comparable, Sendable, Codable {
   /// written as the one before.
   var text: String { Date(timeIntervalSince1970: (Double(milliseconds) + 0.25) / 1000).formatted(Self.style) }
 
+  /// Reads `2025-03-01T12:00:00.123Z`; nil for anything else.
+  init?(text: String) {
+    guard let date = try? Self.style.parse(text) else { return nil }
+    milliseconds = Int((date.timeIntervalSince1970 * 1000).rounded())
+  }
+
   init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     let date = try Self.style.parse(container.decode(String.self))

@@ -113,6 +113,12 @@ def reached_routes(service):
     return set(counter.findall(text))
 
 
+def page_file(service):
+    """The path of a file of the page, as the page names it."""
+    with urllib.request.urlopen(service[0] + "/", timeout=30) as answer:
+        return re.search(r'"(/ui/[^"]+\.js)"', answer.read().decode())[1]
+
+
 def walk(service):
     """Asks each route for something that it must do, but for cancelling: a job that waits is had by luck only."""
     address, authorization = service
@@ -134,7 +140,10 @@ def walk(service):
             ("GET", part), ("HEAD", part), ("GET", "/healthz"), ("HEAD", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/openapi.json"),
             ("GET", "/v1/models"), ("GET", "/v1/models/gpt2"), ("OPTIONS", "/v1/uploads"), ("GET", "/v1/jobs"), ("GET", job),
             ("HEAD", job), ("GET", job + "/events"), ("PUT", job + "/pin"), ("DELETE", job + "/pin"), ("GET", job + "/outputs"),
-            ("HEAD", job + "/outputs"), ("GET", outputs[0]["url"]), ("HEAD", outputs[0]["url"]), ("DELETE", job)]:
+            ("HEAD", job + "/outputs"), ("GET", outputs[0]["url"]), ("HEAD", outputs[0]["url"]),
+            ("POST", outputs[0]["url"] + "/links"), ("POST", job + "/outputs/links"), ("POST", part + "/links"),
+            ("POST", job + "/again"), ("GET", "/v1/me"), ("GET", "/v1/uploads"), ("GET", "/"), ("HEAD", "/"),
+            ("GET", page_file(service)), ("HEAD", page_file(service)), ("DELETE", job)]:
         ask(method, path)
     body = json.dumps({
         "command": "convert-config", "model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8",
@@ -155,6 +164,8 @@ def test_description_is_true(service, tmp_path):
     uploads = [call(service, "PUT", f"/v1/uploads/{i}.bin", b"x", "application/octet-stream") for i in range(60)]
     # Random values find nothing; these reach what is behind them, most of the time.
     values = {
+        "path.version": [page_file(service).split("/")[2]],
+        "path.asset": [page_file(service).split("/")[3]],
         "path.job": [job["id"] for job in jobs],
         "path.output": sorted({output["name"] for job in jobs for output in job["outputs"]}),
         "path.upload": [upload["id"] for upload in uploads],

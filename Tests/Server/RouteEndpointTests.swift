@@ -41,7 +41,10 @@ struct RouteEndpointTests {
 
   @Test(
     "Unknown paths",
-    arguments: ["/", "/v1", "/v2/jobs", "/v1/jobs/x/y", "/v1/jobs/../models", "/v1/jobs/%6a/outputs", "/healthz/x"])
+    arguments: [
+      "/x", "/ui", "/ui/app.js", "/v1", "/v2/jobs", "/v1/jobs/x/y", "/v1/jobs/../models", "/v1/jobs/%6a/outputs",
+      "/healthz/x",
+    ])
   func notFound(_ path: String) async throws {
     try await ServiceHarness().test { client async throws in
       let answer = try await client.send(.get, path)
@@ -66,8 +69,10 @@ struct RouteEndpointTests {
         (HTTPRequest.Method.post, "/v1/models", "GET, HEAD"), (.put, "/v1/jobs", "POST, GET, HEAD"),
         (.head, "/v1/jobs/x/events", "GET"),
         (.delete, "/healthz", "GET, HEAD"),
-        (.patch, "/v1/jobs/x", "GET, HEAD, DELETE"), (.put, "/v1/uploads", "OPTIONS, POST"),
+        (.patch, "/v1/jobs/x", "GET, HEAD, DELETE"), (.put, "/v1/uploads", "OPTIONS, POST, GET, HEAD"),
         (.post, "/v1/uploads/x", "HEAD, PATCH, PUT, GET, DELETE"),
+        (.put, "/v1/jobs/x/outputs/links", "POST"), (.put, "/v1/jobs/x/outputs/a/links", "POST"),
+        (.put, "/v1/jobs/x/outputs/a/b/links", "POST"), (.put, "/v1/jobs/x/outputs/a/b", "GET, HEAD"),
         (.options, "/v1/jobs", "POST, GET, HEAD"), (.init("BREW")!, "/v1/jobs", "POST, GET, HEAD"),
       ] {
         let answer = try await client.send(method, path)

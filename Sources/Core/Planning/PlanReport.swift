@@ -63,6 +63,9 @@ public struct PlanReport: Sendable {
   public let error: ConversionError?
   /// Everything that was found, what stops the conversion and what does not.
   public let diagnostics: [Diagnostic]
+  /// The config of the source as it was read; nil when the conversion cannot be done. Of a composed model, the configs by
+  /// component.
+  public private(set) var sourceConfig: ConfigObject?
   /// The output config; nil when it cannot be made.
   public private(set) var config: ConfigObject?
   /// The tensors of the output in their order.
@@ -100,7 +103,7 @@ public struct PlanReport: Sendable {
     let files: RequestInputs
     let input: CheckpointInput?
     do throws(ConversionError) {
-      (plan, files, input) = try Interruption.heeding(isCancelled) { () throws(ConversionError) in
+      (plan, files, input, sourceConfig) = try Interruption.heeding(isCancelled) { () throws(ConversionError) in
         try Conversion.plan(request)
       }
     } catch {
@@ -160,6 +163,7 @@ public struct PlanReport: Sendable {
       ],
       "diagnostics": .array(diagnostics.map(Self.describe)),
       "unmatched_keys": .array(unmatchedKeys.map { .string($0) }),
+      "source_config": sourceConfig.map { .object($0) } ?? .null,
       "config": config.map { .object($0) } ?? .null,
       "tensors": .array(
         tensors.map { tensor in

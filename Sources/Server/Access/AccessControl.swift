@@ -5,6 +5,7 @@ import Synchronization
 /// Decides who may call a route: off as long as no token exists, unless the operator requires them.
 final class AccessControl: Sendable {
   private let tokens: any TokenStore
+  private let links: DownloadLinks
   private let uses: TokenUses
   private let visibility: Visibility
   /// What holds while access is off.
@@ -12,8 +13,9 @@ final class AccessControl: Sendable {
   /// Set for good once tokens are required or one was seen.
   private let isOn: Mutex<Bool>
 
-  init(tokens: any TokenStore, uses: TokenUses, settings: Settings) {
+  init(tokens: any TokenStore, links: DownloadLinks, uses: TokenUses, settings: Settings) {
     self.tokens = tokens
+    self.links = links
     self.uses = uses
     visibility = settings.visibility
     local = LocalAccess(settings)
@@ -36,7 +38,7 @@ final class AccessControl: Sendable {
       try local?.check(request)
       return .anybody
     }
-    let token = try await authenticate(request)
+    let token = try await authenticate(request, allowsLink: scopes.contains(.read))
     let names = scopes.map(\.rawValue).sorted()
     guard token.has(anyOf: scopes) else {
       throw Problem(
@@ -47,8 +49,13 @@ final class AccessControl: Sendable {
     return Principal(token, visibility: visibility)
   }
 
-  private func authenticate(_ request: Request) async throws -> AccessToken {
+  /// The token that a request shows or, where a link will do, that its link stands for.
+  private func authenticate(_ request: Request, allowsLink: Bool) async throws -> AccessToken {
     guard let header = request.headers[.authorization] else {
+      if allowsLink, let token = try await links.token(for: request, at: .now) {
+        if let refusal = token.refusal(at: .now) { throw Self.refused(refusal) }
+        return token
+      }
       throw Problem(
         .unauthorized, .unauthorized, "send an access token: Authorization: Bearer zpt_...",
         headers: [.wwwAuthenticate: Self.challenge()])
@@ -65,7 +72,8 @@ final class AccessControl: Sendable {
     Problem(.unauthorized, .unauthorized, detail, headers: [.wwwAuthenticate: challenge("invalid_token")])
   }
 
-  private static func challenge(_ error: String? = nil, scope: String? = nil) -> String {
+  /// The value of `WWW-Authenticate`.
+  static func challenge(_ error: String? = nil, scope: String? = nil) -> String {
     "Bearer realm=\"zooport\"" + (error.map { ", error=\"\($0)\"" } ?? "") + (scope.map { ", scope=\"\($0)\"" } ?? "")
   }
 }

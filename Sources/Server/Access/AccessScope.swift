@@ -19,6 +19,8 @@ enum RouteAccess: Sendable, Hashable {
 
   static let submit = RouteAccess.anyOf([.submit])
   static let read = RouteAccess.anyOf([.read])
+  /// Any token, whatever it may do.
+  static let anyToken = RouteAccess.anyOf(Set(AccessScope.allCases))
   static let metrics = RouteAccess.anyOf([.metrics])
   /// A client that sends a file must be able to ask how far it is.
   static let submitOrRead = RouteAccess.anyOf([.submit, .read])

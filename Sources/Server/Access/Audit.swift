@@ -9,6 +9,7 @@ enum AuditAction: String, Sendable, CaseIterable {
   case jobDelete = "job.delete"
   case jobPin = "job.pin"
   case jobUnpin = "job.unpin"
+  case outputLink = "output.link"
   case uploadCreate = "upload.create"
   case uploadDelete = "upload.delete"
   case tokenCreate = "token.create"

@@ -52,6 +52,12 @@ struct SQLiteTokenStore: TokenStore {
     }
   }
 
+  func token(_ id: Identifier) async throws -> AccessToken? {
+    try await database.pool.read { db in
+      try Row.fetchOne(db, sql: Statements.token, arguments: ["id": id.description]).map(Self.token)
+    }
+  }
+
   func hasTokens() async throws -> Bool {
     try await database.pool.read { try Bool.fetchOne(try $0.cachedStatement(sql: Statements.hasTokens)) ?? false }
   }

@@ -15,6 +15,9 @@ protocol TokenStore: Sendable {
   /// The token whose secret has this digest, revoked and expired ones too; nil when there is none.
   func token(for digest: TokenDigest) async throws -> AccessToken?
 
+  /// The token with this id, revoked and expired ones too; nil when there is none.
+  func token(_ id: Identifier) async throws -> AccessToken?
+
   /// True once a token was ever made. Stays true: records of revoked tokens are kept, so revoking the last one does
   /// not open the service.
   func hasTokens() async throws -> Bool

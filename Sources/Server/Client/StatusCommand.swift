@@ -118,3 +118,26 @@ struct CancelCommand: ClientCommand {
     }
   }
 }
+
+/// `zooport retry`: submits jobs again.
+struct RetryCommand: ClientCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "retry",
+    abstract: "Submit jobs again, with the same inputs and options.",
+    discussion: """
+      Prints the id of each new job. Files that the server still has are not sent again; a job whose files it has removed \
+      cannot be submitted again in this way.
+      """)
+
+  @Argument(help: "Ids of jobs.") var jobs: [String]
+  @OptionGroup var server: ClientOptions
+
+  func run(_ client: ServiceClient) throws {
+    for id in jobs {
+      // One key for all tries of the request, so that an answer that was lost makes no second job.
+      let key = (name: "Idempotency-Key", value: "retry-\(Identifier.generate())")
+      let answer = try client.send(.post, "/v1/jobs/\(PercentEncoding.encode(id))/again", headers: [key])
+      print(try client.decode(RemoteJob.self, answer).id)
+    }
+  }
+}

@@ -84,17 +84,20 @@ struct RouteTable: Sendable {
     guard let segments = Self.segments(of: request.uri.path) else {
       throw Problem.malformed("the path is not percent-encoded UTF-8")
     }
-    var allowed: [HTTPRequest.Method] = []
+    var others: [(method: HTTPRequest.Method, captures: Int)] = []
     for route in routes {
       guard let captures = route.match(segments) else { continue }
       guard route.method == request.method else {
-        allowed.append(route.method)
+        others.append((route.method, captures.count))
         continue
       }
       return Match(route: route, controllers: controllers, captures: captures)
     }
-    guard !allowed.isEmpty else { throw Problem.notFound("nothing is at \(request.uri.path)") }
-    let methods = allowed.map(\.rawValue).joined(separator: ", ")
+    // Where a path is both a row of its own and fits a row with captures, as `links` might be an output, the former counts.
+    guard let fewest = others.map(\.captures).min() else {
+      throw Problem.notFound("nothing is at \(request.uri.path)")
+    }
+    let methods = others.filter { $0.captures == fewest }.map(\.method.rawValue).joined(separator: ", ")
     throw Problem(
       .methodNotAllowed, .methodNotAllowed, "\(request.uri.path) answers \(methods), not \(request.method)",
       headers: [.allow: methods])

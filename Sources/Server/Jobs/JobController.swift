@@ -15,12 +15,12 @@ struct JobController: Sendable {
   let running: RunningJobs
   let signal: WorkSignal
   let follower: JobFollower
+  let queue: QueueOrder
   let reader: SubmissionReader
   let admission: Admission
   let reporter: JobReporter
   let hub: HubSubmissions
-
-  private static let pageLimit = 200
+  let links: DownloadLinks
 
   /// `POST /v1/jobs`.
   @Sendable func submit(_ request: Request, context: ServiceContext) async throws -> Response {
@@ -32,23 +32,19 @@ struct JobController: Sendable {
     var submission = received.submission
     if let known {
       guard known.digest == submission.digest else { throw Self.keyTaken }
-      return try answer(.repeated(known.job), context)
+      return try await answer(.repeated(known.job), context)
     }
     reporter.moved(received.uploads.reduce(0) { $0 + $1.size }, .uploaded)
     let insertion: Insertion
     do {
       let job = try await submission.job(
         models: models, uploads: uploads, hub: hub, for: context.principal)
-      let bytes = Self.expectedOutput(of: job)
-      // What nobody needs makes way before the transaction, in which nobody else can write.
-      _ = try? await FileThreads.run { [admission] in try admission.space.room(for: bytes) }
-      insertion = try await store.insert(
+      insertion = try await insert(
         job, bringing: received.uploads, key: key.map { IdempotencyKey(key: $0, digest: submission.digest) },
         reuse: submission.reuses
           ? JobReuse(
             reach: context.principal.reach, share: { data.share($0.outputs, of: $0.id, with: job.id) },
-            undo: { data.removeOutputs(of: job.id) }) : nil,
-        admit: { [admission] load in try admission.admit(job, needing: bytes, load) })
+            undo: { data.removeOutputs(of: job.id) }) : nil)
     } catch {
       await reader.discard(received.uploads)
       switch error {
@@ -65,10 +61,21 @@ struct JobController: Sendable {
     case .repeated: await reader.discard(received.uploads)
     case .added(let job): if job.isReused { await reader.discard(received.uploads) }
     }
-    return try answer(insertion, context)
+    return try await answer(insertion, context)
   }
 
-  private static let keyTaken = Problem.invalid(
+  /// Adds a job if there is room for it. Throws what the store throws, and `Problem` 429 and 507.
+  func insert(_ job: Job, bringing uploads: [Upload], key: IdempotencyKey?, reuse: JobReuse?) async throws -> Insertion
+  {
+    let bytes = Self.expectedOutput(of: job)
+    // What nobody needs makes way before the transaction, in which nobody else can write.
+    _ = try? await FileThreads.run { [admission] in try admission.space.room(for: bytes) }
+    return try await store.insert(
+      job, bringing: uploads, key: key, reuse: reuse,
+      admit: { [admission] load in try admission.admit(job, needing: bytes, load) })
+  }
+
+  static let keyTaken = Problem.invalid(
     field: "Idempotency-Key", "Idempotency-Key belongs to a job with another content; choose another key")
 
   /// Bytes that the outputs will take about: as many as the inputs, or twice as many where halves become floats; the
@@ -79,7 +86,7 @@ struct JobController: Sendable {
   }
 
   /// 202 for a job that waits, 200 for one that was submitted before or has succeeded at once.
-  private func answer(_ insertion: Insertion, _ context: ServiceContext) throws -> Response {
+  func answer(_ insertion: Insertion, _ context: ServiceContext) async throws -> Response {
     let job: Job
     var status = HTTPResponse.Status.ok
     switch insertion {
@@ -97,45 +104,9 @@ struct JobController: Sendable {
         context.logger.info("job queued", metadata: ["job": "\(job.id)", "model": "\(job.model)"])
       }
     }
-    var response = try JSONBody.response(document(job), status: status)
+    var response = try JSONBody.response(await document(job), status: status)
     response.headers[.location] = "/v1/jobs/\(job.id)"
     return response
-  }
-
-  /// `GET /v1/jobs?status=&model=&limit=&cursor=`, newest first.
-  @Sendable func list(_ request: Request, context: ServiceContext) async throws -> Response {
-    var filter = JobFilter(reach: context.principal.reach)
-    var cursor: Identifier?
-    var limit = 50
-    var findings = Findings()
-    for (name, value) in request.uri.queryParameters {
-      switch name {
-      case "status":
-        filter.status = JobStatus(rawValue: String(value))
-        if filter.status == nil {
-          let all = JobStatus.allCases.map(\.rawValue).joined(separator: ", ")
-          findings.append(.init(field: "status", "status must be one of \(all)"))
-        }
-      case "model":
-        filter.model = String(value)
-      case "limit":
-        limit = Int(value) ?? 0
-        if !(1...Self.pageLimit).contains(limit) {
-          findings.append(.init(field: "limit", "limit must be a number from 1 to \(Self.pageLimit)"))
-        }
-      case "cursor":
-        cursor = Identifier(String(value))
-        if cursor == nil { findings.append(.init(field: "cursor", "cursor must be a next_cursor of a former page")) }
-      default:
-        findings.append(.init(field: String(name), "there is no query parameter \(name)"))
-      }
-    }
-    guard findings.isEmpty else { throw Problem.invalid(findings) }
-    // One more than asked for tells whether there is a next page.
-    let jobs = try await store.jobs(matching: filter, after: cursor, limit: limit + 1)
-    let page = jobs.prefix(limit)
-    return try JSONBody.response(
-      JobListDocument(jobs: page.map(document), nextCursor: jobs.count > limit ? page.last?.id : nil))
   }
 
   /// `GET` and `HEAD /v1/jobs/{job}`, with `ETag`.
@@ -190,7 +161,7 @@ struct JobController: Sendable {
     let id = try await findOwn(context)
     switch try await store.cancel(id, at: .now) {
     case .cancelled(let job):
-      return try cancelled(job, context)
+      return try await cancelled(job, context)
     case .ended:
       guard let uploads = try await store.delete(id) else { throw Self.notFound(id.description) }
       await blocking {
@@ -211,23 +182,23 @@ struct JobController: Sendable {
     let id = try await findOwn(context)
     switch try await store.cancel(id, at: .now) {
     case .cancelled(let job):
-      return try cancelled(job, context)
+      return try await cancelled(job, context)
     case .ended(let job):
       guard job.status == .cancelled else {
         throw Problem(.conflict, .conflict, "job \(id) has \(job.status.rawValue) and cannot be cancelled")
       }
-      return try JSONBody.response(document(job))
+      return try JSONBody.response(await document(job))
     case .missing:
       throw Self.notFound(id.description)
     }
   }
 
-  private func cancelled(_ job: Job, _ context: ServiceContext) throws -> Response {
+  private func cancelled(_ job: Job, _ context: ServiceContext) async throws -> Response {
     running.stop(job.id, .cancelled)
     reporter.ended(job, as: .cancelled, after: nil)
     context.audit(.jobCancel, "jobs/\(job.id)")
     context.logger.info("job cancelled", metadata: ["job": "\(job.id)"])
-    return try JSONBody.response(document(job))
+    return try JSONBody.response(await document(job))
   }
 
   /// `PUT` and `DELETE /v1/jobs/{job}/pin`: keeps the job from expiring, or no longer.
@@ -236,17 +207,13 @@ struct JobController: Sendable {
     let isPinned = request.method == .put
     guard let job = try await store.pin(id, isPinned) else { throw Self.notFound(id.description) }
     context.audit(isPinned ? .jobPin : .jobUnpin, "jobs/\(id)")
-    return try JSONBody.response(document(job))
+    return try JSONBody.response(await document(job))
   }
 
   /// `GET` and `HEAD /v1/jobs/{job}/outputs/{output}`, and the same of a component: `/outputs/{component}/{output}`.
   @Sendable func download(_ request: Request, context: ServiceContext) async throws -> Response {
     let job = try await find(context)
-    let file = try context.parameters.require("output")
-    let name = context.parameters.get("component").map { "\($0)/\(file)" } ?? file
-    guard let output = job.outputs.first(where: { $0.name.description == name }) else {
-      throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no output \(name)")
-    }
+    let output = try output(of: job, context)
     return try await unlessDeleted(job) {
       try await FileDownload(
         path: data.output(job.id, output.name), name: output.name, size: output.size, sha256: output.sha256
@@ -269,6 +236,16 @@ struct JobController: Sendable {
     }
   }
 
+  /// The output that the path names. Throws `Problem` 404.
+  func output(of job: Job, _ context: ServiceContext) throws -> JobOutput {
+    let file = try context.parameters.require("output")
+    let name = context.parameters.get("component").map { "\($0)/\(file)" } ?? file
+    guard let output = job.outputs.first(where: { $0.name.description == name }) else {
+      throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no output \(name)")
+    }
+    return output
+  }
+
   /// What `download` answers. A file that is gone is no fault when its job is gone as well, deleted or expired since the
   /// record was read: then `Problem` 404.
   private func unlessDeleted(_ job: Job, _ download: () async throws -> Response) async throws -> Response {
@@ -281,18 +258,20 @@ struct JobController: Sendable {
     }
   }
 
-  private func document(_ job: Job) -> JobDocument {
-    JobDocument(job: job, live: job.status == .running ? running.progress(of: job.id) : nil)
+  func document(_ job: Job) async throws -> JobDocument {
+    JobDocument(
+      job: job, live: job.status == .running ? running.progress(of: job.id) : nil,
+      queuePosition: try await queue.position(of: job))
   }
 
-  private func identifier(_ context: ServiceContext) throws -> Identifier {
+  func identifier(_ context: ServiceContext) throws -> Identifier {
     let text = try context.parameters.require("job")
     guard let id = Identifier(text) else { throw Self.notFound(text) }
     return id
   }
 
   /// The job of the path. Throws `Problem` 404 also when it may not be seen: whether it exists is nobody else's business.
-  private func find(_ context: ServiceContext) async throws -> Job {
+  func find(_ context: ServiceContext) async throws -> Job {
     let id = try identifier(context)
     guard let job = try await store.job(id), context.principal.sees(job.ownership) else {
       throw Self.notFound(id.description)
@@ -302,7 +281,7 @@ struct JobController: Sendable {
 
   /// The id of the job of the path. Throws `Problem` 403 when it may be seen and not changed; whom a job belongs to
   /// never changes, so what is checked here holds later.
-  private func findOwn(_ context: ServiceContext) async throws -> Identifier {
+  func findOwn(_ context: ServiceContext) async throws -> Identifier {
     let job = try await find(context)
     try context.principal.requireChange(of: "job \(job.id)", job.ownership)
     return job.id
@@ -312,5 +291,5 @@ struct JobController: Sendable {
     _ = try? await FileThreads.run(work)
   }
 
-  private static func notFound(_ id: String) -> Problem { .notFound("no job has the id \(id)") }
+  static func notFound(_ id: String) -> Problem { .notFound("no job has the id \(id)") }
 }

@@ -47,10 +47,12 @@ struct JobDocument: Encodable, Sendable {
   let job: Job
   /// Of the running attempt, from memory; nil when the job does not run.
   let live: JobProgress?
+  /// 1 is next; nil unless the job waits for a worker and is due.
+  var queuePosition: Int?
 
   private enum CodingKeys: String, CodingKey {
     case id, status, command, model, srcFmt, tgtFmt, createdAt, startedAt, finishedAt, attempt, progress, warnings
-    case error, outputs, inputs, options, url, reused, notBefore, pinned, owner, team, webhook
+    case error, outputs, inputs, options, url, reused, notBefore, pinned, owner, team, webhook, queuePosition
   }
 
   func encode(to encoder: any Encoder) throws {
@@ -67,6 +69,7 @@ struct JobDocument: Encodable, Sendable {
     try container.encode(job.startedAt, forKey: .startedAt)
     try container.encode(job.finishedAt, forKey: .finishedAt)
     try container.encode(job.notBefore, forKey: .notBefore)
+    try container.encode(queuePosition, forKey: .queuePosition)
     try container.encode(job.attempt, forKey: .attempt)
     try container.encode(ProgressDocument(live ?? job.progress ?? JobProgress()), forKey: .progress)
     try container.encode(job.warnings, forKey: .warnings)
@@ -131,12 +134,18 @@ struct JobListDocument: Encodable, Sendable {
   let jobs: [JobDocument]
   /// Pass it as `cursor` for the next page; null on the last one.
   let nextCursor: Identifier?
+  /// By status; nil unless they were asked for.
+  let counts: [JobStatus: Int]?
 
-  private enum CodingKeys: String, CodingKey { case jobs, nextCursor }
+  private enum CodingKeys: String, CodingKey { case jobs, nextCursor, counts }
 
   func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(jobs, forKey: .jobs)
     try container.encode(nextCursor, forKey: .nextCursor)
+    if let counts {
+      try container.encode(
+        Dictionary(uniqueKeysWithValues: counts.map { ($0.rawValue, $1) }), forKey: .counts)
+    }
   }
 }

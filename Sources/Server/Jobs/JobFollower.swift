@@ -19,12 +19,14 @@ struct JobFollower: Sendable {
   let store: any JobStore
   let running: RunningJobs
   let signal: WorkSignal
+  let queue: QueueOrder
   /// Documents as they were encoded last, with what they were made of.
   private let encoded = RecentValues<Identifier, Encoded>(limit: 512)
   /// Bytes of the largest document that is kept there.
   private static let largestKept = 64 << 10
 
-  init(store: any JobStore, running: RunningJobs, signal: WorkSignal) {
+  init(store: any JobStore, running: RunningJobs, signal: WorkSignal, queue: QueueOrder) {
+    self.queue = queue
     self.store = store
     self.running = running
     self.signal = signal
@@ -32,6 +34,7 @@ struct JobFollower: Sendable {
 
   private struct Encoded: Sendable {
     let live: JobProgress?
+    let position: Int?
     let snapshot: Snapshot
   }
 
@@ -46,10 +49,13 @@ struct JobFollower: Sendable {
   func snapshot(_ id: Identifier) async throws -> Snapshot? {
     guard let job = try await store.job(id) else { return nil }
     let live = job.status == .running ? running.progress(of: id) : nil
-    if let last = encoded[id], last.live == live, last.snapshot.job == job { return last.snapshot }
-    let json = try JSONBody.encode(JobDocument(job: job, live: live))
+    let position = try await queue.position(of: job)
+    if let last = encoded[id], last.live == live, last.position == position, last.snapshot.job == job {
+      return last.snapshot
+    }
+    let json = try JSONBody.encode(JobDocument(job: job, live: live, queuePosition: position))
     let snapshot = Snapshot(job: job, json: json, tag: EntityTag(content: json))
-    if json.count <= Self.largestKept { encoded[id] = Encoded(live: live, snapshot: snapshot) }
+    if json.count <= Self.largestKept { encoded[id] = Encoded(live: live, position: position, snapshot: snapshot) }
     return snapshot
   }
 

@@ -20,17 +20,16 @@ extension Operation {
     Content(mediaType: "multipart/form-data", schema: .named(.jobForm)),
   ]
 
+  private static let idempotencyKey = Parameter(
+    name: "Idempotency-Key", place: .header, schema: .string(pattern: "^[!-~]+$", longest: IdempotencyKey.limit),
+    summary: "Makes the submission safe to send again.")
+
   static let submitJob = Operation(
     id: "submitJob", group: .jobs, summary: "Submit a conversion.",
     details:
       "An answer with 202 is on the disk: the job is never lost. 200 is a job that was submitted before under the same "
       + "key, or one that has the outputs of an equal job.",
-    parameters: [
-      Parameter(
-        name: "Idempotency-Key", place: .header,
-        schema: .string(pattern: "^[!-~]+$", longest: IdempotencyKey.limit),
-        summary: "Makes the submission safe to send again.")
-    ],
+    parameters: [idempotencyKey],
     body: submissionBody,
     answers: [
       Answer(
@@ -51,12 +50,57 @@ extension Operation {
       Parameter(
         name: "status", place: .query, schema: .choice(JobStatus.allCases.map(\.rawValue)), summary: "Only such jobs."),
       Parameter(name: "model", place: .query, schema: .string(), summary: "Only jobs submitted for this name."),
+      Parameter(name: "owner", place: .query, schema: .string(), summary: "Only jobs of the token with this name."),
+      Parameter(name: "src_fmt", place: .query, schema: .string(), summary: "Only jobs from this format."),
+      Parameter(name: "tgt_fmt", place: .query, schema: .string(), summary: "Only jobs to this format."),
+      Parameter(
+        name: "q", place: .query, schema: .string(), summary: "Only jobs whose id or model begins with this text."),
+      Parameter(
+        name: "since", place: .query, schema: .string(format: "date-time"),
+        summary: "Only jobs submitted then or later."),
+      Parameter(name: "counts", place: .query, schema: .boolean, summary: "Whether to count jobs by status as well."),
       Parameter(name: "limit", place: .query, schema: .integer(1...200), summary: "Jobs a page; 50 unless given."),
       Parameter(
         name: "cursor", place: .query, schema: SchemaName.id, summary: "The `next_cursor` of the page before."),
+      ifNoneMatch,
     ],
-    answers: [Answer(status: 200, summary: "A page.", content: [.json(.jobList)])],
+    answers: [
+      Answer(status: 200, summary: "A page.", content: [.json(.jobList)], headers: ["ETag"]),
+      Answer(status: 304, summary: "The page has not changed.", headers: ["ETag", "Cache-Control"]),
+    ],
     refusals: [Refusal(.unprocessableContent, .invalidRequest)])
+
+  static let repeatJob = Operation(
+    id: "repeatJob", group: .jobs, summary: "Submit a job again.",
+    details:
+      "The new job has the same inputs, options, hub token and webhook, and belongs to the caller. Repositories stay at the "
+      + "commit that the old job was pinned to. It runs even though an equal job has outputs.",
+    parameters: [idempotencyKey],
+    answers: [
+      Answer(
+        status: 200, summary: "The job that the key was used for before.", content: [.json(.job)], headers: ["Location"]
+      ),
+      Answer(status: 202, summary: "The new job, which waits.", content: [.json(.job)], headers: ["Location"]),
+    ],
+    refusals: [
+      Refusal(.conflict, .conflict), Refusal(.unprocessableContent, .invalidRequest),
+      Refusal(.tooManyRequests, .limitReached), Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
+    ])
+
+  static let linkOutput = link(id: "linkOutput", summary: "Make a link that downloads an output without a token.")
+  static let linkComponent = link(
+    id: "linkComponent", summary: "Make a link that downloads an output of a component without a token.")
+  static let linkOutputs = link(
+    id: "linkOutputs", summary: "Make a link that downloads all outputs as one archive without a token.")
+
+  private static func link(id: String, summary: String) -> Operation {
+    Operation(
+      id: id, group: .jobs, summary: summary,
+      details:
+        "For browsers, which cannot send a token with a download. A link works for an hour, and no longer than the token that "
+        + "asked for it.",
+      answers: [Answer(status: 201, summary: "The link.", content: [.json(.downloadLink)])])
+  }
 
   private static let ifNoneMatch = Parameter(
     name: "If-None-Match", place: .header, schema: .string(), summary: "An `ETag` that the client has.")

@@ -3,8 +3,8 @@
 /// Functions marked `async` are for request handlers. The others block and are for worker threads. Both sides may be
 /// called from any thread at any time; each call is one transaction.
 ///
-/// The text of an inline config is with the job that `insert` takes and with the one that `claim` answers. All others get
-/// jobs without it: a view of two hundred jobs must not read their configs.
+/// The text of an inline config is with the job that `insert` takes and with those that `claim` and `submitted` answer. All
+/// others get jobs without it: a view of two hundred jobs must not read their configs.
 ///
 /// A worker holds a job by a *lease*: the id of the job, and a *fence* that grows with every claim. A lease that was
 /// taken away (cancelled, expired, deleted) has a stale fence, and every call with it answers `false` and changes
@@ -31,6 +31,17 @@ protocol JobStore: Sendable {
 
   /// The job, or nil.
   func job(_ id: Identifier) async throws -> Job?
+
+  /// The job with the text of its inline config, whether it has ended or not; nil when there is none.
+  func submitted(_ id: Identifier) async throws -> Job?
+
+  /// How many jobs of each status a filter finds; its own status is left out of account. Complexity: O(n) in the jobs that are
+  /// found, in an index unless the filter names formats or text.
+  func counts(matching filter: JobFilter) async throws -> [JobStatus: Int]
+
+  /// Queued jobs that are due, in the order in which workers would take them one after the other if none were added.
+  /// Complexity: O(n log n) in the queued jobs.
+  func queue(at now: Timestamp) async throws -> [Identifier]
 
   /// Jobs, newest first, from the one after `cursor` on; at most `limit`. Complexity: O(limit) with the indexes.
   func jobs(matching filter: JobFilter, after cursor: Identifier?, limit: Int) async throws -> [Job]
@@ -117,6 +128,13 @@ protocol JobStore: Sendable {
 struct JobFilter: Sendable, Hashable {
   var status: JobStatus?
   var model: String?
+  var owner: String?
+  var sourceFormat: String?
+  var targetFormat: String?
+  /// Submitted then or later.
+  var since: Timestamp?
+  /// The beginning of an id or of a model's name.
+  var text: String?
   /// Jobs out of reach are passed over as if there were none.
   var reach = Reach.everything
 }

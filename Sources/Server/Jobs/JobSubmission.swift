@@ -30,7 +30,7 @@ struct JobSubmission: Sendable {
   /// Digests of the inputs in order; nil for a download.
   private var inputDigests: [(name: FileName, sha256: String)?] = []
 
-  /// Bytes of an inline config. It is kept in the database until the job has ended.
+  /// Bytes of an inline config. It is kept in the database as long as the job.
   static let inlineLimit = 1 << 20
   /// Files and references of one checkpoint; as many as a form may have parts.
   static let checkpointLimit = MultipartParser.partLimit

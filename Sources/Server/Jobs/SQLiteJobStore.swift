@@ -76,7 +76,7 @@ struct SQLiteJobStore: JobStore {
   private static func equal(to job: Job, within reach: Reach, in db: GRDB.Database) throws -> Job? {
     guard let fingerprint = job.fingerprint else { return nil }
     return try Row.fetchOne(
-      db, sql: Statements.equalJob(within: reach), arguments: ["fingerprint": fingerprint] + arguments(of: reach)
+      db, sql: Statements.equalJob(within: reach), arguments: ["fingerprint": fingerprint] + reach.arguments
     ).flatMap { try readable($0, in: db) }
   }
 
@@ -95,25 +95,60 @@ struct SQLiteJobStore: JobStore {
       ownBytes: { try SQLiteUploadStore.storedBytes(of: owner, besides: job.id, in: db) })
   }
 
-  private static func arguments(of reach: Reach) -> StatementArguments {
-    switch reach {
-    case .everything: [:]
-    case .own(let owner): ["owner": owner]
-    case .team(let owner, let team): ["owner": owner, "team": team]
-    }
-  }
-
   func job(_ id: Identifier) async throws -> Job? {
     try await database.pool.read { db in
       try Self.row(id, in: db).map { row in try decoded.job(id, row) { try Self.job($0, in: db) } }
     }
   }
 
+  func submitted(_ id: Identifier) async throws -> Job? {
+    try await database.pool.read { db in try Self.job(id, in: db).map { try Self.withText($0, in: db) } }
+  }
+
+  /// The job with the text of its inline config.
+  private static func withText(_ job: Job, in db: GRDB.Database) throws -> Job {
+    guard job.config.parts.contains(where: { if case .inline = $0 { true } else { false } }) else { return job }
+    var job = job
+    job.config = try job.config.with(
+      text: String.fetchOne(db, sql: Statements.inlineConfig, arguments: ["job": job.id.description]))
+    return job
+  }
+
+  func counts(matching filter: JobFilter) async throws -> [JobStatus: Int] {
+    var filter = filter
+    filter.status = nil
+    let (sql, arguments) = (Statements.countJobs(matching: filter), Self.arguments(of: filter))
+    return try await database.pool.read { db in
+      var counts = Dictionary(uniqueKeysWithValues: JobStatus.allCases.map { ($0, 0) })
+      for row in try Row.fetchAll(db, sql: sql, arguments: arguments) {
+        if let status = JobStatus(rawValue: row["status"]) { counts[status] = row["count"] }
+      }
+      return counts
+    }
+  }
+
+  func queue(at now: Timestamp) async throws -> [Identifier] {
+    try await database.pool.read { db in
+      try Identifier.fetchAll(db, sql: Statements.queueOrder, arguments: ["now": now.milliseconds])
+    }
+  }
+
+  /// What the conditions of a filter refer to.
+  private static func arguments(of filter: JobFilter) -> StatementArguments {
+    var arguments = filter.reach.arguments
+    if let status = filter.status { arguments += ["status": status.rawValue] }
+    if let model = filter.model { arguments += ["model": model] }
+    if let owner = filter.owner { arguments += ["of_owner": owner] }
+    if let format = filter.sourceFormat { arguments += ["source_format": format] }
+    if let format = filter.targetFormat { arguments += ["target_format": format] }
+    if let since = filter.since { arguments += ["since": since.milliseconds] }
+    if let text = filter.text { arguments += ["text": text] }
+    return arguments
+  }
+
   func jobs(matching filter: JobFilter, after cursor: Identifier?, limit: Int) async throws -> [Job] {
-    var filtering = Self.arguments(of: filter.reach)
-    if let status = filter.status { filtering += ["status": status.rawValue] }
-    if let model = filter.model { filtering += ["model": model] }
-    return try await database.pool.read { [filtering] db in
+    let filtering = Self.arguments(of: filter)
+    return try await database.pool.read { db in
       var (found, last, isDone) = ([Job](), cursor, false)
       // Once, unless a row cannot be read: then another takes its place.
       while found.count < limit, !isDone {
@@ -201,11 +236,7 @@ struct SQLiteJobStore: JobStore {
       guard let row, let id = Identifier(row["id"]) else { return nil }
       let lease = Lease(job: id, fence: row["fence"])
       do {
-        var job = try Self.job(row, in: db)
-        if job.config.parts.contains(where: { if case .inline = $0 { true } else { false } }) {
-          job.config = try job.config.with(
-            text: String.fetchOne(db, sql: Statements.inlineConfig, arguments: ["job": job.id.description]))
-        }
+        let job = try Self.withText(Self.job(row, in: db), in: db)
         try db.execute(sql: Statements.noteTurn, arguments: ["owner": job.ownership.owner ?? ""])
         return .success(ClaimedJob(job: job, lease: lease))
       } catch let error as DatabaseError {
@@ -419,4 +450,15 @@ struct SQLiteJobStore: JobStore {
 struct CorruptRow: Error {
   let table: String
   let id: String
+}
+
+extension Reach {
+  /// What the conditions of `Statements` on a reach refer to.
+  var arguments: StatementArguments {
+    switch self {
+    case .everything: [:]
+    case .own(let owner): ["owner": owner]
+    case .team(let owner, let team): ["owner": owner, "team": team]
+    }
+  }
 }

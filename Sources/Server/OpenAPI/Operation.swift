@@ -29,6 +29,7 @@ struct Operation: Sendable {
     case uploads = "Uploads"
     case jobs = "Jobs"
     case operations = "Operations"
+    case page = "Page"
   }
 
   struct Parameter: Sendable {
@@ -86,6 +87,8 @@ extension Operation {
     case "component":
       Parameter(name: name, place: .path, schema: .string(), summary: "The component that the output is of.")
     case "model": Parameter(name: name, place: .path, schema: .string(), summary: "A name or an alias.")
+    case "version": Parameter(name: name, place: .path, schema: .string(), summary: "Names the content of all files.")
+    case "asset": Parameter(name: name, place: .path, schema: .string(), summary: "The name of the file.")
     default: nil
     }
   }

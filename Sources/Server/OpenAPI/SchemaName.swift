@@ -13,6 +13,9 @@ enum SchemaName: String, CaseIterable, Sendable {
   case options = "Options"
   case plan = "Plan"
   case upload = "Upload"
+  case uploadList = "UploadList"
+  case downloadLink = "DownloadLink"
+  case me = "Me"
   case model = "Model"
   case modelList = "ModelList"
   case health = "Health"
@@ -29,10 +32,13 @@ enum SchemaName: String, CaseIterable, Sendable {
         "data": .embedded(.job).about("The job after the change."),
       ])
     case .jobList:
-      .object([
-        "jobs": .array(.named(.job)).about("Newest first."),
-        "next_cursor": Self.id.orNull.about("Pass it as `cursor` for the next page; null on the last one."),
-      ])
+      .object(
+        [
+          "jobs": .array(.named(.job)).about("Newest first."), "next_cursor": Self.nextCursor,
+          "counts": JSONSchema.object([
+            "queued": .count, "running": .count, "succeeded": .count, "failed": .count, "cancelled": .count,
+          ]).about("All jobs that the query finds whatever its `status`; with `counts=true` only."),
+        ], optional: ["counts"])
     case .jobSubmission:
       .object(
         [
@@ -78,6 +84,27 @@ enum SchemaName: String, CaseIterable, Sendable {
         "sha256": Self.sha256.orNull.about("Null until all bytes have arrived."), "created_at": Self.time,
         "expires_at": Self.time.orNull.about("When an unfinished upload is removed unless more arrives."),
         "url": .string(),
+      ])
+    case .uploadList:
+      .object(["uploads": .array(.named(.upload)).about("Newest first."), "next_cursor": Self.nextCursor])
+    case .downloadLink:
+      .object([
+        "url": .string().about("Path and query. Whoever has it can download."),
+        "expires_at": Self.time.about("A download that has begun goes on after that."),
+      ])
+    case .me:
+      .object([
+        "token": JSONSchema.string().orNull.about("Its name; null while the service has no tokens."),
+        "scopes": JSONSchema.array(.choice(AccessScope.allCases.map(\.rawValue)))
+          .about("What the caller may do; all of them while the service has no tokens."),
+        "team": JSONSchema.string().orNull,
+        "expires_at": Self.time.orNull, "visibility": .choice(Visibility.allCases.map(\.rawValue)),
+        "stored_bytes": JSONSchema.count.orNull.about("Of the caller's uploads and outputs; null without a token."),
+        "free_bytes": .count.about("What the service can still store."),
+        "limits": .object([
+          "max_upload": .count, "queue_limit": JSONSchema.count.orNull, "token_queue_limit": JSONSchema.count.orNull,
+          "token_running_limit": JSONSchema.count.orNull, "token_storage_limit": JSONSchema.count.orNull,
+        ]).about("The settings of these names; null is no limit."),
       ])
     case .model:
       .object(
@@ -125,6 +152,9 @@ enum SchemaName: String, CaseIterable, Sendable {
     "model": .string(), "src_fmt": .string(), "tgt_fmt": .string(), "created_at": time,
     "started_at": time.orNull.about("Of the latest attempt."), "finished_at": time.orNull,
     "not_before": time.orNull.about("Set while it waits for another attempt."),
+    "queue_position": JSONSchema.integer(1...(1 << 31)).orNull
+      .about(
+        "1 is next; null unless it waits for a worker. Owners take turns, so new jobs of others may come before it."),
     "attempt": .count.about("How often it was started."),
     "progress": .object([
       "phase": .choice(["fetching", "planning", "converting", "verifying", "publishing"]).orNull,
@@ -205,6 +235,7 @@ enum SchemaName: String, CaseIterable, Sendable {
         "rule": JSONSchema.string().orNull,
       ])),
     "unmatched_keys": .array(.string()),
+    "source_config": JSONSchema.anyObject.orNull.about("The config that was read; null where it cannot be converted."),
     "config": JSONSchema.anyObject.orNull.about("The config that would be written."),
     "tensors": .array(
       .object([
@@ -217,16 +248,19 @@ enum SchemaName: String, CaseIterable, Sendable {
 
   private static let optionsSchema = JSONSchema.object(
     [
-      "drop_unmatched_keys": .boolean,
+      "drop_unmatched_keys": .boolean.about("Leaves out keys that no rule matches, instead of failing."),
       "allow_incomplete": .boolean.about(
         "What a checkpoint lacks, has besides or has in another shape than its config says is a warning, not an error."),
-      "output_format": JSONSchema.choice(OutputFormat.allCases.map(\.rawValue)).orNull,
+      "output_format": JSONSchema.choice(OutputFormat.allCases.map(\.rawValue)).orNull
+        .about("The container of the outputs; null is the usual one of the target."),
       "max_shard_size": JSONSchema.anyOf([.integer(0...(1 << 53)), .string()]).orNull.about(
         "Maximum bytes of tensors in one file, or a size such as `5GB`; 0 writes one file. Null is 10GB from cs-2.0 and "
           + "later, and one file from older releases."),
       "one_checkpoint": .boolean.about(
         "Writes a model of several components for hf as one checkpoint of transformers, not as a folder for each."),
-      "dtype": .choice(Precision.allCases.map(\.rawValue)), "verify": .boolean,
+      "dtype": .choice(Precision.allCases.map(\.rawValue))
+        .about("The type of floating-point tensors; `keep` leaves each as it is."),
+      "verify": .boolean.about("Reads what was written again and compares every tensor with the plan."),
       "stream": .boolean.about("Reads a checkpoint that is elsewhere in ranges and stores nothing of it."),
     ],
     optional: [
@@ -240,6 +274,8 @@ enum SchemaName: String, CaseIterable, Sendable {
   private static let sourceFormat = JSONSchema.string(longest: 200).about("Such as `hf` or `cs-1.8`, or `auto`.")
   private static let targetFormat = JSONSchema.string(longest: 200).about("Such as `cs-1.8`.")
   private static let reuse = JSONSchema.boolean.about("False runs the job though an equal one has outputs.")
+
+  private static let nextCursor = id.orNull.about("Pass it as `cursor` for the next page; null on the last one.")
 
   /// The id of a job or an upload.
   static let id = JSONSchema.string(pattern: "^[0-9abcdefghjkmnpqrstvwxyz]{26}$")

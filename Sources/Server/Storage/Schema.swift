@@ -18,6 +18,7 @@ enum Schema {
     migrator.registerMigration("11 metadata of uploads") { try $0.execute(sql: version11) }
     migrator.registerMigration("12 moment of postponing") { try $0.execute(sql: version12) }
     migrator.registerMigration("13 identity of the folder") { try $0.execute(sql: version13) }
+    migrator.registerMigration("14 inline configs of ended jobs") { try $0.execute(sql: version14) }
     return migrator
   }
 
@@ -235,5 +236,10 @@ enum Schema {
       requires_tokens INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     INSERT INTO folder (id) VALUES (lower(hex(randomblob(16))));
+    """
+
+  /// A job can be run again after its end, so the text of an inline config goes with its job.
+  private static let version14 = """
+    DROP TRIGGER inline_config_of_ended_job;
     """
 }

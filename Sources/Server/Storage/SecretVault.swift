@@ -1,3 +1,4 @@
+import Core
 import Crypto
 import Foundation
 import SystemPackage
@@ -53,6 +54,24 @@ struct SecretVault: Sendable {
   struct Unusable: Error, CustomStringConvertible {
     let path: FilePath
     var description: String { "\(path) holds no key; remove it, and submit jobs with a token or a webhook again" }
+  }
+
+  /// Signs a text for one purpose, in hexadecimal: HMAC-SHA256 with a key that is derived for that purpose.
+  func signature(of text: String, for purpose: String) -> String {
+    Data(HMAC<SHA256>.authenticationCode(for: Data(text.utf8), using: key(for: purpose))).hexadecimal
+  }
+
+  /// True when `signature` made it. The time that it takes does not depend on where two signatures differ.
+  func isSignature(_ signature: some StringProtocol, of text: String, for purpose: String) -> Bool {
+    let own = Array(self.signature(of: text, for: purpose).utf8)
+    let other = Array(signature.utf8)
+    var difference: UInt8 = 0
+    for (left, right) in zip(own, other) { difference |= left ^ right }
+    return difference == 0 && own.count == other.count
+  }
+
+  private func key(for purpose: String) -> SymmetricKey {
+    HKDF<SHA256>.deriveKey(inputKeyMaterial: key, info: Data(purpose.utf8), outputByteCount: Self.keyBytes)
   }
 
   /// Throws `CryptoKitError`.

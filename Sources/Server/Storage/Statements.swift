@@ -53,13 +53,28 @@ enum Statements {
   static let insertInlineConfig = "INSERT INTO inline_configs (job, text) VALUES (:job, :text)"
   static let inlineConfig = "SELECT text FROM inline_configs WHERE job = :job"
   static let job = "SELECT * FROM jobs WHERE id = :id"
-  /// The conditions are spelled out instead of `:status IS NULL OR ...`, and what one index does not find is a query of its
-  /// own instead of an `OR`: both would read all jobs. Complexity: O(limit).
-  static func jobs(matching filter: JobFilter, afterCursor: Bool) -> String {
-    let conditions = [
-      filter.status != nil ? "status = :status" : nil, filter.model != nil ? "model = :model" : nil,
-      afterCursor ? "id < :cursor" : nil,
+  /// What a filter asks for beside the reach.
+  private static func conditions(of filter: JobFilter) -> [String] {
+    [
+      filter.status.map { _ in "status = :status" }, filter.model.map { _ in "model = :model" },
+      filter.owner.map { _ in "owner = :of_owner" },
+      filter.sourceFormat.map { _ in "source_format = :source_format" },
+      filter.targetFormat.map { _ in "target_format = :target_format" },
+      filter.since.map { _ in "created_at >= :since" },
+      filter.text.map { _ in "(substr(id, 1, length(:text)) = :text OR substr(model, 1, length(:text)) = :text)" },
     ].compactMap { $0 }
+  }
+  static func countJobs(matching filter: JobFilter) -> String {
+    let reach = conditions(of: filter.reach).joined(separator: " OR ")
+    let all = (reach.isEmpty ? [] : ["(\(reach))"]) + conditions(of: filter)
+    return "SELECT status, COUNT(*) AS count FROM jobs\(all.isEmpty ? "" : " WHERE \(all.joined(separator: " AND "))") "
+      + "GROUP BY status"
+  }
+  /// The conditions are spelled out instead of `:status IS NULL OR ...`, and what one index does not find is a query of its
+  /// own instead of an `OR`: both would read all jobs. Complexity: O(limit), but O(jobs) for formats, times and text that few
+  /// jobs have.
+  static func jobs(matching filter: JobFilter, afterCursor: Bool) -> String {
+    let conditions = conditions(of: filter) + (afterCursor ? ["id < :cursor"] : [])
     func select(_ columns: String, where reach: String?) -> String {
       let all = ([reach].compactMap { $0 } + conditions).joined(separator: " AND ")
       return "SELECT \(columns) FROM jobs\(all.isEmpty ? "" : " WHERE \(all)") ORDER BY id DESC LIMIT :limit"
@@ -136,6 +151,15 @@ enum Statements {
           GROUP BY +owner HAVING COUNT(*) >= :running))
       ORDER BY IFNULL(turns.turn, 0), jobs.id LIMIT 1)
     RETURNING *
+    """
+  /// Owners take turns: first the oldest job of each, then the second of each, and so on.
+  static let queueOrder = """
+    SELECT id FROM (
+      SELECT jobs.id AS id, IFNULL(turns.turn, 0) AS turn,
+        ROW_NUMBER() OVER (PARTITION BY IFNULL(jobs.owner, '') ORDER BY jobs.id) AS round
+      FROM jobs INDEXED BY jobs_to_claim LEFT JOIN turns ON turns.owner = IFNULL(jobs.owner, '')
+      WHERE status = 'queued' AND \(isDue))
+    ORDER BY round, turn, id
     """
   /// The owner who was served goes to the end.
   static let noteTurn = """
@@ -230,6 +254,14 @@ enum Statements {
   static let deleteExpiredUpload = "DELETE FROM uploads WHERE id = :id AND \(isUnused)"
   static let uploads = "SELECT id FROM uploads"
 
+  /// Finished or unfinished uploads, newest first; `table` is which. Complexity: O(limit) for those of an owner.
+  static func uploads(in table: String, within reach: Reach, afterCursor: Bool) -> String {
+    let reach = conditions(of: reach).joined(separator: " OR ")
+    let all = (reach.isEmpty ? [] : ["(\(reach))"]) + (afterCursor ? ["id < :cursor"] : [])
+    return "SELECT * FROM \(table)\(all.isEmpty ? "" : " WHERE \(all.joined(separator: " AND "))") "
+      + "ORDER BY id DESC LIMIT :limit"
+  }
+
   // Tokens
 
   static let retireExpiredToken = """
@@ -244,6 +276,7 @@ enum Statements {
     UPDATE tokens SET revoked_at = :now WHERE (name = :subject OR id = :subject) AND revoked_at IS NULL RETURNING *
     """
   static let tokensByLookup = "SELECT * FROM tokens WHERE substr(digest, 1, 16) = :lookup"
+  static let token = "SELECT * FROM tokens WHERE id = :id"
   static let hasTokens = "SELECT EXISTS (SELECT 1 FROM tokens)"
   static let noteUseOfToken = """
     UPDATE tokens SET last_used_at = :now

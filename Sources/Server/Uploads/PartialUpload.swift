@@ -26,6 +26,9 @@ protocol PartialUploadStore: Sendable {
   /// The record, or nil.
   func partial(_ id: Identifier) async throws -> PartialUpload?
 
+  /// Unfinished uploads within reach, newest first, from the one after `cursor` on; at most `limit`.
+  func partials(within reach: Reach, after cursor: Identifier?, limit: Int) async throws -> [PartialUpload]
+
   /// Notes that `offset` bytes are on the disk, and the length if it is known now. False when the record is gone.
   func advance(_ id: Identifier, to offset: Int, length: Int?, at now: Timestamp) async throws -> Bool
 

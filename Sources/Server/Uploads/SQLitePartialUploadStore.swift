@@ -20,15 +20,24 @@ struct SQLitePartialUploadStore: PartialUploadStore {
 
   func partial(_ id: Identifier) async throws -> PartialUpload? {
     try await database.pool.read { db in
-      guard let row = try Row.fetchOne(db, sql: Statements.partial, arguments: ["id": id.description]) else {
-        return nil
-      }
-      guard let name = FileName.output(row["name"]) else { throw CorruptRow(table: "partial_uploads", id: row["id"]) }
-      return PartialUpload(
-        id: id, name: name, length: row["length"], offset: row["received"], metadata: row["metadata"],
-        createdAt: Timestamp(milliseconds: row["created_at"]), updatedAt: Timestamp(milliseconds: row["updated_at"]),
-        ownership: Ownership(owner: row["owner"], team: row["team"]))
+      try Row.fetchOne(db, sql: Statements.partial, arguments: ["id": id.description]).map(Self.partial)
     }
+  }
+
+  func partials(within reach: Reach, after cursor: Identifier?, limit: Int) async throws -> [PartialUpload] {
+    let sql = Statements.uploads(in: "partial_uploads", within: reach, afterCursor: cursor != nil)
+    let arguments = reach.arguments + ["cursor": cursor?.description, "limit": limit]
+    return try await database.pool.read { try Row.fetchAll($0, sql: sql, arguments: arguments).map(Self.partial) }
+  }
+
+  private static func partial(_ row: Row) throws -> PartialUpload {
+    guard let id = Identifier(row["id"]), let name = FileName.output(row["name"]) else {
+      throw CorruptRow(table: "partial_uploads", id: row["id"])
+    }
+    return PartialUpload(
+      id: id, name: name, length: row["length"], offset: row["received"], metadata: row["metadata"],
+      createdAt: Timestamp(milliseconds: row["created_at"]), updatedAt: Timestamp(milliseconds: row["updated_at"]),
+      ownership: Ownership(owner: row["owner"], team: row["team"]))
   }
 
   func announce(_ id: Identifier, length: Int, at now: Timestamp, admit: StorageCheck?) async throws -> Bool {

@@ -24,15 +24,24 @@ struct SQLiteUploadStore: UploadStore {
 
   func upload(_ id: Identifier) async throws -> Upload? {
     try await database.pool.read { db in
-      guard let row = try Row.fetchOne(db, sql: Statements.upload, arguments: ["id": id.description]) else {
-        return nil
-      }
-      guard let name = FileName.output(row["name"]) else { throw CorruptRow(table: "uploads", id: row["id"]) }
-      return Upload(
-        id: id, name: name, size: row["size"], sha256: row["sha256"],
-        createdAt: Timestamp(milliseconds: row["created_at"]), metadata: row["metadata"],
-        ownership: Ownership(owner: row["owner"], team: row["team"]))
+      try Row.fetchOne(db, sql: Statements.upload, arguments: ["id": id.description]).map(Self.upload)
     }
+  }
+
+  func uploads(within reach: Reach, after cursor: Identifier?, limit: Int) async throws -> [Upload] {
+    let sql = Statements.uploads(in: "uploads", within: reach, afterCursor: cursor != nil)
+    let arguments = reach.arguments + ["cursor": cursor?.description, "limit": limit]
+    return try await database.pool.read { try Row.fetchAll($0, sql: sql, arguments: arguments).map(Self.upload) }
+  }
+
+  private static func upload(_ row: Row) throws -> Upload {
+    guard let id = Identifier(row["id"]), let name = FileName.output(row["name"]) else {
+      throw CorruptRow(table: "uploads", id: row["id"])
+    }
+    return Upload(
+      id: id, name: name, size: row["size"], sha256: row["sha256"],
+      createdAt: Timestamp(milliseconds: row["created_at"]), metadata: row["metadata"],
+      ownership: Ownership(owner: row["owner"], team: row["team"]))
   }
 
   func storedBytes(of owner: String) async throws -> Int {

@@ -67,3 +67,18 @@ struct UploadDocument: Encodable, Sendable {
     try container.encode(url, forKey: .url)
   }
 }
+
+/// A page of uploads.
+struct UploadListDocument: Encodable, Sendable {
+  let uploads: [UploadDocument]
+  /// Pass it as `cursor` for the next page; null on the last one.
+  let nextCursor: Identifier?
+
+  private enum CodingKeys: String, CodingKey { case uploads, nextCursor }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(uploads, forKey: .uploads)
+    try container.encode(nextCursor, forKey: .nextCursor)
+  }
+}

@@ -68,6 +68,36 @@ struct UploadController: Sendable {
       headers: [.acceptEncoding: "identity"])
   }
 
+  /// `GET /v1/uploads`: uploads that the caller sees, finished or not, newest first.
+  @Sendable func list(_ request: Request, context: ServiceContext) async throws -> Response {
+    var limit = 50
+    var cursor: Identifier?
+    var findings = Findings()
+    for (name, value) in request.uri.queryParameters {
+      switch name {
+      case "limit":
+        limit = Int(value) ?? 0
+        if !(1...200).contains(limit) {
+          findings.append(.init(field: "limit", "limit must be a number from 1 to 200"))
+        }
+      case "cursor":
+        cursor = Identifier(String(value))
+        if cursor == nil { findings.append(.init(field: "cursor", "cursor must be a next_cursor of a former page")) }
+      default: findings.append(.init(field: String(name), "there is no query parameter \(name)"))
+      }
+    }
+    guard findings.isEmpty else { throw Problem.invalid(findings) }
+    let reach = context.principal.reach
+    // One more than asked for tells whether there is a next page.
+    let finished = try await store.uploads(within: reach, after: cursor, limit: limit + 1)
+    let unfinished = try await tus.partials.partials(within: reach, after: cursor, limit: limit + 1)
+    let all =
+      (finished.map { UploadDocument($0) } + unfinished.map { UploadDocument($0, expiresAt: tus.expiry(of: $0)) })
+      .sorted { $0.id.description > $1.id.description }
+    let page = Array(all.prefix(limit))
+    return try JSONBody.response(UploadListDocument(uploads: page, nextCursor: all.count > limit ? page.last?.id : nil))
+  }
+
   /// `GET /v1/uploads/{upload}`, finished or not.
   @Sendable func get(_ request: Request, context: ServiceContext) async throws -> Response {
     if let upload = try await find(context) { return try JSONBody.response(UploadDocument(upload)) }

@@ -26,6 +26,17 @@ extension Operation {
     answers: [Answer(status: 200, summary: "The upload, finished or not.", content: [.json(.upload)])],
     refusals: [Refusal(.gone, .gone)])
 
+  static let listUploads = Operation(
+    id: "listUploads", group: .uploads, summary: "List uploads, finished or not, newest first.",
+    details: "An upload that was begun elsewhere can go on here.",
+    parameters: [
+      Parameter(name: "limit", place: .query, schema: .integer(1...200), summary: "Uploads a page; 50 unless given."),
+      Parameter(
+        name: "cursor", place: .query, schema: SchemaName.id, summary: "The `next_cursor` of the page before."),
+    ],
+    answers: [Answer(status: 200, summary: "A page.", content: [.json(.uploadList)])],
+    refusals: [Refusal(.unprocessableContent, .invalidRequest)])
+
   static let deleteUpload = Operation(
     id: "deleteUpload", group: .uploads, summary: "Remove a file that no queued or running job needs.",
     answers: [Answer(status: 204, summary: "It is gone.")],

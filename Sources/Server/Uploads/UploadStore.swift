@@ -7,6 +7,9 @@ protocol UploadStore: Sendable {
   /// The record, or nil.
   func upload(_ id: Identifier) async throws -> Upload?
 
+  /// Uploads within reach, newest first, from the one after `cursor` on; at most `limit`.
+  func uploads(within reach: Reach, after cursor: Identifier?, limit: Int) async throws -> [Upload]
+
   /// Bytes of all uploads and outputs of an owner, and of the outputs that are expected of queued and running jobs.
   func storedBytes(of owner: String) async throws -> Int
 

@@ -117,6 +117,7 @@ struct AccessEndpointTests {
   /// Whoever adds a route without access control must add it here, too.
   private static let open = [
     "/v1/uploads", "/healthz", "/healthz", "/readyz", "/readyz", "/openapi.json", "/openapi.json",
+    "/", "/", "/ui/{version}/{asset}", "/ui/{version}/{asset}",
   ]
 
   @Test("Under visibility all, others see and may not change; an admin may")

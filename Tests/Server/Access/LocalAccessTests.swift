@@ -39,7 +39,7 @@ struct LocalAccessTests {
   private static let targets: [(String, String, Int)] = [
     ("http://localhost:8080/v1/models", "rebound.example", 200), ("HTTP://127.0.0.1/v1/models", "x", 200),
     ("http://rebound.example/v1/models", "localhost", 403), ("http://10.0.0.1:80/v1/models?limit=1", "localhost", 403),
-    ("http://localhost/healthz?x", "localhost", 200), ("http://localhost?x", "localhost", 404),
+    ("http://localhost/healthz?x", "localhost", 200), ("http://localhost?x", "localhost", 200),
     ("http://user@localhost/v1/models", "localhost", 400),
     ("http:///v1/models", "localhost", 400), ("ftp://localhost/v1/models", "localhost", 400),
     ("v1/models", "localhost", 400), ("localhost:80", "localhost", 400),

@@ -30,6 +30,8 @@ struct TokenStoreConformance {
     try store.insert(token, digest: secret.digest)
     #expect(try await store.token(for: secret.digest) == token)
     #expect(try await store.token(for: other.digest) == nil)
+    #expect(try await store.token(token.id) == token)
+    #expect(try await store.token(.generate()) == nil)
     #expect(try await store.hasTokens())
     #expect(try store.tokens() == [token])
     // Equal up to the part by which candidates are found.

@@ -103,7 +103,7 @@ struct DatabaseTests {
     withExtendedLifetime((lock, folder)) {}
   }
 
-  @Test("A job that a former version queued keeps its inline config; that of an ended one goes")
+  @Test("A job that a former version queued keeps its inline config until it is deleted; that of an ended one is gone")
   func inlineConfigsMove() async throws {
     let folder = try TemporaryFolder()
     let path = folder.path.appending("x.sqlite").string
@@ -139,6 +139,10 @@ struct DatabaseTests {
     }
     #expect(try texts() == 1)
     #expect(try store.fail(claim.lease, with: Problem.notFound("x").document, progress: nil, at: .now))
+    // It can be run again.
+    #expect(try texts() == 1)
+    #expect(try await store.submitted(queued)?.config == .inline(#"{"a": 1.50}"#, name))
+    _ = try await store.delete(queued)
     #expect(try texts() == 0)
   }
 
@@ -149,7 +153,7 @@ struct DatabaseTests {
     var queries = [
       Statements.queuedJobs, Statements.queuedJobsOfOwner, Statements.expiredJobs, Statements.activeJobs,
       Statements.longestDue, Statements.claimJob, Statements.failExhausted, Statements.requeueAbandoned,
-      Statements.storedBytesOfOwner,
+      Statements.storedBytesOfOwner, Statements.queueOrder,
     ]
     for reach in [Reach.everything, .own("ann"), .team(owner: "ann", team: "red")] {
       queries.append(Statements.equalJob(within: reach))

@@ -1,0 +1,68 @@
+// Numbers, times and names in words. The page speaks English.
+
+const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB'];
+
+export function bytes(count) {
+  if (count === null || count === undefined) return 'unknown';
+  let unit = 0;
+  let value = count;
+  while (value >= 999.5 && unit < UNITS.length - 1) { value /= 1000; unit += 1; }
+  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return unit === 0 && count === 1 ? '1 byte' : `${value.toFixed(digits)} ${UNITS[unit]}`;
+}
+
+export const number = count => count.toLocaleString('en');
+export const plural = (count, one, many = `${one}s`) => `${number(count)} ${count === 1 ? one : many}`;
+
+export function large(count) {
+  for (const [size, name] of [[1e12, 'trillion'], [1e9, 'billion'], [1e6, 'million']]) {
+    if (count >= size) return `${(count / size).toPrecision(3)} ${name}`;
+  }
+  return number(count);
+}
+
+export function duration(milliseconds) {
+  const seconds = Math.max(0, milliseconds / 1000);
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
+}
+
+export function ago(milliseconds) {
+  const seconds = Math.max(0, milliseconds / 1000);
+  const [size, unit] = [[172800, 'days', 86400], [3600, 'h'], [60, 'min'], [5, 's', 1]].map(([from, name, by = from]) => seconds >= from && [by, name]).find(Boolean) ?? [];
+  return size ? `${Math.round(seconds / size)} ${unit} ago` : 'just now';
+}
+
+export const sum = (list, of = one => one) => list.reduce((all, one) => all + of(one), 0);
+export const percent = (done, total) => (total > 0 ? Math.min(100, Math.floor(100 * done / total)) : null);
+
+export const STATUS = {
+  queued: ['○', 'waiting'], running: ['◐', 'running'], succeeded: ['✓', 'done'], failed: ['✕', 'failed'],
+  cancelled: ['–', 'cancelled'],
+};
+
+export const PHASES = [
+  ['fetching', 'Fetch'], ['planning', 'Plan'], ['converting', 'Convert'], ['verifying', 'Verify'], ['publishing', 'Publish'],
+];
+
+export const SIDES = { hf: 'Hugging Face', auto: 'Detected' };
+// `Hugging Face` for hf, `Model Zoo 2.10` for cs-2.10.
+export function formatName(format) {
+  if (SIDES[format]) return SIDES[format];
+  const release = /^cs-(\d+\.\d+)(.*)$/.exec(format);
+  return release ? `Model Zoo ${release[1]}${release[2].replaceAll('-', ' ')}` : format;
+}
+
+// How a transform of the plan is called here, and which kind it is.
+export function kindOf(tensor) {
+  if (!tensor.sources.length) return 'new';
+  return tensor.transform === 'copy' ? 'copied' : 'changed';
+}
+
+export const KINDS = {
+  copied: 'copied bit for bit', changed: 'reshaped or computed', new: 'new, not in the source', dropped: 'dropped',
+};
