@@ -71,7 +71,7 @@ struct CheckpointContent {
     }
     self.wrappers = wrapper.map { [$0] } ?? []
 
-    var descriptors: [String: TensorDescriptor] = [:]
+    var descriptors = [String: TensorDescriptor](minimumCapacity: state.count)
     func symbolic(_ tree: ObjectTree<TensorDescriptor>, named name: String) -> ObjectTree<SymbolicTensor> {
       var count = 0
       return tree.mapTensors { descriptor in
