@@ -45,9 +45,8 @@ export function addFiles(list) {
     files.push(entry);
     if (entry.role !== 'none') entry.upload.start();
   }
-  guessTarget();
   drawFiles();
-  changed();
+  guessTarget();
 }
 
 async function removeFile(entry) {
@@ -69,7 +68,6 @@ function drawFiles() {
           entry.role = event.target.value;
           if (entry.role !== 'none') entry.upload.start();
           guessTarget();
-          changed();
         } }, Object.entries(ROLES).map(([role, label]) => h('option', { value: role, selected: role === entry.role }, label)))),
         entry.progress, entry.actions);
       draw(entry, true);
@@ -153,7 +151,7 @@ function defaultTarget(targets) {
   return files.length || $('hub').value || source === 'hf' ? newest(targets) : '';
 }
 
-const guessTarget = () => { if (!touchedTarget) drawFormats(); };
+const guessTarget = () => { if (touchedTarget) changed(); else drawFormats().then(changed); };
 
 function drawOptions(schema) {
   const title = name => name.replaceAll('_', ' ').replace(/^./, letter => letter.toUpperCase());
@@ -363,7 +361,7 @@ export async function start(submitted) {
   for (const name of ['dragover', 'drop']) window.addEventListener(name, event => event.preventDefault());
   for (const name of ['dragover', 'dragleave', 'drop']) on('drop', name, () => drop.classList.toggle('over', name === 'dragover'));
   on('drop', 'drop', event => dropped(event.dataTransfer));
-  for (const id of ['hub', 'revision', 'subfolder', 'hub-token', 'config-url', 'carry']) on(id, 'input', () => { guessTarget(); changed(); });
+  for (const id of ['hub', 'revision', 'subfolder', 'hub-token', 'config-url', 'carry']) on(id, 'input', guessTarget);
   for (const id of ['model', 'src']) on(id, 'change', async () => { await drawFormats(); changed(); });
   on('tgt', 'change', () => { touchedTarget = $('tgt').value !== ''; changed(); });
   on('show-plan', 'click', () => makePlan(true));
