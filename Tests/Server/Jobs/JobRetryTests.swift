@@ -54,10 +54,11 @@ struct JobRetryTests {
       $0.egress = (try? EgressPolicy(allowing: ["127.0.0.1"])) ?? $0.egress
     }
     try await harness.test { client async throws in
+      let now = Timestamp.now
       let answer = try await client.submit(
         #"{"model":"quick","src_fmt":"hf","tgt_fmt":"cs-1.8","config":{"inline":{}},"#
           + #""checkpoint":{"url":"http://127.0.0.1:\#(server.port)/x"}}"#)
-      let (url, now) = (try #require(answer["url"]), Timestamp.now)
+      let url = try #require(answer["url"])
       let reached = try await eventually { try await client.send(.get, url).json["not_before"] is String }
       #expect(reached)
       let job = try await client.send(.get, url)
