@@ -88,7 +88,7 @@ function live(job) {
   const { progress } = job;
   if (job.status === 'queued') {
     return h('p', job.not_before ? `A fault that may pass stopped it. It is tried again ${Date.parse(job.not_before) > now() ? `in ${duration(Date.parse(job.not_before) - now())}` : 'now'}.`
-      : job.queue_position > 1 ? `${plural(job.queue_position - 1, 'job')} before it.` : 'It is next.');
+      : job.queue_position > 1 ? `${plural(job.queue_position - 1, 'job')} before it.` : job.queue_position ? 'It is next.' : 'It waits.');
   }
   const part = percent(progress.bytes_done, progress.bytes_total);
   const speed = job.status === 'running' ? rate(job) : 0;

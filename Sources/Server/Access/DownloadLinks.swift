@@ -1,7 +1,7 @@
 import HTTPTypes
 import Hummingbird
 
-/// An address that downloads for whoever has it, until it expires.
+/// The URL of a download. Anyone who has the URL can download, without a token, until it expires.
 struct DownloadLink: Encodable, Sendable {
   let url: String
   let expiresAt: Timestamp

@@ -1,5 +1,4 @@
 import Hummingbird
-import NIOCore
 
 /// Lists of jobs.
 extension JobController {
@@ -54,13 +53,7 @@ extension JobController {
     let list = JobListDocument(
       jobs: documents, nextCursor: jobs.count > query.limit ? page.last?.id : nil,
       counts: query.counts ? try await store.counts(matching: query.filter) : nil)
-    let bytes = try JSONBody.encode(list)
-    let tag = EntityTag(content: bytes)
-    var headers: HTTPFields = [.eTag: tag.value, .cacheControl: "private, no-cache"]
-    if tag.matchesAny(of: request.headers[.ifNoneMatch]) { return Response(status: .notModified, headers: headers) }
-    headers[.contentType] = "application/json"
-    var body = ByteBuffer(bytes: bytes)
-    body.writeString("\n")
-    return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
+    let json = try JSONBody.encode(list)
+    return JSONBody.response(json, tagged: EntityTag(content: json), to: request)
   }
 }

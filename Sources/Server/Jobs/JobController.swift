@@ -68,7 +68,7 @@ struct JobController: Sendable {
   func insert(_ job: Job, bringing uploads: [Upload], key: IdempotencyKey?, reuse: JobReuse?) async throws -> Insertion
   {
     let bytes = Self.expectedOutput(of: job)
-    // What nobody needs makes way before the transaction, in which nobody else can write.
+    // Space is freed before the transaction: it deletes files, and during a transaction nobody else can write.
     _ = try? await FileThreads.run { [admission] in try admission.space.room(for: bytes) }
     return try await store.insert(
       job, bringing: uploads, key: key, reuse: reuse,
@@ -124,17 +124,9 @@ struct JobController: Sendable {
       return known == nil ? snapshot.job.status.isEnded : !snapshot.tag.matchesAny(of: known)
     }
     guard let snapshot = found, principal.sees(snapshot.job.ownership) else { throw Self.notFound(id.description) }
-    var headers: HTTPFields = [
-      .contentType: "application/json", .cacheControl: "private, no-cache", .eTag: snapshot.tag.value,
-    ]
-    if let preference { headers[.preferenceApplied] = "wait=\(preference.wait)" }
-    if snapshot.tag.matchesAny(of: known) {
-      headers[.contentType] = nil
-      return Response(status: .notModified, headers: headers)
-    }
-    var body = ByteBuffer(bytes: snapshot.json)
-    body.writeString("\n")
-    return Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: body))
+    var response = JSONBody.response(snapshot.json, tagged: snapshot.tag, to: request)
+    if let preference { response.headers[.preferenceApplied] = "wait=\(preference.wait)" }
+    return response
   }
 
   /// `GET /v1/jobs/{job}/events`: Server-Sent Events. 204, which ends reconnecting, when the client has seen the end.

@@ -89,7 +89,7 @@ enum SchemaName: String, CaseIterable, Sendable {
       .object(["uploads": .array(.named(.upload)).about("Newest first."), "next_cursor": Self.nextCursor])
     case .downloadLink:
       .object([
-        "url": .string().about("Path and query. Whoever has it can download."),
+        "url": .string().about("Path and query. Anyone who has this URL can download the output."),
         "expires_at": Self.time.about("A download that has begun goes on after that."),
       ])
     case .me:
@@ -154,7 +154,8 @@ enum SchemaName: String, CaseIterable, Sendable {
     "not_before": time.orNull.about("Set while it waits for another attempt."),
     "queue_position": JSONSchema.integer(1...(1 << 31)).orNull
       .about(
-        "1 is next; null unless it waits for a worker. Owners take turns, so new jobs of others may come before it."),
+        "1 is next; null unless it waits for a worker, and up to a second after it was queued. Owners take turns, so new "
+          + "jobs of others may come before it."),
     "attempt": .count.about("How often it was started."),
     "progress": .object([
       "phase": .choice(["fetching", "planning", "converting", "verifying", "publishing"]).orNull,
