@@ -104,8 +104,10 @@ struct JobListTests {
     ended.status = .failed
     #expect(try await queue.position(of: ended) == nil)
     // The order is read once a second: a job that came since then has no place in it yet.
-    var late = jobs[4]
-    late.id = .generate()
+    let late = Job(
+      id: .generate(), command: .convertConfig, model: "gpt2", sourceFormat: "hf", targetFormat: "cs-1.8",
+      config: .inline("{}", .config), checkpoint: [], options: .init(), createdAt: now,
+      ownership: Ownership(owner: "ann"))
     try await store.insert(late, bringing: [])
     #expect(try await queue.position(of: late) == nil)
     let placed = try await eventually { try await queue.position(of: late) == 4 }
