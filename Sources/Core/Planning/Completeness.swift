@@ -138,7 +138,7 @@ struct Completeness {
       for instance in found.map({ instances[$0] }) {
         try pacer.step()
         if case .stack(let hole, _)? = rule.transform, declaration.isStacked {
-          for (number, value) in zip(instance.numbers, instance.values) where value?.value.tensor != nil {
+          for (number, value) in zip(instance.numbers, instance.values) where value?.value.isTensor ?? false {
             present.insert(pattern.fill(instance.binding.with(hole, Substring(String(number)))))
           }
         } else if instance.holdsTensor {
@@ -181,9 +181,10 @@ struct Completeness {
           origin: rule.origin))
       return
     }
+    let isBias = instance.binding["leaf"] == "bias"
     for (position, value) in instance.values.enumerated() {
       guard let value, let tensor = value.value.tensor else { continue }
-      let shape = declaration.shape(declaration.isStacked ? 0 : position, instance.binding)
+      let shape = declaration.shape(declaration.isStacked ? 0 : position, isBias: isBias)
       guard tensor.shape != shape else { continue }
       findings.append(
         Diagnostic(
@@ -243,8 +244,12 @@ extension Completeness {
     }
 
     func shape(_ position: Int, _ binding: KeyPattern.Binding) -> [Int] {
+      shape(position, isBias: binding["leaf"] == "bias")
+    }
+
+    func shape(_ position: Int, isBias: Bool) -> [Int] {
       let shape = shapes[min(position, shapes.count - 1)]
-      return binding["leaf"] == "bias" ? shape.bias : shape.whole
+      return isBias ? shape.bias : shape.whole
     }
 
     /// Every binding of a pattern without which a checkpoint is incomplete; none when a hole has no count.
@@ -324,5 +329,5 @@ extension DeclaredShape.Presence {
 
 extension StateDictPlanner.Instance {
   /// True when one of its keys holds a tensor, and not None.
-  fileprivate var holdsTensor: Bool { values.contains { $0?.value.tensor != nil } }
+  fileprivate var holdsTensor: Bool { values.contains { $0?.value.isTensor ?? false } }
 }

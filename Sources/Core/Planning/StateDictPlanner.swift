@@ -5,6 +5,8 @@ import OrderedCollections
 /// Complexity: O(keys x segments), whatever the number of rules.
 struct StateDictPlanner {
   let rules: [Rule]
+  /// What each rule that maps tensors does, by the number of the rule.
+  private let mappings: [RuleApplication?]
   let from: Side
   private let passesUnknownKeys: Bool
   private let prefix: Route.PrefixPolicy
@@ -28,9 +30,12 @@ struct StateDictPlanner {
   init(step: ConfigPlanner.Step) {
     let context = step.context
     self.context = context
-    rules = step.hop.tensors.filter { $0.condition.map(context.holds) ?? true }
+    let rules = step.hop.tensors.filter { $0.condition.map(context.holds) ?? true }
+    let from = step.hop.from
+    self.rules = rules
+    self.from = from
+    mappings = rules.map { RuleApplication($0, from: from, context: context) }
     config = step.hop.config
-    from = step.hop.from
     prefix = step.hop.prefix
     switch step.hop {
     case .bridge(let crossing, let side):
@@ -47,9 +52,15 @@ struct StateDictPlanner {
     let rule: Int
     let binding: KeyPattern.Binding
     /// One value for each pattern that the rule claims; for a stack, one for each number.
-    var values: [(key: String, value: StateDict.Value)?]
+    var values: ShortList<(key: String, value: StateDict.Value)?>
     /// Numbers of a stack, one for each value.
     var numbers: [Int] = []
+
+    /// The first key of the source that belongs to it.
+    var subject: String {
+      for value in values { if let value { return value.key } }
+      return ""
+    }
   }
 
   /// The state dict of the other side. Throws nothing but `.cancelled`: whatever is wrong with the input is a finding.
@@ -65,17 +76,22 @@ struct StateDictPlanner {
     output.reserveCapacity(input.values.count)
     var written = reading.written
     var repeats: [Instance] = []
+    var results: [(key: String, value: StateDict.Value)] = []
     var pacer = Interruption.Pacer()
     for instance in reading.instances {
       try pacer.step()
-      if case .repeated(from.other, _, _)? = rules[instance.rule].transform {
+      if mappings[instance.rule]?.isRepeated ?? false {
         repeats.append(instance)
-      } else {
-        apply(instance, to: &output, &findings) {
-          written.insert($0)
-        } isPrefixed: {
-          prefixed.contains($0)
+        continue
+      }
+      results.removeAll(keepingCapacity: true)
+      let subject = apply(instance, to: &results, &findings)
+      let isCarried = prefix == .carried && prefixed.contains(subject)
+      for (key, value) in results {
+        if output.updateValue(value, forKey: key) != nil {
+          fail("'\(key)' would be written twice", of: instance, &findings)
         }
+        if isCarried { written.insert(key) }
       }
     }
     try writeRepeats(repeats, to: &output)
@@ -140,6 +156,10 @@ struct StateDictPlanner {
         rule.claims(from).enumerated().map { (PatternIndex.Slot(rule: number, position: $0), $1) }
       })
     reading.instances.reserveCapacity(source.count)
+    let arities = rules.map { $0.claims(from).count }
+    let stacks = rules.map { rule -> String? in
+      if case .stack(let hole, _)? = rule.transform, from == .left { hole } else { nil }
+    }
     var open: [OpenInstance: Int] = [:]
     let hasAliases = rules.contains { if case .relate(.alias(from, _, _)) = $0.action { true } else { false } }
     var pacer = Interruption.Pacer()
@@ -155,13 +175,12 @@ struct StateDictPlanner {
         continue
       }
       var binding = matched
-      let arity = rules[slot.rule].claims(from).count
       var number: Int?
-      if case .stack(let hole, _)? = rules[slot.rule].transform, from == .left {
+      if let hole = stacks[slot.rule] {
         number = binding[hole].flatMap { Int($0) }
         binding[hole] = nil
-      } else if arity == 1, !hasAliases {
-        reading.instances.append(Instance(rule: slot.rule, binding: binding, values: [(key, value)]))
+      } else if arities[slot.rule] == 1, !hasAliases {
+        reading.instances.append(Instance(rule: slot.rule, binding: binding, values: ShortList((key, value))))
         continue
       }
       let identity = OpenInstance(rule: slot.rule, binding: binding)
@@ -171,9 +190,9 @@ struct StateDictPlanner {
       } else {
         position = reading.instances.count
         open[identity] = position
-        let values: [(key: String, value: StateDict.Value)?] =
-          number == nil ? Array(repeating: nil, count: arity) : []
-        reading.instances.append(Instance(rule: slot.rule, binding: binding, values: values))
+        let count = number == nil ? arities[slot.rule] : 0
+        reading.instances.append(
+          Instance(rule: slot.rule, binding: binding, values: ShortList(repeating: nil, count: count)))
       }
       if let number {
         reading.instances[position].numbers.append(number)
@@ -200,32 +219,28 @@ struct StateDictPlanner {
     let binding: KeyPattern.Binding
   }
 
-  /// Writes what one instance of a rule yields. `carry` learns of keys whose source had the optional prefix.
+  /// Adds what one instance of a rule yields to `results`; answers with the key that stands for the instance.
   private func apply(
-    _ instance: Instance, to output: inout OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings,
-    carry: (String) -> Void, isPrefixed: (String) -> Bool
-  ) {
-    let rule = rules[instance.rule]
-    let subject = instance.values.compactMap { $0?.key }.first ?? ""
-    func fail(_ message: String, _ kind: ErrorKind = .stateDictMismatch) {
-      findings.failures.append(
-        Diagnostic(.error, kind, .tensor(subject), "\(subject): \(message)", origin: rule.origin))
-    }
-    if case .leave(.refuse(let reason)) = rule.action,
+    _ instance: Instance, to results: inout [(key: String, value: StateDict.Value)], _ findings: inout Findings
+  ) -> String {
+    if let mapping = mappings[instance.rule] {
+      do throws(RuleFailure) { try mapping.apply(to: instance, results: &results) } catch {
+        fail(error.message, of: instance, &findings)
+      }
+    } else if case .leave(.refuse(let reason)) = rules[instance.rule].action,
       instance.values.contains(where: { $0?.value != .other(.none) })
     {
-      fail(reason, .configNotConvertible)
+      fail(reason, .configNotConvertible, of: instance, &findings)
     }
-    guard case .map(let transform) = rule.action else { return }
-    do throws(RuleFailure) {
-      let application = RuleApplication(
-        rule: rule, transform: transform, instance: instance, from: from, context: context)
-      let isCarried = prefix == .carried && isPrefixed(subject)
-      for (key, value) in try application.results() {
-        if output.updateValue(value, forKey: key) != nil { fail("'\(key)' would be written twice") }
-        if isCarried { carry(key) }
-      }
-    } catch { fail(error.message) }
+    return instance.subject
+  }
+
+  private func fail(
+    _ message: String, _ kind: ErrorKind = .stateDictMismatch, of instance: Instance, _ findings: inout Findings
+  ) {
+    let subject = instance.subject
+    findings.failures.append(
+      Diagnostic(.error, kind, .tensor(subject), "\(subject): \(message)", origin: rules[instance.rule].origin))
   }
 
   /// Keys without the prefix that files of a release may or may not carry; `prefixed` learns which had it.
@@ -309,9 +324,12 @@ struct StateDictPlanner {
     }
     guard !anchors.isEmpty else { return }
     let index = PatternIndex(anchors)
+    let tails = Set(anchors.map { $0.1.literalTail })
     var pacer = Interruption.Pacer()
     for key in Array(output.keys) {
       try pacer.step()
+      // Few keys have such an end, and splitting the others would cost more than all the rest.
+      guard tails.contains(where: key.hasSuffix) else { continue }
       for (slot, binding) in index.matches(key.keySegments) {
         let rule = rules[slot.rule]
         guard case .make(.generate(_, _, let recipe)) = rule.action else { continue }

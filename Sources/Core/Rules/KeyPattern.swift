@@ -39,7 +39,7 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
 
   /// The text of each hole, by name. A pattern has few holes, so that a short list in the order of names beats a hash table.
   public struct Binding: Sendable, Hashable {
-    private var texts: [Text] = []
+    private var texts = ShortList<Text>()
 
     private struct Text: Hashable {
       let hole: String
@@ -125,6 +125,13 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
     var holes: [Hole] = []
     for case .hole(let hole) in segments where !holes.contains(where: { $0.name == hole.name }) { holes.append(hole) }
     return holes
+  }
+
+  /// The literal text behind the last hole: every key that fits ends with it.
+  var literalTail: String {
+    var tail = description
+    if let hole = description.lastIndex(of: "}") { tail.removeSubrange(...hole) }
+    return tail
   }
 
   /// The names of the holes that take decimal digits.

@@ -13,6 +13,9 @@ public struct StateDict: Sendable {
 
     /// The tensor, when it is one.
     public var tensor: SymbolicTensor? { if case .tensor(let tensor) = self { tensor } else { nil } }
+
+    /// True for a tensor; quicker than asking for it, which counts its references.
+    var isTensor: Bool { if case .tensor = self { true } else { false } }
   }
 
   /// The values by key.
