@@ -3,6 +3,7 @@
 /// A class, because it is looked up for every key: of a structure the many references in a rule would be counted each time.
 final class RuleApplication: Sendable {
   typealias Instance = StateDictPlanner.Instance
+  typealias Entries = StateDictPlanner.Entries
   typealias Results = [(key: String, value: StateDict.Value)]
 
   private let rule: Rule
@@ -26,33 +27,34 @@ final class RuleApplication: Sendable {
   }
 
   /// Adds what is written, by key. Throws when the tensors do not fit the transform.
-  func apply(to instance: Instance, results: inout Results) throws(RuleFailure) {
+  func apply(to instance: Instance, of source: Entries, results: inout Results) throws(RuleFailure) {
     switch transform {
-    case .rename: try move(instance, to: &results) { $0 }
-    case .transposeMatrix: try move(instance, to: &results) { $0.matrixTransposed }
+    case .rename: try move(instance, of: source, to: &results) { $0 }
+    case .transposeMatrix: try move(instance, of: source, to: &results) { $0.matrixTransposed }
     case .rotate(let pairs):
-      try move(instance, to: &results) { (tensor) throws(RuleFailure) in
+      try move(instance, of: source, to: &results) { (tensor) throws(RuleFailure) in
         try from == .left ? pairs.interleave(tensor, context) : pairs.separate(tensor, context)
       }
     case .roll(let distance):
-      try move(instance, to: &results) { (tensor) throws(RuleFailure) in
+      try move(instance, of: source, to: &results) { (tensor) throws(RuleFailure) in
         try rolled(tensor, by: from == .left ? distance : -distance)
       }
     case .offset(let number):
-      try move(instance, to: &results) { $0.mapped(from == .left ? .add(number) : .subtract(number)) }
+      let function: ElementFunction = from == .left ? .add(number) : .subtract(number)
+      try move(instance, of: source, to: &results) { $0.mapped(function) }
     case .pack(let packing):
-      let operands = try tensors(try complete(instance))
+      let operands = try tensors(try complete(instance, of: source))
       let parts =
         try from == .left
         ? packing.unpack(operands[0], into: targets.count, context) : [packing.pack(operands, context)]
       for (target, part) in zip(targets, parts) { results.append((target.fill(instance.binding), .tensor(part))) }
     case .stack(let hole, let count):
-      try stack(instance, over: hole, count: try context.length(count), to: &results)
+      try stack(instance, of: source, over: hole, count: try context.length(count), to: &results)
     case .repeated(_, let hole, _):
-      guard instance.binding[hole] == "0", let value = instance.values.first ?? nil else { return }
-      results.append((targets[0].fill(instance.binding), value.value))
+      guard instance.binding[hole] == "0", let place = instance.positions.first ?? nil else { return }
+      results.append((targets[0].fill(instance.binding), source.values[place]))
     case .custom(let custom):
-      let values = instance.values.map { $0?.value }
+      let values = instance.positions.map { $0.map { source.values[$0] } }
       let made = try from == .left ? custom.forward(values, context) : custom.backward(values, context)
       for case (let target, let value?) in zip(targets, made) {
         results.append((target.fill(instance.binding), value))
@@ -62,27 +64,27 @@ final class RuleApplication: Sendable {
 
   /// The first value that is there, under all targets; what is no tensor stays as it is.
   private func move(
-    _ instance: Instance, to results: inout Results,
+    _ instance: Instance, of source: Entries, to results: inout Results,
     _ change: (SymbolicTensor) throws(RuleFailure) -> SymbolicTensor
   ) throws(RuleFailure) {
-    for value in instance.values {
-      guard let value else { continue }
-      let changed: StateDict.Value
-      if let tensor = value.value.tensor { changed = .tensor(try change(tensor)) } else { changed = value.value }
+    for position in instance.positions {
+      guard let position else { continue }
+      var changed = source.values[position]
+      if let tensor = changed.tensor { changed = .tensor(try change(tensor)) }
       for target in targets { results.append((target.fill(instance.binding), changed)) }
       return
     }
   }
 
   /// All the values. Throws when some are missing, naming them.
-  private func complete(_ instance: Instance) throws(RuleFailure) -> [StateDict.Value] {
-    let missing = zip(rule.claims(from), instance.values).filter { $0.1 == nil }.map {
+  private func complete(_ instance: Instance, of source: Entries) throws(RuleFailure) -> [StateDict.Value] {
+    let missing = zip(rule.claims(from), instance.positions).filter { $0.1 == nil }.map {
       "'\($0.0.fill(instance.binding))'"
     }
     guard missing.isEmpty else {
       throw RuleFailure("expected the following keys to exist: \(missing.joined(separator: ", "))")
     }
-    return instance.values.compactMap { $0?.value }
+    return instance.positions.compactMap { $0.map { source.values[$0] } }
   }
 
   private func tensors(_ values: [StateDict.Value]) throws(RuleFailure) -> [SymbolicTensor] {
@@ -106,15 +108,16 @@ final class RuleApplication: Sendable {
 
   /// Matrices `[rows, columns]` by number on the left, one tensor `[rows, count, columns]` on the right.
   private func stack(
-    _ instance: Instance, over hole: String, count: Int, to results: inout Results
+    _ instance: Instance, of source: Entries, over hole: String, count: Int, to results: inout Results
   ) throws(RuleFailure) {
     do throws(SymbolicTensor.ShapeError) {
       if from == .left {
-        let found = Dictionary(zip(instance.numbers, instance.values), uniquingKeysWith: { first, _ in first })
+        let found = Dictionary(zip(instance.numbers, instance.positions), uniquingKeysWith: { first, _ in first })
         var layers: [SymbolicTensor] = []
         for number in 0..<count {
-          guard let tensor = (found[number] ?? nil)?.value.tensor, tensor.shape.count == 2 else {
-            let key = rule.left[0].fill(instance.binding.with(hole, "\(number)"))
+          guard let place = found[number] ?? nil, let tensor = source.values[place].tensor, tensor.shape.count == 2
+          else {
+            let key = rule.left[0].fill(instance.binding.with(hole, String(number)))
             throw SymbolicTensor.ShapeError(
               message: "'\(key)' is missing or is no matrix; the config says that there are \(count)")
           }
@@ -127,12 +130,14 @@ final class RuleApplication: Sendable {
         results.append((rule.right[0].fill(instance.binding), .tensor(try .concatenated(layers, axis: 1))))
         return
       }
-      guard let tensor = instance.values.first??.value.tensor, tensor.shape.count == 3, tensor.shape[1] == count else {
+      guard let place = instance.positions.first ?? nil, let tensor = source.values[place].tensor,
+        tensor.shape.count == 3, tensor.shape[1] == count
+      else {
         throw SymbolicTensor.ShapeError(message: "a tensor with \(count) matrices along its second axis is needed here")
       }
       for number in 0..<count {
         let part = try tensor.sliced(axis: 1, number..<number + 1).reshaped([tensor.shape[0], tensor.shape[2]])
-        let binding = instance.binding.with(hole, "\(number)")
+        let binding = instance.binding.with(hole, String(number))
         results.append((rule.left[0].fill(binding), .tensor(part)))
       }
     } catch { throw RuleFailure(error.message) }

@@ -51,15 +51,29 @@ struct StateDictPlanner {
   struct Instance {
     let rule: Int
     let binding: KeyPattern.Binding
-    /// One value for each pattern that the rule claims; for a stack, one for each number.
-    var values: ShortList<(key: String, value: StateDict.Value)?>
-    /// Numbers of a stack, one for each value.
+    /// Positions in the source: one for each pattern that the rule claims, nil where the key is missing; for a stack, one
+    /// for each number.
+    var positions: ShortList<Int?>
+    /// Numbers of a stack, one for each position.
     var numbers: [Int] = []
 
     /// The first key of the source that belongs to it.
-    var subject: String {
-      for value in values { if let value { return value.key } }
+    func subject(in source: Entries) -> String {
+      for position in positions { if let position { return source.keys[position] } }
       return ""
+    }
+  }
+
+  /// Keys and values of the source by position. Instances hold positions, because copies of keys and values would be counted
+  /// as references for each of them.
+  struct Entries {
+    let keys: [String]
+    let values: [StateDict.Value]
+
+    /// Complexity: O(1).
+    init(_ values: OrderedDictionary<String, StateDict.Value> = [:]) {
+      keys = values.keys.elements
+      self.values = values.values.elements
     }
   }
 
@@ -71,7 +85,7 @@ struct StateDictPlanner {
     if rules.isEmpty, passesUnknownKeys, prefix == .carried { return input }
     var reading = Reading()
     try read(input, into: &reading, &findings)
-    let prefixed = reading.prefixed
+    let (source, prefixed) = (reading.source, reading.prefixed)
     var output = reading.passed
     output.reserveCapacity(input.values.count)
     var written = reading.written
@@ -85,16 +99,16 @@ struct StateDictPlanner {
         continue
       }
       results.removeAll(keepingCapacity: true)
-      let subject = apply(instance, to: &results, &findings)
-      let isCarried = prefix == .carried && prefixed.contains(subject)
+      apply(instance, of: source, to: &results, &findings)
+      let isCarried = prefix == .carried && prefixed.contains(instance.subject(in: source))
       for (key, value) in results {
         if output.updateValue(value, forKey: key) != nil {
-          fail("'\(key)' would be written twice", of: instance, &findings)
+          fail("'\(key)' would be written twice", of: instance, in: source, &findings)
         }
         if isCarried { written.insert(key) }
       }
     }
-    try writeRepeats(repeats, to: &output)
+    try writeRepeats(repeats, of: source, to: &output)
     try generateBuffers(&output, &findings)
     let tied = resolveTies(&output, side: from.other, addsMissing: from.other == .cs)
     for (key, twin, _) in tied where written.contains(twin) { written.insert(key) }
@@ -108,6 +122,7 @@ struct StateDictPlanner {
 
   /// What the source's keys are by the rules.
   private struct Reading {
+    var source = Entries()
     var instances: [Instance] = []
     /// Keys that no rule claims and that go on as they are.
     var passed: OrderedDictionary<String, StateDict.Value> = [:]
@@ -143,8 +158,9 @@ struct StateDictPlanner {
     checkNeeds(source, &findings)
     try compareCopies(source, &findings)
     try collect(source, into: &reading, &findings)
+    reading.source = Entries(source)
     try Completeness(rules: rules, from: from, context: context, config: config)
-      .check(reading.instances, in: source, &findings.incomplete)
+      .check(reading.instances, in: reading.source, &findings.incomplete)
   }
 
   /// Groups keys into rule instances, in the order in which their first keys come.
@@ -162,12 +178,13 @@ struct StateDictPlanner {
     }
     var open: [OpenInstance: Int] = [:]
     let hasAliases = rules.contains { if case .relate(.alias(from, _, _)) = $0.action { true } else { false } }
+    var matches = PatternIndex.Matches()
     var pacer = Interruption.Pacer()
-    for (key, value) in source {
+    for (place, key) in source.keys.elements.enumerated() {
       try pacer.step()
-      guard let (slot, matched) = match(key, index, in: source) else {
+      guard let (slot, matched) = match(key, index, in: source, &matches) else {
         if passesUnknownKeys {
-          reading.passed[key] = value
+          reading.passed[key] = source.values[place]
           if reading.prefixed.contains(key) { reading.written.insert(key) }
         } else {
           findings.unmatched.append(key)
@@ -180,7 +197,7 @@ struct StateDictPlanner {
         number = binding[hole].flatMap { Int($0) }
         binding[hole] = nil
       } else if arities[slot.rule] == 1, !hasAliases {
-        reading.instances.append(Instance(rule: slot.rule, binding: binding, values: ShortList((key, value))))
+        reading.instances.append(Instance(rule: slot.rule, binding: binding, positions: ShortList(place)))
         continue
       }
       let identity = OpenInstance(rule: slot.rule, binding: binding)
@@ -192,22 +209,24 @@ struct StateDictPlanner {
         open[identity] = position
         let count = number == nil ? arities[slot.rule] : 0
         reading.instances.append(
-          Instance(rule: slot.rule, binding: binding, values: ShortList(repeating: nil, count: count)))
+          Instance(rule: slot.rule, binding: binding, positions: ShortList(repeating: nil, count: count)))
       }
       if let number {
         reading.instances[position].numbers.append(number)
-        reading.instances[position].values.append((key, value))
+        reading.instances[position].positions.append(place)
       } else {
-        reading.instances[position].values[slot.position] = (key, value)
+        reading.instances[position].positions[slot.position] = place
       }
     }
   }
 
   /// The rule that a key belongs to; an older spelling belongs to the rule of the spelling it stands for.
   private func match(
-    _ key: String, _ index: PatternIndex, in source: OrderedDictionary<String, StateDict.Value>
+    _ key: String, _ index: PatternIndex, in source: OrderedDictionary<String, StateDict.Value>,
+    _ matches: inout PatternIndex.Matches
   ) -> (slot: PatternIndex.Slot, binding: KeyPattern.Binding)? {
-    guard let found = index.matches(key.keySegments).first else { return nil }
+    index.find(key, &matches)
+    guard let found = matches.found.first else { return nil }
     guard case .relate(.alias(from, let spelling, let yields)) = rules[found.slot.rule].action else { return found }
     let spelled = spelling.fill(found.binding)
     if yields, source[spelled] != nil { return nil }
@@ -219,26 +238,27 @@ struct StateDictPlanner {
     let binding: KeyPattern.Binding
   }
 
-  /// Adds what one instance of a rule yields to `results`; answers with the key that stands for the instance.
+  /// Adds what one instance of a rule yields to `results`.
   private func apply(
-    _ instance: Instance, to results: inout [(key: String, value: StateDict.Value)], _ findings: inout Findings
-  ) -> String {
+    _ instance: Instance, of source: Entries, to results: inout [(key: String, value: StateDict.Value)],
+    _ findings: inout Findings
+  ) {
     if let mapping = mappings[instance.rule] {
-      do throws(RuleFailure) { try mapping.apply(to: instance, results: &results) } catch {
-        fail(error.message, of: instance, &findings)
+      do throws(RuleFailure) { try mapping.apply(to: instance, of: source, results: &results) } catch {
+        fail(error.message, of: instance, in: source, &findings)
       }
     } else if case .leave(.refuse(let reason)) = rules[instance.rule].action,
-      instance.values.contains(where: { $0?.value != .other(.none) })
+      instance.positions.contains(where: { $0.map { source.values[$0] } != .other(.none) })
     {
-      fail(reason, .configNotConvertible, of: instance, &findings)
+      fail(reason, .configNotConvertible, of: instance, in: source, &findings)
     }
-    return instance.subject
   }
 
   private func fail(
-    _ message: String, _ kind: ErrorKind = .stateDictMismatch, of instance: Instance, _ findings: inout Findings
+    _ message: String, _ kind: ErrorKind = .stateDictMismatch, of instance: Instance, in source: Entries,
+    _ findings: inout Findings
   ) {
-    let subject = instance.subject
+    let subject = instance.subject(in: source)
     findings.failures.append(
       Diagnostic(.error, kind, .tensor(subject), "\(subject): \(message)", origin: rules[instance.rule].origin))
   }
@@ -294,12 +314,12 @@ struct StateDictPlanner {
 
   /// Writes one copy of each tensor for each layer that the output has.
   private func writeRepeats(
-    _ repeats: [Instance], to output: inout OrderedDictionary<String, StateDict.Value>
+    _ repeats: [Instance], of source: Entries, to output: inout OrderedDictionary<String, StateDict.Value>
   ) throws(ConversionError) {
     var pacer = Interruption.Pacer()
     for instance in repeats {
       guard case .repeated(_, let hole, let beside)? = rules[instance.rule].transform,
-        let value = instance.values.first ?? nil
+        let place = instance.positions.first ?? nil
       else { continue }
       let layers = PatternIndex([(PatternIndex.Slot(rule: instance.rule, position: 0), beside)])
       for key in Array(output.keys) {
@@ -308,7 +328,7 @@ struct StateDictPlanner {
           binding.agrees(with: instance.binding, except: hole)
         else { continue }
         for pattern in rules[instance.rule].claims(from.other) {
-          output[pattern.fill(instance.binding.with(hole, layer))] = value.value
+          output[pattern.fill(instance.binding.with(hole, layer))] = source.values[place]
         }
       }
     }

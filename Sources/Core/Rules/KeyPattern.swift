@@ -43,14 +43,15 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
 
     private struct Text: Hashable {
       let hole: String
-      let text: Substring
+      // A string of its own: texts are short, and a part of the key would count as a reference to it.
+      let text: String
     }
 
     /// No hole.
     public init() {}
 
     /// The text that a hole takes; nil for a hole that takes none. Complexity: O(holes).
-    public subscript(_ hole: String) -> Substring? {
+    public subscript(_ hole: String) -> String? {
       get { texts.first { $0.hole == hole }?.text }
       set {
         if let position = texts.firstIndex(where: { $0.hole >= hole }) {
@@ -63,7 +64,7 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
     }
 
     /// The same with another text for one hole.
-    func with(_ hole: String, _ text: Substring) -> Binding {
+    func with(_ hole: String, _ text: String) -> Binding {
       var binding = self
       binding[hole] = text
       return binding
@@ -149,9 +150,9 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
       case .hole(let hole):
         guard let text = hole.capture(key[index]) else { return nil }
         if let earlier = binding[hole.name], earlier != text { return nil }
-        binding[hole.name] = text
+        binding[hole.name] = String(text)
       case .rest:
-        binding["rest"] = key[index...].joined(separator: ".")[...]
+        binding["rest"] = key[index...].joined(separator: ".")
         return binding
       }
     }
@@ -190,7 +191,7 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
     }
     var remaining = choice
     for (name, words) in wordHoles {
-      binding[name] = words[remaining % words.count][...]
+      binding[name] = words[remaining % words.count]
       remaining /= words.count
     }
     return fill(binding)
@@ -209,8 +210,14 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
 extension StringProtocol where SubSequence == Substring {
   /// The segments of a key between its dots; empty ones are left out. Complexity: O(length).
   var keySegments: [Substring] {
-    // A dot is one byte of UTF-8 wherever it stands, so there is no need to look for the ends of characters.
     var segments: [Substring] = []
+    appendKeySegments(to: &segments)
+    return segments
+  }
+
+  /// Adds the segments to a list. Complexity: O(length).
+  func appendKeySegments(to segments: inout [Substring]) {
+    // A dot is one byte of UTF-8 wherever it stands, so there is no need to look for the ends of characters.
     var start = startIndex
     var position = start
     while position < endIndex {
@@ -222,6 +229,5 @@ extension StringProtocol where SubSequence == Substring {
       position = next
     }
     if start < endIndex { segments.append(self[start..<endIndex]) }
-    return segments
   }
 }
