@@ -112,53 +112,7 @@ extension ConversionOptions: Codable {
   }
 }
 
-/// The precision that floating-point tensors are written in. Integers, booleans and masks are never touched.
-public enum Precision: String, Sendable, Hashable, CaseIterable, Codable {
-  /// Each tensor's own.
-  case keep
-  case float32, float16, bfloat16
-
-  /// The element type; nil for `keep`.
-  public var dtype: DType? { DType(rawValue: rawValue) }
-}
-
-/// The container that a checkpoint is written into.
-public enum OutputFormat: String, Sendable, Hashable, CaseIterable, Codable {
-  /// The zip archive of `torch.save`, as Hugging Face names it.
-  case bin
-  /// safetensors.
-  case safetensors
-  /// The zip archive of `torch.save`, as Model Zoo releases before 2.0 wrote it.
-  case torch
-  /// HDF5, as Model Zoo releases from 2.0 on write it.
-  case hdf5
-
-  /// The containers that a target's tools read; the first is what its own tool writes.
-  public static func allowed(for target: Format) -> [OutputFormat] {
-    switch target {
-    case .hf: [.bin, .safetensors]
-    case .cs(let release): release < Release(2, 0) ? [.torch, .hdf5] : [.hdf5, .torch]
-    }
-  }
-
-  /// The extension of a file, without its dot.
-  public var fileExtension: String {
-    switch self {
-    case .bin: "bin"
-    case .safetensors: "safetensors"
-    case .torch, .hdf5: "mdl"
-    }
-  }
-
-  /// What writes it.
-  var sink: any TensorSink.Type {
-    switch self {
-    case .bin, .torch: TorchZipWriter.self
-    case .safetensors: SafetensorsWriter.self
-    case .hdf5: HDF5Writer.self
-    }
-  }
-
-  /// The name that transformers gives the weights of a model, without extension.
-  var standardStem: String { self == .safetensors ? "model" : "pytorch_model" }
+extension Executor.Budget {
+  /// What the options of a conversion allow.
+  init(_ options: ConversionOptions) { self.init(bytes: options.memoryBudget, threads: max(options.threads, 1)) }
 }

@@ -68,7 +68,7 @@ struct RequestInputs {
 
     var configs = [(component: "", path: request.config)]
     var configStem: FilePath?
-    if !request.files.holds(request.config), ComponentFolders.isFolder(request.config) {
+    if !request.files.holds(request.config), CheckpointFolder.isFolder(request.config) {
       let folder = FilePath(request.config)
       if let parts = isHuggingFace ? try ComponentFolders(request.config, of: model) : nil {
         configs = try parts.configs()
@@ -81,7 +81,7 @@ struct RequestInputs {
     var checkpoints = request.checkpoint.isEmpty ? [] : [(component: "", paths: request.checkpoint)]
     var checkpointStem: FilePath?
     if request.checkpoint.count == 1, isHuggingFace, !request.files.holds(request.checkpoint[0]),
-      ComponentFolders.isFolder(request.checkpoint[0]),
+      CheckpointFolder.isFolder(request.checkpoint[0]),
       let parts = try ComponentFolders(request.checkpoint[0], of: model)
     {
       checkpoints = parts.checkpoints()

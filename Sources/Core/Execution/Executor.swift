@@ -18,11 +18,6 @@ struct Executor {
     /// Bytes of one tile: each thread holds a tile and a scratch of twice its size.
     var tileBytes: Int { min(max(bytes / (max(threads, 1) * 3), 64 << 10), Budget.largestTile) }
 
-    /// What the options of a conversion allow.
-    init(_ options: ConversionOptions) {
-      self.init(bytes: options.memoryBudget, threads: max(options.threads, 1))
-    }
-
     /// A budget. Precondition: there is at least one thread.
     init(bytes: Int, threads: Int) {
       self.bytes = bytes

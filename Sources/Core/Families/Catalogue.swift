@@ -59,23 +59,3 @@ public enum Catalogue {
     return route
   }
 }
-
-extension Model {
-  /// Every name that `--model` takes.
-  public var names: [String] { [name] + aliases.map(\.name) }
-
-  /// Reads a target: a format, or `cs-current` for the newest release of the model.
-  func format(target text: String) -> Format? {
-    text == Format.newestKeyword ? releases.last.map(Format.cs) : Format(text)
-  }
-
-  /// True when the vendor's tool of some release lists this pair.
-  func toolOffers(_ source: Format, _ target: Format) -> Bool {
-    switch (source, target) {
-    case (.hf, .cs(let release)), (.cs(let release), .hf):
-      alternatives[0].bridge(covering: release)?.isOffered == true && release.plain < Release(2, 10)
-    case (.cs(let first), .cs(let second)): offered.contains(first, second, of: releases)
-    case (.hf, .hf): false
-    }
-  }
-}

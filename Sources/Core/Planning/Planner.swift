@@ -217,7 +217,7 @@ public enum Planner {
   ) throws(ConversionError) {
     do throws(ConfigFailure) { try fold.apply(to: &state, config) } catch {
       let diagnostic = Diagnostic(.error, .configNotConvertible, .config(error.key), error.message)
-      throw ConfigEngine.error([diagnostic], warnings: [])
+      throw ConversionError.configRefused([diagnostic])
     }
   }
 

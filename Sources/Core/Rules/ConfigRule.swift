@@ -83,6 +83,34 @@ public struct ConfigFailure: Error, Sendable {
   }
 }
 
+extension ConfigRule {
+  /// The keys of a source of `side` that this rule takes care of.
+  func claimedKeys(on side: Side) -> [String] {
+    switch action {
+    case .key(let left, let right, _, _, _): [side == .left ? left : right]
+    case .keys(let left, let right, _, _): side == .left ? left : right
+    case .require(side, let key, _), .ignore(side, let key), .describesNothing(side, let key),
+      .refuse(side, let key, _, _):
+      [key]
+    default: []
+    }
+  }
+
+  /// The key that must not stand in a source of `side`, because only the other side has it.
+  func foreignKey(on side: Side) -> String? {
+    if case .require(side.other, let key, _) = action { key } else { nil }
+  }
+}
+
+extension ConversionError {
+  /// The error for a config with keys at fault: one line for each.
+  static func configRefused(_ failures: [Diagnostic], warnings: [Diagnostic] = []) -> ConversionError {
+    let message = failures.map(\.message).joined(separator: "\n")
+    return ConversionError(
+      .configNotConvertible, "ConfigConversionError: \(message)", diagnostics: warnings + failures)
+  }
+}
+
 extension ConfigObject {
   /// The value under a key; nil when there is none, and when it is null.
   ///

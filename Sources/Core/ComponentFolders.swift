@@ -53,11 +53,6 @@ struct ComponentFolders {
     throw ConversionError(.unreadableInput, "\(place): \(list(unknown)) is no component: \(made).")
   }
 
-  static func isFolder(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-  }
-
   private func folder(_ name: String) -> FilePath { FilePath(path).appending(name) }
 
   /// The config of each component. Throws `.unreadableInput` when one has none.

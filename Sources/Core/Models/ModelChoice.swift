@@ -90,7 +90,7 @@ extension Model {
   }
 
   private static func unknown(_ message: String, _ key: String) -> ConversionError {
-    ConfigEngine.error([Diagnostic(.error, .configNotConvertible, .config(key), message)], warnings: [])
+    .configRefused([Diagnostic(.error, .configNotConvertible, .config(key), message)])
   }
 }
 

@@ -32,7 +32,7 @@ struct CheckpointInput {
       try Checkpoint.open(path: path, limits: limits, cacheBytes: share, files: files)
     }
     var paths = paths
-    func isFolder(_ path: String) -> Bool { !files.holds(path) && ComponentFolders.isFolder(path) }
+    func isFolder(_ path: String) -> Bool { !files.holds(path) && CheckpointFolder.isFolder(path) }
     if paths.count == 1, isFolder(paths[0]) { paths = try CheckpointFolder(path: paths[0]).checkpoint() }
     guard let first = paths.first else {
       throw ConversionError(.usage, "A checkpoint is needed to convert; convert-config converts a config alone.")
