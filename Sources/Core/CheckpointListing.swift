@@ -3,14 +3,14 @@ extension Conversion {
   ///
   /// `paths` is what `convert` takes: a file, a shard index, a folder, or several files. Reads headers, so that a file
   /// which is no checkpoint, or a shard that is missing, is found before anything is sent. Throws as `run` does.
-  public static func files(ofCheckpoint paths: [String]) throws(ConversionError) -> [String] {
+  package static func files(ofCheckpoint paths: [String]) throws(ConversionError) -> [String] {
     try CheckpointInput(paths: paths).files
   }
 
   /// The files of each component, where a request names folders of components; empty for a model that is one checkpoint.
   ///
   /// Reads headers, as `files(ofCheckpoint:)` does. Throws as `run` does.
-  public static func components(of request: ConversionRequest) throws(ConversionError) -> [ComponentInput] {
+  package static func components(of request: ConversionRequest) throws(ConversionError) -> [ComponentInput] {
     let inputs = try RequestInputs(request)
     var components: [ComponentInput] = []
     func index(of name: String) -> Int {

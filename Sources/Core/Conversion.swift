@@ -3,9 +3,9 @@
 ///     request ── Catalogue ──▶ route ──▶ Planner(config, state dict, rules) ──▶ Plan ──▶ Executor ──▶ files
 ///
 /// The command line and the job service both go through `Conversion.run`: there is one code path.
-public struct ConversionRequest: Sendable {
+package struct ConversionRequest: Sendable {
   /// How much of a model is converted.
-  public enum Command: String, Sendable, CaseIterable {
+  package enum Command: String, Sendable, CaseIterable {
     /// Checkpoint and config.
     case convert
     /// The config alone.
@@ -13,33 +13,32 @@ public struct ConversionRequest: Sendable {
   }
 
   /// Whether a checkpoint goes with the config.
-  public var command: Command
+  package var command: Command
   /// A model name or alias of the catalogue, or `auto` to find it out.
-  public var model: String
+  package var model: String
   /// The source format, such as `hf` or `cs-1.8`, or `auto` to find it out.
-  public var sourceFormat: String
-  /// The target format.
-  public var targetFormat: String
+  package var sourceFormat: String
+  package var targetFormat: String
   /// Path of the config. For a composed model of Hugging Face, the folder that holds a folder for each component.
-  public var config: String
+  package var config: String
   /// Paths of the checkpoint: one file, the shards of one, a shard index, both, or a folder. Empty for `convert-config`.
-  public var checkpoint: [String]
+  package var checkpoint: [String]
   /// The inputs of each component of a composed model of Hugging Face, where they are not in a folder that `config` and
   /// `checkpoint` name.
-  public var components: [ComponentInput] = []
+  package var components: [ComponentInput] = []
   /// Folder for the outputs, created if missing; nil puts each output beside its input.
-  public var outputDirectory: String?
+  package var outputDirectory: String?
   /// Everything optional.
-  public var options: ConversionOptions
+  package var options: ConversionOptions
   /// Inputs that are not on the disk under their paths: in memory, or on another machine and read in ranges.
-  public var files = InputFiles.onDisk
+  package var files = InputFiles.onDisk
   /// Paths of files on the disk that are published with the outputs as they are, under their names.
-  public var companions: [String] = []
+  package var companions: [String] = []
   /// What is told of memory that names and values of the inputs take; nil makes an account of `options.memoryBudget`.
-  public var memory: MemoryAccount?
+  package var memory: MemoryAccount?
 
   /// A request. Nothing is checked before `Conversion.run`.
-  public init(
+  package init(
     command: Command, model: String, sourceFormat: String, targetFormat: String, config: String,
     checkpoint: [String] = [], outputDirectory: String? = nil, options: ConversionOptions = ConversionOptions()
   ) {
@@ -55,20 +54,20 @@ public struct ConversionRequest: Sendable {
 }
 
 /// What a conversion wrote.
-public struct ConversionResult: Sendable {
+package struct ConversionResult: Sendable {
   /// The checkpoint, or the folder with its shards, one for each component of a composed model; none for `convert-config`.
-  public let checkpoints: [String]
+  package let checkpoints: [String]
   /// The config, one for each component.
-  public let configs: [String]
+  package let configs: [String]
   /// Every file that was written, the checkpoint's first.
-  public let files: [String]
+  package let files: [String]
   /// Everything that the user should know and that did not stop the conversion.
-  public let warnings: [Diagnostic]
+  package let warnings: [Diagnostic]
 
   /// The first checkpoint; nil for `convert-config`.
-  public var checkpoint: String? { checkpoints.first }
+  package var checkpoint: String? { checkpoints.first }
   /// The first config.
-  public var config: String { configs[0] }
+  package var config: String { configs[0] }
 }
 
 extension ConversionResult {
@@ -80,13 +79,13 @@ extension ConversionResult {
 }
 
 /// Runs conversions.
-public enum Conversion {
+package enum Conversion {
   /// Converts what the request names, and publishes all outputs or none.
   ///
   /// Blocks the calling thread and uses `options.threads` more; never call it from the cooperative pool. Memory: the
   /// budget of the options, plus what the names of the tensors take. Throws `ConversionError`; then no output file exists
   /// that did not exist before.
-  public static func run(
+  package static func run(
     _ request: ConversionRequest, monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
     try Interruption.heeding({ monitor.isCancelled }) { () throws(ConversionError) in
@@ -290,5 +289,5 @@ public enum Conversion {
 
 extension Conversion {
   /// Bytes of disk beside the outputs that a conversion which streams takes, unless single tensors need more.
-  public static let spoolBytes = SpooledSource.standardCapacity
+  package static let spoolBytes = SpooledSource.standardCapacity
 }

@@ -1,40 +1,39 @@
 /// The options that the command line and the `options` of a job share.
 ///
 /// Encoded, it is the `options` object of a job without what the operator decides: budget, threads, durability and report.
-public struct ConversionOptions: Sendable, Hashable {
+package struct ConversionOptions: Sendable, Hashable {
   /// Leave keys out that no rule matches, instead of failing.
-  public var dropUnmatchedKeys = false
+  package var dropUnmatchedKeys = false
   /// Convert a checkpoint that is not the whole model that its config describes: what is missing, spare or of another
   /// shape is then a warning.
-  public var allowIncomplete = false
+  package var allowIncomplete = false
   /// Container of the checkpoint; nil is what the target's own tool writes.
-  public var outputFormat: OutputFormat?
+  package var outputFormat: OutputFormat?
   /// Bytes of tensor data that one file may hold; 0 writes one file, nil what the target's tool does: see `shardSize`.
-  public var maxShardSize: Int?
+  package var maxShardSize: Int?
   /// Write a model of several components for Hugging Face as the one checkpoint that a class of transformers loads, not as
   /// a folder for each component.
-  public var oneCheckpoint = false
+  package var oneCheckpoint = false
   /// Precision of the model's floating-point tensors.
-  public var dtype = Precision.keep
+  package var dtype = Precision.keep
   /// Open the written checkpoint again and compare every tensor with the plan before it is published.
-  public var verify = false
+  package var verify = false
   /// Read a checkpoint that is elsewhere in ranges while it is converted, instead of downloading it before. Outputs do not
   /// depend on it.
-  public var stream = false
+  package var stream = false
   /// Write a report of inputs, outputs and every tensor beside the outputs.
-  public var report = false
+  package var report = false
   /// Bytes that all buffers of the conversion may take together.
-  public var memoryBudget = 256 << 20
+  package var memoryBudget = 256 << 20
   /// Threads that compute and write.
-  public var threads = 2
+  package var threads = 2
   /// Wait until the outputs are on the disk, so that they outlive a power failure from the moment they have their names.
-  public var durable = true
+  package var durable = true
 
-  /// The defaults.
-  public init() {}
+  package init() {}
 
   /// Bytes of a shard unless somebody asks for another size, as in the tool of releases from 2.0 on.
-  public static let standardShardSize = 10_000_000_000
+  static let standardShardSize = 10_000_000_000
 
   /// Bytes of tensor data that one file of a conversion may hold; nil when the checkpoint is one file.
   ///
@@ -47,15 +46,15 @@ public struct ConversionOptions: Sendable, Hashable {
   }
 
   /// An option that cannot be used, by its name in JSON, and why.
-  public struct Problem: Sendable, Hashable {
+  package struct Problem: Sendable, Hashable {
     /// Such as `output_format`.
-    public let option: String
+    package let option: String
     /// What to do instead.
-    public let message: String
+    package let message: String
   }
 
   /// Every option that means nothing for a target.
-  public func problems(target: Format) -> [Problem] {
+  package func problems(target: Format) -> [Problem] {
     var problems: [Problem] = []
     let allowed = OutputFormat.allowed(for: target)
     if let outputFormat, !allowed.contains(outputFormat) {
@@ -86,7 +85,7 @@ extension ConversionOptions: Codable {
   }
 
   /// Reads options; absent ones have their defaults, so that jobs of an earlier version are still read.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     dropUnmatchedKeys = try container.decodeIfPresent(Bool.self, forKey: .dropUnmatchedKeys) ?? false
     allowIncomplete = try container.decodeIfPresent(Bool.self, forKey: .allowIncomplete) ?? false
@@ -99,7 +98,7 @@ extension ConversionOptions: Codable {
   }
 
   /// Writes options; those that are not set are null.
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(dropUnmatchedKeys, forKey: .dropUnmatchedKeys)
     try container.encode(allowIncomplete, forKey: .allowIncomplete)

@@ -10,7 +10,6 @@ struct OutputPaths {
   struct Place {
     /// The component; empty for a model that is one checkpoint.
     let component: String
-    /// Path of the config.
     let config: String
     /// Path of the checkpoint, of its folder when it is in a folder; nil when only the config is converted.
     let checkpoint: String?
@@ -40,7 +39,6 @@ struct OutputPaths {
 
   /// The places, in the order of the components.
   let places: [Place]
-  /// Path of the report.
   let report: String
   /// Container of the checkpoint.
   let format: OutputFormat

@@ -1,82 +1,79 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// What a conversion would do, for people and programs: made from headers alone, whether it can be done or not.
-public struct PlanReport: Sendable {
+package struct PlanReport: Sendable {
   /// One tensor of the output.
-  public struct Tensor: Sendable, Hashable {
-    /// Its key.
-    public let key: String
+  package struct Tensor: Sendable, Hashable {
+    package let key: String
     /// Element type.
-    public let dtype: DType
+    package let dtype: DType
     /// Length of each axis.
-    public let shape: [Int]
+    package let shape: [Int]
     /// Keys of the source tensors it is made from.
-    public let sources: [String]
+    package let sources: [String]
     /// What is done to them, in a few words.
-    public let transform: String
+    package let transform: String
   }
 
   /// An input file.
-  public struct Input: Sendable, Hashable {
-    /// Its name.
-    public let name: String
+  package struct Input: Sendable, Hashable {
+    package let name: String
     /// Bytes.
-    public let size: Int
+    package let size: Int
     /// Bytes of it that are not here yet.
-    public let missing: Int
+    package let missing: Int
 
     /// True when a conversion has to get it, or a part of it, from elsewhere.
-    public var isRemote: Bool { missing > 0 }
+    package var isRemote: Bool { missing > 0 }
   }
 
   /// What the conversion would cost.
-  public struct Totals: Sendable, Hashable {
+  package struct Totals: Sendable, Hashable {
     /// Tensors that are read.
-    public var tensorsIn = 0
+    package var tensorsIn = 0
     /// Tensors that are written.
-    public var tensorsOut = 0
+    package var tensorsOut = 0
     /// Elements of tensors that are read: the parameters of the model and its buffers.
-    public var parameters = 0
+    package var parameters = 0
     /// Bytes of tensors that are read.
-    public var bytesIn = 0
+    package var bytesIn = 0
     /// Bytes of tensors that are written.
-    public var bytesOut = 0
+    package var bytesOut = 0
     /// Bytes of files that are not here yet: what a job that started now would download.
-    public var bytesToDownload = 0
+    package var bytesToDownload = 0
     /// Bytes of memory, estimated: buffers within the budget, a kilobyte for each name, and the program itself.
-    public var peakMemory = 0
+    package var peakMemory = 0
     /// Bytes of disk: what is written, and what is downloaded or, when the conversion streams, spooled.
-    public var diskNeeded = 0
+    package var diskNeeded = 0
   }
 
   /// The container of the checkpoint, if there is one.
-  public private(set) var container: ContainerKind?
+  package private(set) var container: ContainerKind?
   /// The model; what the request said while it is not known.
-  public private(set) var model: String
+  package private(set) var model: String
   /// The source format; what the request said while it is not known.
-  public private(set) var sourceFormat: String
-  /// The target format.
-  public let targetFormat: String
+  package private(set) var sourceFormat: String
+  package let targetFormat: String
   /// The formats that the conversion passes through.
-  public private(set) var hops: [String] = []
+  package private(set) var hops: [String] = []
   /// Why it cannot be done; nil when it can.
-  public let error: ConversionError?
+  package let error: ConversionError?
   /// Everything that was found, what stops the conversion and what does not.
-  public let diagnostics: [Diagnostic]
+  package let diagnostics: [Diagnostic]
   /// The config of the source as it was read; nil when the conversion cannot be done. Of a composed model, the configs by
   /// component.
-  public private(set) var sourceConfig: ConfigObject?
+  private(set) var sourceConfig: ConfigObject?
   /// The output config; nil when it cannot be made.
-  public private(set) var config: ConfigObject?
+  package private(set) var config: ConfigObject?
   /// The tensors of the output in their order.
-  public private(set) var tensors: [Tensor] = []
+  package private(set) var tensors: [Tensor] = []
   /// The input files.
-  public private(set) var inputs: [Input] = []
+  package private(set) var inputs: [Input] = []
   /// What it would cost.
-  public var totals = Totals()
+  package var totals = Totals()
 
   /// Keys of the source that match no rule: left out with `drop_unmatched_keys`, fatal without.
-  public var unmatchedKeys: [String] {
+  var unmatchedKeys: [String] {
     diagnostics.compactMap { finding in
       guard finding.kind == .keysUnmatched, case .tensor(let key) = finding.subject else { return nil }
       return key
@@ -93,7 +90,7 @@ public struct PlanReport: Sendable {
   ///
   /// An input that cannot be converted is an answer, not an error. Throws when the inputs could not be had: `.fetchFailed`
   /// and its like, `.cancelled` soon after `isCancelled` becomes true, `.internal`.
-  public init(
+  package init(
     _ request: ConversionRequest, isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws(ConversionError) {
     model = request.model
@@ -144,7 +141,7 @@ public struct PlanReport: Sendable {
   }
 
   /// The report as JSON.
-  public var document: ConfigObject {
+  package var document: ConfigObject {
     [
       "convertible": .bool(error == nil),
       "error": error.map { .object(["code": .string($0.kind.rawValue), "message": .string($0.message)]) } ?? .null,

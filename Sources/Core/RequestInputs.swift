@@ -2,16 +2,16 @@ import OrderedCollections
 import SystemPackage
 
 /// The inputs of one component of a composed model.
-public struct ComponentInput: Sendable, Hashable {
+package struct ComponentInput: Sendable, Hashable {
   /// The name of the component, which is that of its folder.
-  public var name: String
+  package var name: String
   /// Path of its config; nil where the request has one config for all components.
-  public var config: String?
+  package var config: String?
   /// Paths of its checkpoint, as in a request; empty for `convert-config`.
-  public var checkpoint: [String]
+  package var checkpoint: [String]
 
   /// The inputs of a component.
-  public init(_ name: String, config: String? = nil, checkpoint: [String] = []) {
+  package init(_ name: String, config: String? = nil, checkpoint: [String] = []) {
     self.name = name
     self.config = config
     self.checkpoint = checkpoint

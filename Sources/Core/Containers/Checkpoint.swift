@@ -1,11 +1,11 @@
 /// Opens a checkpoint of any kind.
-public enum Checkpoint {
+package enum Checkpoint {
   /// Opens a file by its content; the name does not matter.
   ///
   /// Reads headers only. `cacheBytes` is what decoded chunks of compressed checkpoints may take while it is read. Throws
   /// `.unreadableInput`, with what the file seems to be, when it is no checkpoint or is cut off, and `.hostileInput` when
   /// it breaks the rules of its format.
-  public static func open(
+  package static func open(
     path: String, limits: Limits = .standard, cacheBytes: Int = 32 << 20, files: InputFiles = .onDisk
   ) throws(ConversionError) -> any TensorSource {
     guard !DistributedCheckpoint.owns(path: path) else {

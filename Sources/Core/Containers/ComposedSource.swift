@@ -2,21 +2,21 @@
 ///
 /// Safe to read from several threads, as each part is. Holds a table entry for each storage, nothing that grows with the
 /// bytes.
-public struct ComposedSource: TensorSource {
+struct ComposedSource: TensorSource {
   /// The container of the first component. They may differ.
-  public let kind: ContainerKind
+  let kind: ContainerKind
   /// The tree of each component under its name.
-  public let tree: ObjectTree<TensorDescriptor>
+  let tree: ObjectTree<TensorDescriptor>
   /// The storages of all components, one after the other.
-  public let storages: [StorageDescriptor]
+  let storages: [StorageDescriptor]
   /// What the components have to say.
-  public let notices: [Diagnostic]
+  let notices: [Diagnostic]
   private let parts: [any TensorSource]
   /// Component of each storage, and its place there.
   private let places: [(part: Int, storage: StorageID)]
 
   /// Joins opened checkpoints. Precondition: there is one at least. Complexity: O(tensors + storages).
-  public init(_ components: [(name: String, source: any TensorSource)]) {
+  init(_ components: [(name: String, source: any TensorSource)]) {
     var storages: [StorageDescriptor] = []
     var places: [(part: Int, storage: StorageID)] = []
     var entries: [ObjectTree<TensorDescriptor>.Entry] = []
@@ -40,7 +40,7 @@ public struct ComposedSource: TensorSource {
   }
 
   /// Reads from the component that holds the storage. Throws as that does.
-  public func read(
+  func read(
     _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {
     let place = places[storage.index]

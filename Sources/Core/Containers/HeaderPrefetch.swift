@@ -3,7 +3,7 @@ extension InputFile {
   /// the same time. Nothing happens for a file on the disk.
   ///
   /// Throws when the bytes cannot be had. What is wrong with them, opening says.
-  public func prefetchHeaders() throws(ConversionError) {
+  package func prefetchHeaders() throws(ConversionError) {
     guard isRemote else { return }
     do throws(ConversionError) {
       switch try CheckpointSignature(file: self) {

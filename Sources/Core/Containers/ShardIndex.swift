@@ -1,4 +1,4 @@
-public import OrderedCollections
+import OrderedCollections
 internal import SystemPackage
 
 /// The index of a sharded checkpoint: which file of the same folder holds which tensor.
@@ -6,21 +6,21 @@ internal import SystemPackage
 /// Hugging Face writes it as `model.safetensors.index.json` or `pytorch_model.bin.index.json`: an object with
 /// `weight_map`, a mapping of tensor names to file names, and `metadata`, of which nothing is used here. Source:
 /// `save_pretrained` in transformers' modeling_utils.py.
-public struct ShardIndex: Sendable, Hashable {
+package struct ShardIndex: Sendable, Hashable {
   /// File name of the shard for each tensor, in the order of the index.
-  public let weightMap: OrderedDictionary<String, String>
+  let weightMap: OrderedDictionary<String, String>
 
   /// The shards, each once, in the order in which the index first names them.
-  public var shards: [String] { Array(OrderedSet(weightMap.values)) }
+  package var shards: [String] { Array(OrderedSet(weightMap.values)) }
 
   /// True for a path that is named as an index is.
-  public static func isIndex(path: String) -> Bool { path.hasSuffix(".index.json") }
+  package static func isIndex(path: String) -> Bool { path.hasSuffix(".index.json") }
 
   /// Reads an index file.
   ///
   /// Throws `.unreadableInput` when it cannot be read or is no index, `.hostileInput` when a shard lies outside the
   /// folder, or a limit is exceeded: `limits.indexBytes`, `.tensors`. Complexity: O(bytes).
-  public static func load(
+  package static func load(
     path: String, limits: Limits = .standard, files: InputFiles = .onDisk
   ) throws(ConversionError) -> ShardIndex {
     let file = try files.open(path)
@@ -33,7 +33,7 @@ public struct ShardIndex: Sendable, Hashable {
   }
 
   /// Reads an index from memory. `name` is what errors call it. Throws as `load` does.
-  public static func parse(
+  package static func parse(
     _ bytes: [UInt8], name: String, limits: Limits = .standard
   ) throws(ConversionError) -> ShardIndex {
     try ConfigText.check(Array(bytes.prefix(512)), size: bytes.count, name: name)
@@ -73,7 +73,7 @@ public struct ShardIndex: Sendable, Hashable {
   /// The path of a shard, beside the index.
   ///
   /// A symbolic link is followed wherever it leads: Hugging Face caches are made of such links.
-  public func path(ofShard shard: String, indexPath: String) -> String {
+  package func path(ofShard shard: String, indexPath: String) -> String {
     FilePath(indexPath).removingLastComponent().appending(shard).string
   }
 

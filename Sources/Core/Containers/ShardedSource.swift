@@ -4,15 +4,15 @@ internal import OrderedCollections
 ///
 /// Safe to read from several threads, as each shard is. Holds one opened source for each shard and a table entry for
 /// each storage, nothing that grows with the bytes.
-public struct ShardedSource: TensorSource {
+struct ShardedSource: TensorSource {
   /// The container of the first shard. Shards may differ: a tensor is a tensor whatever file it comes from.
-  public let kind: ContainerKind
+  let kind: ContainerKind
   /// One dictionary of tensors, in the order of the index.
-  public let tree: ObjectTree<TensorDescriptor>
+  let tree: ObjectTree<TensorDescriptor>
   /// The storages of all shards, shard after shard.
-  public let storages: [StorageDescriptor]
+  let storages: [StorageDescriptor]
   /// What the shards have to say, and tensors that lie in a shard beside the one that the index names.
-  public let notices: [Diagnostic]
+  let notices: [Diagnostic]
   private let shards: [any TensorSource]
   /// Shard of each storage, and its place there.
   private let places: [(shard: Int, storage: StorageID)]
@@ -23,7 +23,7 @@ public struct ShardedSource: TensorSource {
   /// so. Throws `.unreadableInput` when a shard is missing, is no flat dictionary of tensors, lacks a tensor that the index
   /// places in it, or holds one that the index does not know.
   /// Complexity: O(tensors + storages).
-  public init(
+  init(
     index: ShardIndex, name: String, shards: [(name: String, source: any TensorSource)]
   ) throws(ConversionError) {
     var join = ShardJoin(name: name)
@@ -52,7 +52,7 @@ public struct ShardedSource: TensorSource {
   /// Joins opened shards without an index, in the order given: tensors stand in the order of the shards.
   ///
   /// Throws `.unreadableInput` as the other initialisers do, and when two shards hold a tensor of the same name.
-  public init(shards: [(name: String, source: any TensorSource)]) throws(ConversionError) {
+  init(shards: [(name: String, source: any TensorSource)]) throws(ConversionError) {
     var join = ShardJoin(name: shards.first?.name ?? "the checkpoint")
     for shard in shards { try join.add(shard.source, name: shard.name) }
     self.init(join, entries: try join.takeAll())
@@ -68,7 +68,7 @@ public struct ShardedSource: TensorSource {
   }
 
   /// Reads from the shard that holds the storage. Throws as the shard does.
-  public func read(
+  func read(
     _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {
     let place = places[storage.index]

@@ -1,7 +1,7 @@
 /// How far a conversion is.
-public struct ConversionProgress: Sendable, Hashable {
+package struct ConversionProgress: Sendable, Hashable {
   /// The parts of a conversion, in their order. Not every conversion has all.
-  public enum Phase: String, Sendable, Hashable {
+  package enum Phase: String, Sendable, Hashable {
     /// Inputs are being downloaded.
     case fetching
     /// Headers are read, rules are applied.
@@ -15,24 +15,24 @@ public struct ConversionProgress: Sendable, Hashable {
   }
 
   /// The part that has begun last.
-  public var phase: Phase
+  package var phase: Phase
   /// Bytes of tensor data written so far.
-  public var bytesDone = 0
+  package var bytesDone = 0
   /// Bytes of tensor data in the output.
-  public var bytesTotal = 0
+  package var bytesTotal = 0
   /// Output tensors completed.
-  public var tensorsDone = 0
+  package var tensorsDone = 0
   /// Output tensors.
-  public var tensorsTotal = 0
+  package var tensorsTotal = 0
   /// Bytes of disk that are used beside the outputs while it goes on, at most.
-  public var scratchBytes = 0
+  package var scratchBytes = 0
 
   /// The beginning of a phase.
-  public init(phase: Phase) { self.phase = phase }
+  package init(phase: Phase) { self.phase = phase }
 }
 
 /// Who watches a conversion. Called from worker threads; must be quick.
-public protocol ConversionMonitor: Sendable {
+package protocol ConversionMonitor: Sendable {
   /// Called after each piece of work.
   func report(_ progress: ConversionProgress)
   /// Checked before each piece of work, whatever the phase, several times a second. True ends the conversion with
@@ -41,11 +41,9 @@ public protocol ConversionMonitor: Sendable {
 }
 
 /// A monitor that watches nothing and never cancels.
-public struct UnattendedMonitor: ConversionMonitor {
+struct UnattendedMonitor: ConversionMonitor {
   /// For conversions that nobody follows.
-  public init() {}
-  /// Does nothing.
-  public func report(_ progress: ConversionProgress) {}
-  /// Always false.
-  public var isCancelled: Bool { false }
+  init() {}
+  func report(_ progress: ConversionProgress) {}
+  var isCancelled: Bool { false }
 }

@@ -12,17 +12,10 @@ struct Executor {
   struct Budget: Sendable {
     /// Bytes of all buffers together.
     var bytes: Int
-    /// Threads.
     var threads: Int
 
     /// Bytes of one tile: each thread holds a tile and a scratch of twice its size.
     var tileBytes: Int { min(max(bytes / (max(threads, 1) * 3), 64 << 10), Budget.largestTile) }
-
-    /// A budget. Precondition: there is at least one thread.
-    init(bytes: Int, threads: Int) {
-      self.bytes = bytes
-      self.threads = threads
-    }
 
     /// Bytes that a source may keep of decoded chunks: a row of chunks of the widest matrix in use fits 32 MiB.
     var cacheBytes: Int { min(bytes / 4, 32 << 20) }
@@ -62,7 +55,6 @@ struct Executor {
   /// Bytes per piece of a copy inside the kernel: large enough to cost few calls, small enough to stop soon.
   static let copyPiece = 64 << 20
 
-  /// A piece of work.
   private struct Piece: Sendable {
     enum Work: Sendable {
       /// Bytes that go over as they are.

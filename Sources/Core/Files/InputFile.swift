@@ -5,11 +5,11 @@ import SystemPackage
 /// A file open for positioned reads, on the disk or elsewhere. Closed when the last reference goes.
 ///
 /// Safe to use from several threads: reads carry their own offset and no position is shared.
-public final class InputFile: Sendable {
+package final class InputFile: Sendable {
   /// The path as the user gave it, or another name, for messages.
-  public let path: String
+  package let path: String
   /// Bytes when the file was opened.
-  public let size: Int
+  package let size: Int
   /// The descriptor, for calls such as `copy_file_range`; nil unless the file is on the disk. Do not close it.
   let descriptor: FileDescriptor?
   /// True for a file that may have holes: it takes less room on the disk than it has bytes.
@@ -17,11 +17,11 @@ public final class InputFile: Sendable {
   /// The bytes of a file that is elsewhere, through a small cache.
   private let remote: BlockCache?
   /// Bytes that would have to be downloaded first if the file were wanted on the disk.
-  public let missing: Int
+  package let missing: Int
 
   /// Opens bytes that are not on the disk. `path` names them in messages, and as an input its last component does.
   /// `missing` is how many of them a download would bring; nil stands for all.
-  public init(path: String, bytes: any RandomAccessBytes, missing: Int? = nil) {
+  package init(path: String, bytes: any RandomAccessBytes, missing: Int? = nil) {
     self.path = path
     size = bytes.size
     self.missing = missing ?? bytes.size
@@ -31,16 +31,16 @@ public final class InputFile: Sendable {
   }
 
   /// True when the bytes are not on the disk: reading costs requests, and many small reads are to be avoided.
-  public var isRemote: Bool { remote != nil }
+  package var isRemote: Bool { remote != nil }
 
   /// SHA-256 of the file, when whoever keeps it states it.
-  public var statedSHA256: String? { remote?.source.sha256 }
+  var statedSHA256: String? { remote?.source.sha256 }
 
   /// Opens a regular file. `name` is what messages call it instead of its path.
   ///
   /// Throws `ConversionError` with `.unreadableInput` when it does not exist, may not be read, or is no regular file, and one
   /// that may pass when the process or the machine has too many files open.
-  public init(path file: String, name: String? = nil) throws(ConversionError) {
+  package init(path file: String, name: String? = nil) throws(ConversionError) {
     path = name ?? file
     remote = nil
     missing = 0
@@ -90,7 +90,7 @@ public final class InputFile: Sendable {
   /// Fills the whole buffer from an absolute offset.
   ///
   /// Throws `ConversionError` with `.unreadableInput` on a read error or when the file ends first.
-  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(ConversionError) {
+  package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(ConversionError) {
     guard let descriptor else {
       guard offset >= 0, buffer.count <= size, offset <= size - buffer.count else {
         throw ConversionError(.unreadableInput, "\(path) ends before byte \(offset &+ buffer.count)")
@@ -137,7 +137,7 @@ public final class InputFile: Sendable {
   }
 
   /// Reads `count` bytes. For headers and directories whose size was checked against a limit first.
-  public func bytes(at offset: Int, count: Int) throws(ConversionError) -> [UInt8] {
+  package func bytes(at offset: Int, count: Int) throws(ConversionError) -> [UInt8] {
     guard offset >= 0, count >= 0, count <= size, offset <= size - count else {
       throw ConversionError(
         .unreadableInput, "\(path) has \(size) bytes, but bytes \(offset) to \(offset &+ count) are needed")

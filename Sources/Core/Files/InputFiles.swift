@@ -1,20 +1,20 @@
 /// Where the files of a conversion are: on the disk under their paths, unless they were brought otherwise.
 ///
 /// Paths that are brought need not exist. What is brought was opened once and is shared by everybody who asks for it.
-public struct InputFiles: Sendable {
+package struct InputFiles: Sendable {
   private var brought: [String: InputFile] = [:]
 
   /// Files on the disk alone.
-  public static let onDisk = InputFiles()
+  package static let onDisk = InputFiles()
 
   /// No file is brought yet.
-  public init() {}
+  package init() {}
 
   /// Brings a file under the name by which a request refers to it.
-  public mutating func bring(_ file: InputFile, as path: String) { brought[path] = file }
+  package mutating func bring(_ file: InputFile, as path: String) { brought[path] = file }
 
   /// True when a file was brought under the path.
-  public func holds(_ path: String) -> Bool { brought[path] != nil }
+  package func holds(_ path: String) -> Bool { brought[path] != nil }
 
   /// True when the file of a path has to be read in ranges from elsewhere.
   func isRemote(_ path: String) -> Bool { brought[path]?.isRemote ?? false }

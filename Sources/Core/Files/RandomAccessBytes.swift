@@ -1,7 +1,7 @@
 /// Bytes of a known number that can be read from any place: a file on another machine, or a few bytes in memory.
 ///
 /// Core knows no network; whoever calls it brings an implementation. Safe to use from several threads at once.
-public protocol RandomAccessBytes: Sendable {
+package protocol RandomAccessBytes: Sendable {
   /// Number of bytes.
   var size: Int { get }
   /// SHA-256 of all bytes in lower-case hexadecimal, when whoever keeps them states it.
@@ -14,19 +14,19 @@ public protocol RandomAccessBytes: Sendable {
 }
 
 /// Bytes in memory.
-public struct MemoryBytes: RandomAccessBytes {
+package struct MemoryBytes: RandomAccessBytes {
   private let bytes: [UInt8]
 
   /// Takes the bytes.
-  public init(_ bytes: [UInt8]) { self.bytes = bytes }
+  package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
   /// Number of bytes.
-  public var size: Int { bytes.count }
+  package var size: Int { bytes.count }
   /// Nobody states it.
-  public var sha256: String? { nil }
+  package var sha256: String? { nil }
 
   /// Copies a range.
-  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(ConversionError) {
+  package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(ConversionError) {
     bytes.withUnsafeBytes { source in
       buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[offset..<offset + buffer.count]))
     }

@@ -7,9 +7,9 @@ import SystemPackage
 /// Bytes go to a hidden file beside the final one. `publish` syncs it and renames it, so a reader sees the old file,
 /// none, or the whole new one. If it is never published, the hidden file is removed when the last reference goes.
 /// Writes are safe from several threads, each with its own range.
-public final class StagedFile: Sendable {
+package final class StagedFile: Sendable {
   /// Where the file will appear.
-  public let path: String
+  package let path: String
   /// Where it is until then.
   let stagedPath: String
   /// A second name for the file that stood at `path`, while it may have to come back.
@@ -23,7 +23,7 @@ public final class StagedFile: Sendable {
   /// published where a file stands already.
   ///
   /// Throws `ConversionError` with `.outputFailed` when the folder cannot be written to.
-  public init(path: String, replaces: Bool = true) throws(ConversionError) {
+  package init(path: String, replaces: Bool = true) throws(ConversionError) {
     self.path = path
     self.replaces = replaces
     let target = FilePath(path)
@@ -50,7 +50,7 @@ public final class StagedFile: Sendable {
   /// Writes the whole buffer at an absolute offset.
   ///
   /// Throws `.diskFull` when no space is left, `.outputFailed` for any other fault.
-  public func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(ConversionError) {
+  package func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(ConversionError) {
     var done = 0
     while done < buffer.count {
       do {
@@ -63,7 +63,7 @@ public final class StagedFile: Sendable {
   }
 
   /// Writes an array of bytes at an absolute offset.
-  public func write(_ bytes: [UInt8], at offset: Int) throws(ConversionError) {
+  package func write(_ bytes: [UInt8], at offset: Int) throws(ConversionError) {
     var failure: ConversionError?
     bytes.withUnsafeBytes { buffer in
       do throws(ConversionError) { try write(buffer, at: offset) } catch { failure = error }
@@ -72,7 +72,7 @@ public final class StagedFile: Sendable {
   }
 
   /// Sets the length, leaving a hole where nothing was written.
-  public func resize(to size: Int) throws(ConversionError) {
+  func resize(to size: Int) throws(ConversionError) {
     do { try descriptor.resize(to: Int64(size)) } catch { throw writeError(error) }
   }
 
@@ -83,7 +83,7 @@ public final class StagedFile: Sendable {
   ///
   /// One sync of a large file takes as long as the disk takes, and cannot be interrupted. So the pages are written out piece
   /// by piece first. Throws `.cancelled` when the work of this thread is to end.
-  public func synchronize() throws(ConversionError) {
+  package func synchronize() throws(ConversionError) {
     var status = stat()
     let size = fstat(descriptor.rawValue, &status) == 0 ? Int(status.st_size) : 0
     for offset in stride(from: 0, to: size, by: Self.writeBack) {
@@ -95,7 +95,7 @@ public final class StagedFile: Sendable {
 
   /// Gives the file its final name; `durably`, content and name are on the disk when this returns. An existing file is
   /// replaced, and can come back by `withdraw` as long as this object lives.
-  public func publish(durably: Bool = true) throws(ConversionError) {
+  package func publish(durably: Bool = true) throws(ConversionError) {
     if durably { try synchronize() }
     if replaces {
       // Fails where nothing stands at the path, or where the file system knows one name for a file only.

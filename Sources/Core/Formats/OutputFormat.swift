@@ -1,8 +1,7 @@
 /// The container that a checkpoint is written into.
-public enum OutputFormat: String, Sendable, Hashable, CaseIterable, Codable {
+package enum OutputFormat: String, Sendable, Hashable, CaseIterable, Codable {
   /// The zip archive of `torch.save`, as Hugging Face names it.
   case bin
-  /// safetensors.
   case safetensors
   /// The zip archive of `torch.save`, as Model Zoo releases before 2.0 wrote it.
   case torch
@@ -10,7 +9,7 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable, Codable {
   case hdf5
 
   /// The containers that a target's tools read; the first is what its own tool writes.
-  public static func allowed(for target: Format) -> [OutputFormat] {
+  package static func allowed(for target: Format) -> [OutputFormat] {
     switch target {
     case .hf: [.bin, .safetensors]
     case .cs(let release): release < Release(2, 0) ? [.torch, .hdf5] : [.hdf5, .torch]
@@ -18,7 +17,7 @@ public enum OutputFormat: String, Sendable, Hashable, CaseIterable, Codable {
   }
 
   /// The extension of a file, without its dot.
-  public var fileExtension: String {
+  package var fileExtension: String {
     switch self {
     case .bin: "bin"
     case .safetensors: "safetensors"

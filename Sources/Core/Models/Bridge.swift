@@ -1,19 +1,19 @@
-public import OrderedCollections
+import OrderedCollections
 import Synchronization
 
 /// The rules between Hugging Face (left) and a range of releases (right).
-public struct Bridge: Sendable {
+struct Bridge: Sendable {
   /// The releases on the right.
-  public private(set) var covers: ClosedRange<Release>
+  private(set) var covers: ClosedRange<Release>
   /// The class that holds the state dict in transformers; for a composed model those of its parts.
-  public let hfClass: String
+  let hfClass: String
   /// The `model_type`s of the Hugging Face config; the first is the one that is written. A model that is a folder for each
   /// component has none as a whole.
-  public let modelTypes: [String]
+  let modelTypes: [String]
   /// The parts of a composed model.
-  public let components: [Component]
+  let components: [Component]
   /// Files that go with the Hugging Face checkpoint and follow from its config.
-  public let documents: [DerivedDocument]
+  let documents: [DerivedDocument]
   /// What muP training and sparsity left in a Model Zoo checkpoint and Hugging Face has no words for.
   private let folds: [Fold]
   private let muP: @Sendable (Release) -> MuPSupport
@@ -33,7 +33,7 @@ public struct Bridge: Sendable {
 
   /// A bridge. The closures get the release that is converted from or to. Without `muP`, muP models are refused, and no
   /// component may be one that `componentMuP` does not name.
-  public init(
+  init(
     covers: ClosedRange<Release>, hfClass: String, modelTypes: [String], components: [Component] = [],
     documents: [DerivedDocument] = [], folds: [Fold] = [],
     muP: @escaping @Sendable (Release) -> MuPSupport = { _ in .refused }, componentMuP: [String: Fold] = [:],
@@ -57,7 +57,7 @@ public struct Bridge: Sendable {
   }
 
   /// A bridge of a model that is a folder for each component in Hugging Face.
-  public init(
+  init(
     covers: ClosedRange<Release>, folders components: [Component], documents: [DerivedDocument] = [],
     folds: [Fold] = [], muP: [String: Fold] = [:],
     reading: @escaping @Sendable (ConfigObject) -> ConfigObject = { $0 },
@@ -70,13 +70,13 @@ public struct Bridge: Sendable {
   }
 
   /// The components that are a folder each; empty for one checkpoint.
-  public var folders: [Component] { modelTypes.isEmpty ? components : [] }
+  var folders: [Component] { modelTypes.isEmpty ? components : [] }
 
   /// True when the vendor's tool converts between Hugging Face and these releases.
-  public var isOffered: Bool { frame?.isOffered ?? true }
+  var isOffered: Bool { frame?.isOffered ?? true }
 
   /// What is folded into the weights of a checkpoint of a release on the way to Hugging Face, in this order.
-  public func folds(at release: Release) -> [Fold] {
+  func folds(at release: Release) -> [Fold] {
     let own = [muP(frame?.layout ?? release).fold].compactMap(\.self)
     let parts = components.flatMap { part in
       componentMuP[part.name].map { [$0] } ?? own.map { $0.inside(part.section) }
@@ -98,7 +98,7 @@ public struct Bridge: Sendable {
   ///
   /// Rules that every model of Hugging Face shares exist for the keys that the model's own rules do not mention. They are
   /// made once, as detection asks for those of many models.
-  public func crossing(at release: Release, zooName: String) -> Crossing {
+  func crossing(at release: Release, zooName: String) -> Crossing {
     made.crossing(at: release, zooName: zooName) { makeCrossing(at: release, zooName: zooName) }
   }
 

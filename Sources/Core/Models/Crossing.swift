@@ -1,27 +1,25 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// The rules between Hugging Face (left) and one release (right).
-public struct Crossing: Sendable {
+struct Crossing: Sendable {
   /// The release on the right.
-  public let release: Release
+  let release: Release
   /// What labels a Hugging Face config: the class and the type of the model, or of each component.
-  public let header: ConfigObject
+  let header: ConfigObject
   /// The components that are a folder each in Hugging Face; empty for one checkpoint.
-  public let folders: [String]
+  let folders: [String]
   /// The class that holds the state dict in transformers.
-  public let hfClass: String
+  let hfClass: String
   /// Files that go with the Hugging Face checkpoint and follow from its config.
-  public let documents: [DerivedDocument]
-  /// Tensor rules.
-  public let tensors: [Rule]
-  /// Config rules.
-  public let config: [ConfigRule]
+  let documents: [DerivedDocument]
+  let tensors: [Rule]
+  let config: [ConfigRule]
   /// What params files of the Model Zoo keep outside the model's section; config rules see it inside.
-  public let outside: [OutsideKey]
+  let outside: [OutsideKey]
   /// What only the tensors tell of a target's config. Their names are those of a model without a frame.
-  public let measurements: [Measurement]
+  let measurements: [Measurement]
   /// What rules see of a Hugging Face config.
-  public let reading: @Sendable (ConfigObject) -> ConfigObject
+  let reading: @Sendable (ConfigObject) -> ConfigObject
   /// Where params files may keep the model's keys inside the model's section; config rules see them beside the rest.
   var nesting: SectionNesting?
 

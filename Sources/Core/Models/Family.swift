@@ -1,12 +1,9 @@
 /// Models that share parts, declared in one file: see `GPT2.swift` for the pattern.
-public struct Family: Sendable {
-  /// Name of the family.
-  public let name: String
-  /// Its models.
-  public let models: [Model]
+package struct Family: Sendable {
+  package let name: String
+  package let models: [Model]
 
-  /// A family.
-  public init(_ name: String, _ models: [Model]) {
+  package init(_ name: String, _ models: [Model]) {
     self.name = name
     self.models = models
   }
@@ -17,47 +14,45 @@ public struct Family: Sendable {
 /// The layouts form a ladder of releases; each `Revision` is the step from the release before it. A `Bridge` connects
 /// Hugging Face with a range of releases. Every pair of formats is a walk along these: a bridge that covers the release
 /// is the only hop, else the nearest bridge and the steps between.
-public struct Model: Sendable {
+package struct Model: Sendable {
   /// Another name that `--model` takes.
-  public struct Alias: Sendable, Hashable, ExpressibleByStringLiteral {
+  struct Alias: Sendable, Hashable, ExpressibleByStringLiteral {
     /// The name, in the spelling that listings show.
-    public let name: String
+    let name: String
     /// The name of its class in the Model Zoo's registry; nil is the model's own.
-    public let zooName: String?
+    let zooName: String?
 
-    /// An alias.
-    public init(_ name: String, zooName: String? = nil) {
+    init(_ name: String, zooName: String? = nil) {
       self.name = name
       self.zooName = zooName
     }
 
     /// An alias whose class has the model's own name.
-    public init(stringLiteral name: String) { self.init(name) }
+    init(stringLiteral name: String) { self.init(name) }
   }
 
   /// The name that `--model` takes.
-  public let name: String
+  package let name: String
   /// The name of the class in the Model Zoo's registry, which params files from cs-2.4 on hold as `model.name`.
-  public let zooName: String
+  let zooName: String
   /// Other names that `--model` takes.
-  public let aliases: [Alias]
+  let aliases: [Alias]
   /// The ways between Hugging Face and releases, oldest first; empty for a model that Hugging Face does not have.
-  public let bridges: [Bridge]
+  let bridges: [Bridge]
   /// The same for the layout of transformers that keeps a composed model in one checkpoint; empty where there is none.
-  public let packedBridges: [Bridge]
+  let packedBridges: [Bridge]
   /// The releases and the steps between them.
-  public let ladder: Ladder
+  let ladder: Ladder
   /// The pairs of releases that the vendor's tools offer; Zooport composes the others.
-  public let offered: OfferedUpgrades
+  let offered: OfferedUpgrades
   /// The class that holds the state dict in the Model Zoo.
-  public let csClass: String
+  let csClass: String
   /// A caveat that holds for every pair between Hugging Face and the Model Zoo.
-  public let caveat: String?
+  let caveat: String?
   /// The models that the name stands for where only the config says which one is meant; nil for a model of its own.
-  public let choice: ModelChoice?
+  let choice: ModelChoice?
 
-  /// A model.
-  public init(
+  init(
     _ name: String, zooName: String? = nil, aliases: [Alias] = [], csClass: String, caveat: String? = nil,
     ladder: Ladder, offered: OfferedUpgrades = .none, bridges: [Bridge], packedBridges: [Bridge] = []
   ) {
@@ -88,32 +83,32 @@ public struct Model: Sendable {
   }
 
   /// All releases of the ladder, oldest first.
-  public var releases: [Release] { ladder.releases }
+  var releases: [Release] { ladder.releases }
 
   /// The models that the name stands for: one unless it is a choice.
-  public var alternatives: [Model] { choice?.models.map(\.model) ?? [self] }
+  var alternatives: [Model] { choice?.models.map(\.model) ?? [self] }
 
   /// All formats, Hugging Face first if there is a bridge.
-  public var formats: [Format] { (alternatives[0].bridges.isEmpty ? [] : [.hf]) + releases.map(Format.cs) }
+  package var formats: [Format] { (alternatives[0].bridges.isEmpty ? [] : [.hf]) + releases.map(Format.cs) }
 
   /// The name in the Model Zoo's registry of the model under a name that `--model` took.
-  public func zooName(requested name: String) -> String {
+  func zooName(requested name: String) -> String {
     aliases.first { $0.name.lowercased() == name.lowercased() }?.zooName ?? zooName
   }
 
   /// The parts that Hugging Face keeps in a folder each; empty for a model that is one checkpoint there.
-  public var components: [Component] { bridges.first?.folders ?? [] }
+  package var components: [Component] { bridges.first?.folders ?? [] }
 
   /// The ways between Hugging Face and releases for a layout of Hugging Face.
-  public func bridges(_ layout: HuggingFaceLayout) -> [Bridge] { layout == .oneCheckpoint ? packedBridges : bridges }
+  func bridges(_ layout: HuggingFaceLayout) -> [Bridge] { layout == .oneCheckpoint ? packedBridges : bridges }
 
   /// The bridge that covers a release.
-  public func bridge(covering release: Release) -> Bridge? { bridges.first { $0.covers.contains(release) } }
+  func bridge(covering release: Release) -> Bridge? { bridges.first { $0.covers.contains(release) } }
 }
 
 extension Model {
   /// Every name that `--model` takes.
-  public var names: [String] { [name] + aliases.map(\.name) }
+  package var names: [String] { [name] + aliases.map(\.name) }
 
   /// Reads a target: a format, or `cs-current` for the newest release of the model.
   func format(target text: String) -> Format? {

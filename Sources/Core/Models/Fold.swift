@@ -1,43 +1,41 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// What training left in a Model Zoo checkpoint that Hugging Face has no words for, folded into the weights on the way
 /// there. One way: nothing is folded on the way to the Model Zoo.
 ///
 /// muP is the example: a model that multiplies its embeddings by a number becomes one whose embeddings are that much
 /// larger.
-public struct Fold: Sendable {
+struct Fold: Sendable {
   /// The elements of tensors whose keys fit `pattern` pass through functions of the config.
-  public struct Scaling: Sendable {
+  struct Scaling: Sendable {
     /// Keys of the Model Zoo, without the optional prefix.
-    public let pattern: KeyPattern
+    let pattern: KeyPattern
     /// Functions of a model's section. Throws when the section lacks a value.
-    public typealias Functions = @Sendable (ConfigObject) throws(ConfigFailure) -> [ElementFunction]
+    typealias Functions = @Sendable (ConfigObject) throws(ConfigFailure) -> [ElementFunction]
     /// The functions, applied in this order with a rounding each.
-    public let functions: Functions
+    let functions: Functions
 
-    /// A scaling.
-    public init(_ pattern: KeyPattern, _ functions: @escaping Functions) {
+    init(_ pattern: KeyPattern, _ functions: @escaping Functions) {
       self.pattern = pattern
       self.functions = functions
     }
   }
 
   /// What it is called in plans and messages.
-  public let name: String
+  let name: String
   /// True when a checkpoint needs it, by the params file and the model's section of it.
-  public let applies: @Sendable (_ document: ConfigObject, _ model: ConfigObject) -> Bool
+  let applies: @Sendable (_ document: ConfigObject, _ model: ConfigObject) -> Bool
   /// What happens to tensors. The first pattern that a key fits counts.
-  public let scalings: [Scaling]
+  let scalings: [Scaling]
   /// Pairs of keys that one tensor may stand under, of which one may be missing or None while a config ties them. Both
   /// are there after the fold, which may scale them differently.
-  public let shared: [(String, String)]
+  let shared: [(String, String)]
   /// True when the model's section ties the pairs.
-  public let ties: @Sendable (ConfigObject) -> Bool
+  let ties: @Sendable (ConfigObject) -> Bool
   /// The model's section after the fold.
-  public let config: @Sendable (ConfigObject) throws(ConfigFailure) -> ConfigObject
+  let config: @Sendable (ConfigObject) throws(ConfigFailure) -> ConfigObject
 
-  /// A fold.
-  public init(
+  init(
     _ name: String, applies: @escaping @Sendable (_ document: ConfigObject, _ model: ConfigObject) -> Bool,
     scalings: [Scaling], shared: [(String, String)] = [],
     ties: @escaping @Sendable (ConfigObject) -> Bool = { _ in false },

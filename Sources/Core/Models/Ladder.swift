@@ -1,14 +1,13 @@
 /// The releases of a model, oldest first, and what each changed. Models share ladders, so that a change is declared once.
 ///
 ///     ladder: .gpt2.from(Release(1, 7))
-public struct Ladder: Sendable {
-  /// The oldest release.
-  public let oldest: Release
+struct Ladder: Sendable {
+  let oldest: Release
   /// The steps to the later ones.
-  public let revisions: [Revision]
+  let revisions: [Revision]
 
   /// A ladder. Releases from the oldest to the newest that is known without a revision of their own changed nothing.
-  public init(from oldest: Release, to newest: Release = .current, _ revisions: [Revision]) {
+  init(from oldest: Release, to newest: Release = .current, _ revisions: [Revision]) {
     let named = Dictionary(uniqueKeysWithValues: revisions.map { ($0.release, $0) })
     let plain = Release.all.filter { $0 > oldest && $0 <= newest && named[$0] == nil }.map { Revision($0) }
     self.oldest = oldest
@@ -21,37 +20,35 @@ public struct Ladder: Sendable {
     self.revisions = revisions
   }
 
-  /// The releases.
-  public var releases: [Release] { [oldest] + revisions.map(\.release) }
+  var releases: [Release] { [oldest] + revisions.map(\.release) }
 
   /// The part that begins with a release of the ladder.
-  public func from(_ release: Release) -> Ladder {
+  func from(_ release: Release) -> Ladder {
     Ladder(oldest: release, revisions: revisions.filter { $0.release > release })
   }
 }
 
 /// The pairs of releases between which the vendor's tools convert; they know no longer walks.
-public struct OfferedUpgrades: Sendable, Hashable {
+struct OfferedUpgrades: Sendable, Hashable {
   /// Steps from one release to the next are offered within this range.
-  public let steps: ClosedRange<Release>?
+  let steps: ClosedRange<Release>?
   /// Every pair within one of these ranges is offered.
-  public let ranges: [ClosedRange<Release>]
+  let ranges: [ClosedRange<Release>]
   /// A release that is offered with every release of a range.
-  public struct Hub: Sendable, Hashable {
-    /// The release.
-    public let release: Release
+  struct Hub: Sendable, Hashable {
+    let release: Release
     /// The other releases.
-    public let others: ClosedRange<Release>
+    let others: ClosedRange<Release>
   }
 
   /// Every pair of one of these releases and one of its range is offered.
-  public let hubs: [Hub]
+  let hubs: [Hub]
 
   /// No pair.
-  public static let none = OfferedUpgrades()
+  static let none = OfferedUpgrades()
 
   /// Steps up to the newest release that the vendor's tool upgrades to, 2.5.
-  public static func steps(
+  static func steps(
     from oldest: Release, every ranges: ClosedRange<Release>...,
     hub hubs: (release: Release, others: ClosedRange<Release>)...
   ) -> OfferedUpgrades {
@@ -72,7 +69,7 @@ public struct OfferedUpgrades: Sendable, Hashable {
   }
 
   /// True when the vendor's tools list the pair, in either order, of a model with these releases.
-  public func contains(_ first: Release, _ second: Release, of releases: [Release]) -> Bool {
+  func contains(_ first: Release, _ second: Release, of releases: [Release]) -> Bool {
     let pair = [first, second].sorted()
     if ranges.contains(where: { $0.contains(pair[0]) && $0.contains(pair[1]) }) { return true }
     if hubs.contains(where: { pair[0] == $0.release && $0.others.contains(pair[1]) }) { return true }

@@ -4,9 +4,9 @@ import OrderedCollections
 ///
 /// They are taken at the step between Hugging Face and the Model Zoo, and replace what config rules wrote there. A config
 /// that is converted alone does without them.
-public struct Measurement: Sendable {
+struct Measurement: Sendable {
   /// The side that is read.
-  public let side: Side
+  let side: Side
   /// What the config of the other side gets, by key; empty for nothing.
   let values: @Sendable (_ config: ConfigObject, _ tensors: Tensors) -> ConfigObject
 

@@ -1,29 +1,28 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// Models that share one name for `--model`, of which the config names the one that is meant: training of one kind for
 /// any of several models.
 ///
 /// Each is an ordinary model with its own ladder and bridges, and all have the same formats. `Model.meant` takes one;
 /// what comes after it knows nothing of the others.
-public struct ModelChoice: Sendable {
+struct ModelChoice: Sendable {
   /// A model and what configs call it.
-  public struct Named: Sendable {
+  struct Named: Sendable {
     /// What params files of the Model Zoo call it.
-    public let name: String
-    /// The model.
-    public let model: Model
+    let name: String
+    let model: Model
   }
 
   /// The key of the model's section of params files that holds the name of one.
-  public let key: String
+  let key: String
   /// The models, at least one.
-  public let models: [Named]
+  let models: [Named]
   /// Where newer params files may keep the model's own keys; nil for no other place.
   var nesting: SectionNesting?
 }
 
 /// A section inside the model's section of params files that holds what older ones have beside it.
-public struct SectionNesting: Sendable {
+struct SectionNesting: Sendable {
   /// The key of the section inside.
   let key: String
   /// What the `name` of the section inside is called beside it.
@@ -46,7 +45,7 @@ extension Model {
   /// Of several models of Hugging Face with one `model_type`, `architectures` decides, else the model that knows most keys
   /// of the config. Throws `.configNotConvertible` with the names that there are when the config names none of them.
   /// Complexity: O(models), and O(keys) where several have the type.
-  public func meant(by config: ConfigObject, in format: Format) throws(ConversionError) -> Model {
+  package func meant(by config: ConfigObject, in format: Format) throws(ConversionError) -> Model {
     guard let choice else { return self }
     let key = format == .hf ? "model_type" : choice.key
     var section = config

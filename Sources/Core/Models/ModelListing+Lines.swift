@@ -2,20 +2,20 @@ import OrderedCollections
 
 extension ModelListing {
   /// Pairs that are said in one line.
-  public struct Line: Sendable, Hashable {
+  package struct Line: Sendable, Hashable {
     /// The pairs in words, such as `hf <-> cs-2.1 .. cs-2.9`. `A .. B` stands for both and every format between them.
-    public let text: String
+    package let text: String
     /// True when the pairs are composed of other pairs and the vendor's tool does not offer them.
-    public let composed: Bool
+    package let composed: Bool
     /// The pairs, as places in `conversions`.
-    public let pairs: [Int]
+    package let pairs: [Int]
   }
 
   /// All formats, in the order in which pairs name them first. Complexity: O(pairs).
-  public var formats: [Format] { Array(OrderedSet(conversions.map(\.source)).union(conversions.map(\.target))) }
+  package var formats: [Format] { Array(OrderedSet(conversions.map(\.source)).union(conversions.map(\.target))) }
 
   /// All pairs in a few lines: what the vendor's tool offers, then the others together. Complexity: O(pairs).
-  public var lines: [Line] {
+  package var lines: [Line] {
     var places: [[Format]: Int] = [:]
     for (place, pair) in conversions.enumerated() { places[[pair.source, pair.target]] = place }
     let formats = self.formats

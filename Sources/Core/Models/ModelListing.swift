@@ -1,23 +1,21 @@
 /// What the catalogue says of one model: for `zooport list`, `GET /v1/models` and the documentation.
-public struct ModelListing: Sendable, Hashable {
+package struct ModelListing: Sendable, Hashable {
   /// One direction between two formats.
-  public struct Conversion: Sendable, Hashable {
-    /// From.
-    public let source: Format
-    /// To.
-    public let target: Format
+  package struct Conversion: Sendable, Hashable {
+    package let source: Format
+    package let target: Format
     /// Classes on both sides and caveats, one paragraph.
-    public let note: String
+    package let note: String
     /// True when the pair is composed of other pairs and the vendor's tool does not offer it.
-    public let composed: Bool
+    package let composed: Bool
   }
 
   /// The name that `--model` takes.
-  public let name: String
+  package let name: String
   /// Other names that `--model` takes.
-  public let aliases: [String]
+  package let aliases: [String]
   /// Every pair, in catalogue order.
-  public let conversions: [Conversion]
+  package let conversions: [Conversion]
 }
 
 extension ModelListing {

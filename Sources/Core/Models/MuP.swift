@@ -2,7 +2,7 @@ internal import Glibc
 import OrderedCollections
 
 /// What becomes of a model that was trained in the maximal update parametrization (muP) on the way to Hugging Face.
-public enum MuPSupport: Sendable {
+enum MuPSupport: Sendable {
   /// Its scales go into the weights, so that a model in the standard parametrization computes the same.
   case folded(Fold)
   /// The Hugging Face model knows muP; the model's own rules carry the keys.
@@ -11,7 +11,7 @@ public enum MuPSupport: Sendable {
   case refusedUnless(carried: Set<String>)
 
   /// The model cannot be converted.
-  public static let refused = MuPSupport.refusedUnless(carried: [])
+  static let refused = MuPSupport.refusedUnless(carried: [])
 
   /// What happens on the way to Hugging Face; nil for nothing.
   var fold: Fold? {

@@ -1,7 +1,7 @@
 /// What one release changed: the rules between the release before it (left) and itself (right).
-public struct Revision: Sendable {
+struct Revision: Sendable {
   /// What becomes of the entries beside the state dict: optimizer, learning rate scheduler, step.
-  public enum Entries: Sendable, Hashable {
+  enum Entries: Sendable, Hashable {
     /// They are carried along.
     case keep
     /// They are left out, because the layout changed too much; the reason is a warning.
@@ -9,24 +9,23 @@ public struct Revision: Sendable {
   }
 
   /// The release on the right.
-  public private(set) var release: Release
-  /// Tensor rules.
-  public private(set) var tensors: [Rule]
+  private(set) var release: Release
+  private(set) var tensors: [Rule]
   /// Config rules of the model's section; keys without a rule pass unchanged.
-  public let config: [ConfigRule]
+  let config: [ConfigRule]
   /// True when the tensor rules cover every key; false when keys without a rule pass unchanged.
-  public let coversAllKeys: Bool
+  let coversAllKeys: Bool
   /// The side whose keys never have the optional prefix `model.`, so that going there takes it off; nil for none.
-  public let bareSide: Side?
+  let bareSide: Side?
   /// What becomes of the other entries.
-  public let entries: Entries
+  let entries: Entries
   /// What the release changed in the other entries, where they are kept.
-  public let entryRules: [EntryRule]
+  let entryRules: [EntryRule]
   /// What the release changed in the params document around the model's section.
-  public private(set) var document: [DocumentRule]
+  private(set) var document: [DocumentRule]
 
   /// A revision. Documents and entries change with a release in the same way for every model.
-  public init(
+  init(
     _ release: Release, coversAllKeys: Bool = false, bareSide: Side? = nil, entries: Entries = .keep,
     tensors: [Rule] = [], config: [ConfigRule] = []
   ) {

@@ -1,7 +1,7 @@
 /// A walk from one format of a model to another: the hops, in order.
-public struct Route: Sendable {
+package struct Route: Sendable {
   /// One step, in one direction.
-  public enum Hop: Sendable {
+  enum Hop: Sendable {
     /// Between Hugging Face and a release.
     case bridge(Crossing, from: Side)
     /// Between a release and the one before it.
@@ -51,26 +51,22 @@ public struct Route: Sendable {
     case carried
   }
 
-  /// The model.
-  public let model: Model
-  /// From.
-  public let source: Format
-  /// To.
-  public let target: Format
-  /// The steps.
-  public let hops: [Hop]
+  package let model: Model
+  package let source: Format
+  package let target: Format
+  let hops: [Hop]
   /// What is folded into the weights before the step to Hugging Face.
-  public let folds: [Fold]
+  let folds: [Fold]
   /// What params files call the model.
-  public let zooName: String
+  let zooName: String
   /// How the Hugging Face side keeps a composed model.
-  public let layout: HuggingFaceLayout
+  package let layout: HuggingFaceLayout
 
   /// The walk along the model's ladder; nil when a format is not on it or source and target are the same, and when the
   /// model has no such layout in Hugging Face.
   ///
   /// `name` is the name of the model that the request used, which decides what params files call it.
-  public init?(
+  package init?(
     model: Model, named name: String? = nil, source: Format, target: Format, layout: HuggingFaceLayout = .folders
   ) {
     guard source != target, model.formats.contains(source), model.formats.contains(target) else { return nil }

@@ -1,9 +1,9 @@
 /// What each Model Zoo release changed outside of the model: in params documents and in the entries of checkpoints.
 ///
 /// It is the same for every model, so that a ladder takes it from here. A release that is not named changed nothing.
-public enum ModelZooDocuments {
+enum ModelZooDocuments {
   /// The document rules between the release before and `release`; none for the step to a variant of one release.
-  public static func rules(of release: Release) -> [DocumentRule] {
+  static func rules(of release: Release) -> [DocumentRule] {
     guard release.variant == nil else { return [] }
     let changes: [DocumentRule] =
       switch (release.major, release.minor) {
@@ -18,7 +18,7 @@ public enum ModelZooDocuments {
   }
 
   /// The rules for entries beside the state dict between the release before and `release`.
-  public static func entries(of release: Release) -> [EntryRule] {
+  static func entries(of release: Release) -> [EntryRule] {
     release == Release(2, 2) ? [.sparsityMasks] : []
   }
 }

@@ -2,10 +2,9 @@
 ///
 /// A reader produces `ObjectTree<TensorDescriptor>`; a writer takes `ObjectTree<OutputTensor>`. Nothing in it refers to
 /// a Python class, so nothing can be constructed or called.
-public indirect enum ObjectTree<Tensor: Sendable & Hashable>: Sendable, Hashable {
+package indirect enum ObjectTree<Tensor: Sendable & Hashable>: Sendable, Hashable {
   /// A tensor, as the container describes it.
   case tensor(Tensor)
-  /// `None`.
   case none
   /// `True` or `False`.
   case bool(Bool)
@@ -21,7 +20,6 @@ public indirect enum ObjectTree<Tensor: Sendable & Hashable>: Sendable, Hashable
   case bytes([UInt8])
   /// A `dict`, or an `OrderedDict` when `ordered`; entries in insertion order, keys distinct.
   case dictionary([Entry], ordered: Bool)
-  /// A `list`.
   case list([ObjectTree])
   /// A `tuple`, also a `torch.Size`.
   case tuple([ObjectTree])
@@ -31,36 +29,30 @@ public indirect enum ObjectTree<Tensor: Sendable & Hashable>: Sendable, Hashable
   case opaque(Opaque)
 
   /// One entry of a dictionary.
-  public struct Entry: Sendable, Hashable {
-    /// The key.
-    public var key: Key
-    /// The value.
-    public var value: ObjectTree
+  package struct Entry: Sendable, Hashable {
+    package var key: Key
+    package var value: ObjectTree
 
-    /// An entry.
-    public init(_ key: Key, _ value: ObjectTree) {
+    package init(_ key: Key, _ value: ObjectTree) {
       self.key = key
       self.value = value
     }
   }
 
   /// A dictionary key. Python allows any hashable value; checkpoints use these.
-  public enum Key: Sendable, Hashable, CustomStringConvertible {
-    /// A string key.
+  package enum Key: Sendable, Hashable, CustomStringConvertible {
     case string(String)
     /// An integer key, as optimizer states use.
     case int(Int)
     /// A boolean key.
     case bool(Bool)
-    /// `None` as a key.
     case none
     /// A float key, by its bits.
     case double(Double)
-    /// A tuple key.
     case tuple([Key])
 
     /// The key as Python's `str()` shows it, which is what paths are joined from.
-    public var description: String {
+    package var description: String {
       switch self {
       case .string(let text): text
       case .int(let number): "\(number)"
@@ -73,7 +65,7 @@ public indirect enum ObjectTree<Tensor: Sendable & Hashable>: Sendable, Hashable
   }
 
   /// Values of torch and Python that are neither numbers nor containers, by what they say.
-  public enum Opaque: Sendable, Hashable {
+  package enum Opaque: Sendable, Hashable {
     /// A `torch.dtype`, such as `torch.float32`. Any name torch has, not only those of `DType`.
     case dtype(String)
     /// A `torch.device`: type and optional index.
@@ -85,13 +77,13 @@ public indirect enum ObjectTree<Tensor: Sendable & Hashable>: Sendable, Hashable
   /// The value of a string key of a dictionary; nil for other trees and absent keys.
   ///
   /// Complexity: O(entries).
-  public subscript(_ key: String) -> ObjectTree? {
+  package subscript(_ key: String) -> ObjectTree? {
     guard case .dictionary(let entries, _) = self else { return nil }
     return entries.first { $0.key == .string(key) }?.value
   }
 
   /// The same tree with each tensor replaced. Complexity: O(nodes).
-  public func mapTensors<Other, Failure: Error>(
+  package func mapTensors<Other, Failure: Error>(
     _ transform: (Tensor) throws(Failure) -> Other
   ) throws(Failure) -> ObjectTree<Other> {
     switch self {
@@ -129,7 +121,7 @@ public indirect enum ObjectTree<Tensor: Sendable & Hashable>: Sendable, Hashable
   }
 
   /// Visits every leaf with its path: dictionary keys and list positions joined with dots. Complexity: O(nodes).
-  public func forEachLeaf(path: String = "", _ visit: (String, ObjectTree) -> Void) {
+  package func forEachLeaf(path: String = "", _ visit: (String, ObjectTree) -> Void) {
     func child(_ name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
     switch self {
     case .dictionary(let entries, _):

@@ -1,4 +1,4 @@
-import Core
+@testable import Core
 import OrderedCollections
 
 /// Seeded values made of the scalars that YAML writers get wrong.

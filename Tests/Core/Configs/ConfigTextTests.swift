@@ -1,5 +1,5 @@
 import OrderedCollections
-import Core
+@testable import Core
 import Testing
 
 /// Configs in other encodings, and files that are no configs.

@@ -1,4 +1,4 @@
-import Core
+@testable import Core
 import Testing
 
 /// What is put into a container: a tree whose tensors carry their bytes.

@@ -1,4 +1,4 @@
-import Core
+@testable import Core
 import Testing
 
 /// Findings as people read them.

@@ -5,15 +5,15 @@
 /// h5py reads without a plugin. Two entries that are the same tensor become one dataset and a link, as in the tool.
 ///
 /// Memory while it is made: the names of the leaves and a few hundred bytes for each of them.
-public final class HDF5Writer: TensorSink {
+package final class HDF5Writer: TensorSink {
   /// True: a tensor under several keys is one dataset and links to it.
-  public static let sharesStorages = true
+  static let sharesStorages = true
   /// The file being written.
-  public let file: StagedFile
+  package let file: StagedFile
   /// Absolute offset of each storage, a multiple of 64.
-  public let offsets: [Int]
+  package let offsets: [Int]
   /// False: the container holds no checksum.
-  public let needsChecksums = false
+  let needsChecksums = false
   private let superblock: [UInt8]
 
   /// Lays out and writes everything but the bytes of the tensors.
@@ -24,7 +24,7 @@ public final class HDF5Writer: TensorSink {
   /// Throws `.outputFailed` or `.diskFull`, and `.usage` when the format cannot hold the tree: element types that
   /// `cstorch.save` refuses (int8, complex, 8-bit floats, wide unsigned), two leaves with one key, tuples as keys,
   /// objects above 64 KiB. Complexity: O(leaves log leaves).
-  public init(path: String, layout: SinkLayout) throws(ConversionError) {
+  package init(path: String, layout: SinkLayout) throws(ConversionError) {
     let file = try StagedFile(path: path)
     var offsets: [Int] = []
     var end = 128
@@ -56,5 +56,5 @@ public final class HDF5Writer: TensorSink {
   }
 
   /// Writes the superblock: before that, nothing takes the file for HDF5.
-  public func finish(checksums: [UInt32]) throws(ConversionError) { try file.write(superblock, at: 0) }
+  package func finish(checksums: [UInt32]) throws(ConversionError) { try file.write(superblock, at: 0) }
 }

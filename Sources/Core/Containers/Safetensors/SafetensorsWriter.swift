@@ -1,21 +1,21 @@
 /// Writes safetensors as the library's `save_file(tensors, path, metadata={"format": "pt"})` does, byte for byte.
 ///
 /// Peak memory: the header.
-public struct SafetensorsWriter: TensorSink {
+struct SafetensorsWriter: TensorSink {
   /// False: the format has one range for each tensor and forbids that ranges overlap.
-  public static let sharesStorages = false
+  static let sharesStorages = false
   /// The file being written.
-  public let file: StagedFile
+  let file: StagedFile
   /// Where each storage goes.
-  public let offsets: [Int]
+  let offsets: [Int]
   /// False: the format has no checksums.
-  public let needsChecksums = false
+  let needsChecksums = false
 
   /// Writes the header and sets the length of the file.
   ///
   /// Throws `.usage` when the tree is anything but a flat dictionary of named tensors with a storage each, or has a
   /// type that the format lacks.
-  public init(path: String, layout: SinkLayout) throws(ConversionError) {
+  init(path: String, layout: SinkLayout) throws(ConversionError) {
     var tensors = try Self.tensors(layout, path: path)
     tensors.sort { left, right in
       let ranks = (SafetensorsDType.rank(left.tensor.dtype), SafetensorsDType.rank(right.tensor.dtype))
@@ -52,7 +52,7 @@ public struct SafetensorsWriter: TensorSink {
   }
 
   /// Nothing remains to be written.
-  public func finish(checksums: [UInt32]) throws(ConversionError) {}
+  func finish(checksums: [UInt32]) throws(ConversionError) {}
 
   private static func tensors(
     _ layout: SinkLayout, path: String

@@ -1,4 +1,4 @@
-import Core
+@testable import Core
 import Crypto
 import OrderedCollections
 import Testing
