@@ -31,6 +31,8 @@ package struct CheckpointComparison: Sendable {
     package var threads = 2
 
     package init() {}
+
+    fileprivate var memory: MemoryPlan { MemoryPlan(bytes: memoryBudget, threads: threads) }
   }
 
   /// A tensor without its values, or another value.
@@ -82,7 +84,7 @@ package struct CheckpointComparison: Sendable {
   package init(
     left: String, right: String, options: Options = Options(), isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws(ConversionError) {
-    let cacheBytes = Executor.Budget(bytes: options.memoryBudget, threads: options.threads).cacheBytes / 2
+    let cacheBytes = options.memory.cacheBytes / 2
     let (first, second) = try Interruption.heeding(isCancelled) { () throws(ConversionError) in
       (
         try CheckpointInput(paths: [left], cacheBytes: cacheBytes).source,
@@ -174,7 +176,7 @@ private struct TensorComparer: Sendable {
   func compare(
     _ pairs: [(TensorDescriptor, TensorDescriptor)]
   ) throws(ConversionError) -> [CheckpointComparison.Difference.Kind?] {
-    let budget = Executor.Budget(bytes: options.memoryBudget, threads: max(options.threads, 1))
+    let budget = options.memory.tiles
     let next = Atomic<Int>(0)
     let failure = Mutex<ConversionError?>(nil)
     let found = Mutex([CheckpointComparison.Difference.Kind?](repeating: nil, count: pairs.count))

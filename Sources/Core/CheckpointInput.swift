@@ -44,11 +44,13 @@ struct CheckpointInput {
     let indexes = paths.filter(ShardIndex.isIndex)
     if let path = indexes.first {
       guard indexes.count == 1 else {
-        throw ConversionError(.usage, "\(indexes[0]) and \(indexes[1]) are two indexes; one checkpoint has one")
+        throw ConversionError(
+          .usage, "\(files.name(indexes[0])) and \(files.name(indexes[1])) are two indexes; one checkpoint has one")
       }
       let index = try ShardIndex.load(path: path, limits: limits, files: files)
-      let shards = try Self.files(of: index, at: path, given: paths.filter { $0 != path })
-      source = try ShardedSource(index: index, name: path, shards: try Self.open(shards, of: path, with: open))
+      let shards = try Self.files(of: index, at: path, given: paths.filter { $0 != path }, files)
+      let name = files.name(path)
+      source = try ShardedSource(index: index, name: name, shards: try Self.open(shards, of: name, with: open))
       self.files = [path] + shards.map(\.path)
       stem = Self.stem(of: path)
     } else if paths.count == 1 {
@@ -56,9 +58,9 @@ struct CheckpointInput {
       self.files = paths
       stem = Self.stem(of: first, isShard: false)
     } else {
-      try ShardName.checkComplete(paths)
+      try ShardName.checkComplete(paths, of: files)
       var shards: [(name: String, source: any TensorSource)] = []
-      for path in paths { shards.append((path, try open(path))) }
+      for path in paths { shards.append((files.name(path), try open(path))) }
       source = try ShardedSource(shards: shards)
       self.files = paths
       stem = Self.stem(of: first)
@@ -68,19 +70,20 @@ struct CheckpointInput {
 
   /// The file of each shard: the one that was given under its name, or else the one beside the index.
   private static func files(
-    of index: ShardIndex, at path: String, given: [String]
+    of index: ShardIndex, at path: String, given: [String], _ files: InputFiles
   ) throws(ConversionError) -> [(name: String, path: String)] {
     var byName: [String: String] = [:]
     for file in given {
       guard let name = FilePath(file).lastComponent?.string, byName.updateValue(file, forKey: name) == nil else {
-        throw ConversionError(.usage, "\(file) is given twice, or names no file")
+        throw ConversionError(.usage, "\(files.name(file)) is given twice, or names no file")
       }
     }
-    let files = index.shards.map { ($0, byName.removeValue(forKey: $0) ?? index.path(ofShard: $0, indexPath: path)) }
+    let shards = index.shards.map { ($0, byName.removeValue(forKey: $0) ?? index.path(ofShard: $0, indexPath: path)) }
     if let extra = given.first(where: { byName.values.contains($0) }) {
-      throw ConversionError(.unreadableInput, "\(extra) is no shard of \(path): the index does not name it")
+      throw ConversionError(
+        .unreadableInput, "\(files.name(extra)) is no shard of \(files.name(path)): the index does not name it")
     }
-    return files
+    return shards
   }
 
   private static func open(

@@ -111,7 +111,7 @@ extension ConversionOptions: Codable {
   }
 }
 
-extension Executor.Budget {
+extension MemoryPlan {
   /// What the options of a conversion allow.
-  init(_ options: ConversionOptions) { self.init(bytes: options.memoryBudget, threads: max(options.threads, 1)) }
+  init(_ options: ConversionOptions) { self.init(bytes: options.memoryBudget, threads: options.threads) }
 }

@@ -96,11 +96,9 @@ package struct PlanReport: Sendable {
     model = request.model
     sourceFormat = request.sourceFormat
     targetFormat = request.targetFormat
-    let plan: Plan
-    let files: RequestInputs
-    let input: CheckpointInput?
+    let planned: Conversion.Planned
     do throws(ConversionError) {
-      (plan, files, input, sourceConfig) = try Interruption.heeding(isCancelled) { () throws(ConversionError) in
+      planned = try Interruption.heeding(isCancelled) { () throws(ConversionError) in
         try Conversion.plan(request)
       }
     } catch {
@@ -110,8 +108,10 @@ package struct PlanReport: Sendable {
       diagnostics = error.diagnostics.contains { $0.severity == .error } ? error.diagnostics : error.diagnostics + [own]
       return
     }
+    let (plan, input) = (planned.plan, planned.checkpoint)
     error = nil
     diagnostics = plan.warnings
+    sourceConfig = planned.config
     container = input?.source.kind
     model = plan.route.model.name
     sourceFormat = plan.route.source.description
@@ -122,7 +122,7 @@ package struct PlanReport: Sendable {
         key: planned.key, dtype: planned.tensor.dtype, shape: planned.tensor.shape,
         sources: planned.tensor.expression.sourceKeys, transform: planned.tensor.expression.summary)
     }
-    for (name, path) in zip(input?.names ?? [], input?.files ?? []) + files.namedConfigs {
+    for (name, path) in zip(input?.names ?? [], input?.files ?? []) + planned.inputs.namedConfigs {
       let file = try request.files.open(path)
       inputs.append(Input(name: name, size: file.size, missing: file.missing))
     }
@@ -133,11 +133,9 @@ package struct PlanReport: Sendable {
     totals.bytesIn = used.lazy.map { plan.sources[$0]?.byteCount ?? 0 }.saturatingSum()
     totals.bytesOut = plan.byteCount
     totals.bytesToDownload = inputs.lazy.map(\.missing).saturatingSum()
-    let budget = Executor.Budget(request.options)
-    totals.peakMemory = budget.threads * 3 * budget.tileBytes + (used.count + tensors.count) << 10 + 32 << 20
-    let spools = SpooledSource.disk((input?.source.storages ?? []).map(\.byteCount), readers: budget.spoolReaders)
+    totals.peakMemory = planned.peakMemory
     let isStreamed = request.options.stream && inputs.contains { $0.isRemote }
-    totals.diskNeeded = [totals.bytesOut, isStreamed ? spools : totals.bytesToDownload].saturatingSum()
+    totals.diskNeeded = [totals.bytesOut, isStreamed ? planned.scratchBytes : totals.bytesToDownload].saturatingSum()
   }
 
   /// The report as JSON.

@@ -43,15 +43,15 @@ package struct ConfigDocument: Sendable {
     path: String, syntax: Syntax? = nil, limits: Limits = .standard, files: InputFiles = .onDisk
   ) throws(ConversionError) -> ConfigDocument {
     let file = try files.open(path)
-    try ConfigText.check(try file.bytes(at: 0, count: min(file.size, 512)), size: file.size, name: path)
+    try ConfigText.check(try file.bytes(at: 0, count: min(file.size, 512)), size: file.size, name: file.path)
     guard file.size <= limits.configBytes else {
       throw ConversionError(
-        .hostileInput, "\(path) has \(file.size) bytes; a config of at most \(limits.configBytes) is read")
+        .hostileInput, "\(file.path) has \(file.size) bytes; a config of at most \(limits.configBytes) is read")
     }
     // The bytes, and the texts that are made of them.
     try limits.take(2 * file.size)
     let bytes = try file.bytes(at: 0, count: file.size)
-    return try parse(bytes, name: path, syntax: syntax ?? Syntax(path: path), limits: limits)
+    return try parse(bytes, name: file.path, syntax: syntax ?? Syntax(path: path), limits: limits)
   }
 
   /// Reads a config from memory; without a syntax, a text that starts with `{` is taken for JSON.

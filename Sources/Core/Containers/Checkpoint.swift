@@ -9,7 +9,7 @@ package enum Checkpoint {
     path: String, limits: Limits = .standard, cacheBytes: Int = 32 << 20, files: InputFiles = .onDisk
   ) throws(ConversionError) -> any TensorSource {
     guard !DistributedCheckpoint.owns(path: path) else {
-      throw ConversionError(.unreadableInput, "\(path) \(DistributedCheckpoint.wayOut)")
+      throw ConversionError(.unreadableInput, "\(files.name(path)) \(DistributedCheckpoint.wayOut)")
     }
     let file = try files.open(path)
     switch try CheckpointSignature(file: file) {
@@ -17,7 +17,7 @@ package enum Checkpoint {
     case .torchLegacy: return try TorchLegacyReader(file: file, limits: limits)
     case .safetensors: return try SafetensorsReader(file: file, limits: limits)
     case .hdf5: return try HDF5Reader(file: file, limits: limits, chunkCacheBytes: cacheBytes)
-    case .other(let description): throw ConversionError(.unreadableInput, "\(path) \(description)")
+    case .other(let description): throw ConversionError(.unreadableInput, "\(file.path) \(description)")
     }
   }
 }

@@ -26,10 +26,10 @@ package struct ShardIndex: Sendable, Hashable {
     let file = try files.open(path)
     guard file.size <= limits.indexBytes else {
       throw ConversionError(
-        .hostileInput, "\(path) has \(file.size) bytes; an index of at most \(limits.indexBytes) is read")
+        .hostileInput, "\(file.path) has \(file.size) bytes; an index of at most \(limits.indexBytes) is read")
     }
     try limits.take(2 * file.size)
-    return try parse(try file.bytes(at: 0, count: file.size), name: path, limits: limits)
+    return try parse(try file.bytes(at: 0, count: file.size), name: file.path, limits: limits)
   }
 
   /// Reads an index from memory. `name` is what errors call it. Throws as `load` does.

@@ -43,7 +43,7 @@ protocol TensorSink: Sendable {
   /// Lays the file out and writes what needs no tensor data.
   ///
   /// Throws `.outputFailed` or `.diskFull`, and `.usage` when the container cannot hold the tree.
-  init(path: String, layout: SinkLayout) throws(ConversionError)
+  init(file: StagedFile, layout: SinkLayout) throws(ConversionError)
 
   /// The file being written.
   var file: StagedFile { get }

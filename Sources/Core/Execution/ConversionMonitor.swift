@@ -1,7 +1,7 @@
 /// How far a conversion is.
 package struct ConversionProgress: Sendable, Hashable {
   /// The parts of a conversion, in their order. Not every conversion has all.
-  package enum Phase: String, Sendable, Hashable {
+  package enum Phase: String, Sendable, Hashable, CaseIterable {
     /// Inputs are being downloaded.
     case fetching
     /// Headers are read, rules are applied.
@@ -10,22 +10,22 @@ package struct ConversionProgress: Sendable, Hashable {
     case converting
     /// What was written is read again and compared with the plan.
     case verifying
+    /// Inputs and outputs are read for the digests of the report.
+    case digesting
     /// Outputs are synced and get their names.
     case publishing
   }
 
   /// The part that has begun last.
   package var phase: Phase
-  /// Bytes of tensor data written so far.
+  /// Bytes that the phase has done: downloaded, written, compared, read or synced.
   package var bytesDone = 0
-  /// Bytes of tensor data in the output.
+  /// Bytes that it has to do; 0 while that is not known, and for a phase that is too short to count.
   package var bytesTotal = 0
   /// Output tensors completed.
   package var tensorsDone = 0
   /// Output tensors.
   package var tensorsTotal = 0
-  /// Bytes of disk that are used beside the outputs while it goes on, at most.
-  package var scratchBytes = 0
 
   /// The beginning of a phase.
   package init(phase: Phase) { self.phase = phase }

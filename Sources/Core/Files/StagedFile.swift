@@ -10,6 +10,8 @@ import SystemPackage
 package final class StagedFile: Sendable {
   /// Where the file will appear.
   package let path: String
+  /// What messages call it.
+  let name: String
   /// Where it is until then.
   let stagedPath: String
   /// A second name for the file that stood at `path`, while it may have to come back.
@@ -19,24 +21,25 @@ package final class StagedFile: Sendable {
   /// False for a file that takes a free name only.
   private let replaces: Bool
 
-  /// Creates the hidden file in the folder of `path`, readable by whoever the umask allows. Unless it `replaces`, it is not
-  /// published where a file stands already.
+  /// Creates the hidden file in the folder of `path`, readable by whoever the umask allows. Messages call it `name`, or else
+  /// by its path. Unless it `replaces`, it is not published where a file stands already.
   ///
   /// Throws `ConversionError` with `.outputFailed` when the folder cannot be written to.
-  package init(path: String, replaces: Bool = true) throws(ConversionError) {
+  package init(path: String, name: String? = nil, replaces: Bool = true) throws(ConversionError) {
     self.path = path
+    self.name = name ?? path
     self.replaces = replaces
     let target = FilePath(path)
-    let name = target.lastComponent?.string ?? "output"
+    let last = target.lastComponent?.string ?? "output"
     var random = SystemRandomNumberGenerator()
     let suffix = String(random.next() as UInt64, radix: 36)
-    stagedPath = target.removingLastComponent().appending(".\(name).\(suffix).partial").string
+    stagedPath = target.removingLastComponent().appending(".\(last).\(suffix).partial").string
     do {
       descriptor = try FileDescriptor.open(
         FilePath(stagedPath), .readWrite, options: [.create, .exclusiveCreate, .closeOnExec],
         permissions: [.ownerReadWrite, .groupReadWrite, .otherReadWrite])
     } catch {
-      throw ConversionError(.outputFailed, "\(path) cannot be created: \(error)")
+      throw ConversionError(.outputFailed, "\(self.name) cannot be created: \(error)")
     }
   }
 
@@ -71,6 +74,12 @@ package final class StagedFile: Sendable {
     if let failure { throw failure }
   }
 
+  /// Bytes that the file has now.
+  var size: Int {
+    var status = stat()
+    return fstat(descriptor.rawValue, &status) == 0 ? Int(status.st_size) : 0
+  }
+
   /// Sets the length, leaving a hole where nothing was written.
   func resize(to size: Int) throws(ConversionError) {
     do { try descriptor.resize(to: Int64(size)) } catch { throw writeError(error) }
@@ -82,13 +91,14 @@ package final class StagedFile: Sendable {
   /// Flushes the content to the disk.
   ///
   /// One sync of a large file takes as long as the disk takes, and cannot be interrupted. So the pages are written out piece
-  /// by piece first. Throws `.cancelled` when the work of this thread is to end.
-  package func synchronize() throws(ConversionError) {
-    var status = stat()
-    let size = fstat(descriptor.rawValue, &status) == 0 ? Int(status.st_size) : 0
+  /// by piece first, and `report` is told of the bytes of each. Throws `.cancelled` when the work of this thread is to end.
+  package func synchronize(report: (_ bytes: Int) -> Void = { _ in }) throws(ConversionError) {
+    let size = size
     for offset in stride(from: 0, to: size, by: Self.writeBack) {
       try Interruption.check()
-      guard zooport_write_back(descriptor.rawValue, off_t(offset), off_t(Self.writeBack)) == 0 else { break }
+      // Where the file system cannot do this, syncing does it all.
+      _ = zooport_write_back(descriptor.rawValue, off_t(offset), off_t(Self.writeBack))
+      report(min(Self.writeBack, size - offset))
     }
     guard fsync(descriptor.rawValue) == 0 else { throw writeError(Errno(rawValue: errno)) }
   }
@@ -101,7 +111,7 @@ package final class StagedFile: Sendable {
       // Fails where nothing stands at the path, or where the file system knows one name for a file only.
       link(path, replacedPath)
     } else if link(stagedPath, path) != 0, errno == EEXIST || access(path, F_OK) == 0 {
-      throw Self.exists(path)
+      throw Self.exists(name)
     }
     // Does nothing where both are names of one file; the hidden one goes with this object.
     guard rename(stagedPath, path) == 0 else { throw writeError(Errno(rawValue: errno)) }
@@ -126,20 +136,20 @@ package final class StagedFile: Sendable {
   }
 
   /// What stands in the way of a file that replaces no other.
-  static func exists(_ path: String) -> ConversionError {
-    ConversionError(.outputFailed, "\(path) exists already and is another file; move it, or write to another folder")
+  static func exists(_ name: String) -> ConversionError {
+    ConversionError(.outputFailed, "\(name) exists already and is another file; move it, or write to another folder")
   }
 
   private func writeError(_ error: any Error) -> ConversionError {
     if let code = error as? Errno, code == .noSpace || code == .diskQuotaExceeded {
-      return ConversionError(.diskFull, "no space left while writing \(path)")
+      return ConversionError(.diskFull, "no space left while writing \(name)")
     }
     if let code = error as? Errno, code == .fileTooLarge {
       return ConversionError(
         .outputFailed,
-        "\(path) would be larger than a file may be here; raise the limit (ulimit -f) or write shards with --max-shard-size"
+        "\(name) would be larger than a file may be here; raise the limit (ulimit -f) or write shards with --max-shard-size"
       )
     }
-    return ConversionError(.outputFailed, "\(path) cannot be written: \(error)")
+    return ConversionError(.outputFailed, "\(name) cannot be written: \(error)")
   }
 }

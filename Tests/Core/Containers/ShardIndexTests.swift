@@ -1,7 +1,8 @@
-@testable import Core
 import Foundation
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct ShardIndexTests {
   private func parse(_ text: String, limits: Limits = .standard) throws -> ShardIndex {

@@ -1,7 +1,8 @@
-@testable import Core
 import Foundation
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct ShardedSourceTests {
   /// A shard in memory: one storage of four bytes for each name, filled with the given byte.

@@ -1,5 +1,6 @@
-@testable import Core
 import Testing
+
+@testable import Core
 
 /// Findings as people read them.
 @Suite struct DiagnosticSummaryTests {

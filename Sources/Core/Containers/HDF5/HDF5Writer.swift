@@ -24,8 +24,7 @@ package final class HDF5Writer: TensorSink {
   /// Throws `.outputFailed` or `.diskFull`, and `.usage` when the format cannot hold the tree: element types that
   /// `cstorch.save` refuses (int8, complex, 8-bit floats, wide unsigned), two leaves with one key, tuples as keys,
   /// objects above 64 KiB. Complexity: O(leaves log leaves).
-  package init(path: String, layout: SinkLayout) throws(ConversionError) {
-    let file = try StagedFile(path: path)
+  package init(file: StagedFile, layout: SinkLayout) throws(ConversionError) {
     var offsets: [Int] = []
     var end = 128
     for byteCount in layout.storages {
@@ -33,12 +32,13 @@ package final class HDF5Writer: TensorSink {
       // Aligned for vector loads by whoever maps the file.
       let (next, overflow) = end.addingReportingOverflow(byteCount)
       guard !overflow, next < 1 << 62 else {
-        throw ConversionError(.outputFailed, "\(path): the checkpoint is larger than a file can be")
+        throw ConversionError(.outputFailed, "\(file.name): the checkpoint is larger than a file can be")
       }
       end = (next + 63) / 64 * 64
     }
     var leaves = HDF5LeafWriter(
-      metadata: HDF5MetadataWriter(file: file, offset: end), path: path, offsets: offsets, storages: layout.storages)
+      metadata: HDF5MetadataWriter(file: file, offset: end), path: file.name, offsets: offsets,
+      storages: layout.storages)
     try leaves.attribute("__version__", number: 0.5)
     try leaves.attribute("__cstorch_version__", text: Self.version(layout.release))
     try leaves.attribute("__spec__", text: try PytreeEncoder.encode(layout.tree))

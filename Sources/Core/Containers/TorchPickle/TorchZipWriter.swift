@@ -24,7 +24,7 @@ final class TorchZipWriter: TensorSink {
   ///
   /// Throws `.internal` when a tensor does not fit its storage, `.outputFailed` or `.diskFull` when the file cannot be
   /// made.
-  init(path: String, layout: SinkLayout) throws(ConversionError) {
+  init(file: StagedFile, layout: SinkLayout) throws(ConversionError) {
     let pickle = try PickleWriter.data(layout)
     let leading: [(String, [UInt8])] = [
       ("data.pkl", pickle), (".format_version", Array("1".utf8)), (".storage_alignment", Array("64".utf8)),
@@ -37,7 +37,7 @@ final class TorchZipWriter: TensorSink {
       try pacer.step()
       let record = ZipRecord(name: "\(Self.root)/\(name)", size: size, content: content, headerOffset: position)
       guard let end = record.end else {
-        throw ConversionError(.outputFailed, "\(path): the checkpoint is larger than a file can be")
+        throw ConversionError(.outputFailed, "\(file.name): the checkpoint is larger than a file can be")
       }
       position = end
       records.append(record)
@@ -48,7 +48,7 @@ final class TorchZipWriter: TensorSink {
     self.records = records
     firstStorage = leading.count
     offsets = records[leading.count..<records.count - 1].map(\.dataOffset)
-    file = try StagedFile(path: path)
+    self.file = file
     try file.resize(to: position)
     for record in records { if let content = record.content { try file.write(content, at: record.dataOffset) } }
   }
