@@ -6,7 +6,7 @@ SECONDS_EACH ?= 600
 KEEP ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve build setup lint format bench faults fuzz interop-cerebras clean
+.PHONY: help demo test serve build setup lint format bench faults fuzz interop-cerebras package clean
 
 help: ## Show this text.
 	@echo "Zooport converts checkpoints between Hugging Face and Cerebras Model Zoo."
@@ -50,5 +50,9 @@ fuzz: setup ## Convert 5,000 files with random shapes, then fuzz every parser fo
 interop-cerebras: build ## Compare with cerebras_pytorch 2.10.0 and, in MODEL_ZOO, the vendor's classes (MODELS, FMT choose).
 	@MODEL_ZOO="$(MODEL_ZOO)" MODELS="$(MODELS)" FMT="$(FMT)" scripts/interop-cerebras.sh
 
+package: ## Make dist/zooport_VERSION_ARCH.deb, which installs on the same release of Debian without Swift.
+	@scripts/setup.sh package
+	@scripts/package.sh
+
 clean: ## Remove everything that these targets made, but not the data of `make serve`.
-	rm -rf .build .build-fuzz .venv .demo
+	rm -rf .build .build-fuzz .build-package .venv .demo dist

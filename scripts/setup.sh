@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Zooport needs on Debian, if it is missing. Can be run any number of times.
 #   setup.sh build   what building needs
+#   setup.sh package also what the Debian package is made with
 #   setup.sh test    also the programs that tests put beside the service, and the Python packages of the suites, in .venv
 #   setup.sh bench   also what the benchmarks compare with
 set -euo pipefail
@@ -10,8 +11,9 @@ say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 
 packages=(libcurl4-openssl-dev libsqlite3-dev libisal-dev liblz4-dev zlib1g-dev pkg-config curl ca-certificates)
 target=${1:-build}
-if [ "$target" != build ]; then
-  packages+=(python3 python3-venv unzip hdf5-tools libfaketime nginx-light caddy prometheus sqlite3 jq systemd chromium)
+if [ "$target" != build ]; then packages+=(dpkg-dev help2man jq); fi
+if [ "$target" = test ] || [ "$target" = bench ]; then
+  packages+=(python3 python3-venv unzip hdf5-tools libfaketime nginx-light caddy prometheus sqlite3 systemd chromium)
 fi
 if [ "$target" = bench ]; then packages+=(wrk); fi
 
@@ -61,7 +63,7 @@ if ! command -v swift >/dev/null; then
   exit 1
 fi
 
-if [ "$target" != build ]; then
+if [ "$target" = test ] || [ "$target" = bench ]; then
   stamp=.venv/installed-$(cksum <Tests/Interop/requirements.txt | cut -d' ' -f1)
   if [ ! -e "$stamp" ]; then
     say "Installing Python packages into .venv (torch, safetensors, transformers ...: the peers we compare with)"

@@ -59,108 +59,121 @@ struct Settings: Sendable {
 
   /// All settings.
   static let table: [Definition] = [
-    .init(name: "config", standard: "", help: "File with settings, one `name = value` a line."),
+    .init(name: "config", standard: "", help: "Settings file with one `name = value` per line."),
     .init(
       name: "host", standard: "127.0.0.1",
-      help: "Address to listen on. One that other machines reach needs access tokens, or allow-anonymous."),
-    .init(name: "port", standard: "8080", help: "Port to listen on; 0 takes a free one."),
+      help: "Address to listen on. An address that other machines can reach requires access tokens or "
+        + "--allow-anonymous."),
+    .init(name: "port", standard: "8080", help: "Port to listen on. 0 picks a free port."),
     .init(
       name: "max-connections", standard: "half of the open files, at most 8192",
-      help: "Connections at the same time; more wait. One address has three quarters of them at most."),
+      help: "Maximum concurrent connections. Further clients wait in the accept queue. One client address can use "
+        + "at most three quarters."),
     .init(name: "data-dir", standard: "zooport-data", help: "Folder for the database, uploads and outputs."),
     .init(name: "workers", standard: "number of cores", help: "Jobs that run at the same time."),
-    .init(name: "threads", standard: "number of cores, at most 4", help: "Threads of one conversion."),
-    .init(name: "memory-budget", standard: "256MiB", help: "Bytes that the buffers of one conversion may take."),
+    .init(name: "threads", standard: "number of cores, at most 4", help: "Threads per conversion."),
+    .init(name: "memory-budget", standard: "256MiB", help: "Maximum memory for the buffers of one conversion."),
     .init(
       name: "total-memory", standard: "enough for all workers",
-      help: "Bytes that the buffers of all conversions may take together; jobs wait for it."),
+      help: "Maximum memory for the buffers of all conversions together. Jobs wait until enough is free."),
     .init(
       name: "small-job", standard: "64MiB",
-      help: "Bytes of the inputs of a small job; of two or more workers one takes no others. 0 makes no difference."),
-    .init(name: "queue-limit", standard: "10000", help: "Jobs that may wait; 0 is any number."),
-    .init(name: "token-queue-limit", standard: "1000", help: "Jobs of one token that may wait; 0 is any number."),
+      help: "Jobs whose inputs are at most this large are small. With two or more workers, one worker is reserved "
+        + "for small jobs. 0 turns this off."),
     .init(
-      name: "token-running-limit", standard: "0", help: "Jobs of one token that run at the same time; 0 is any number."
-    ),
+      name: "queue-limit", standard: "10000",
+      help: "Maximum queued jobs. Further submissions answer 429. 0 means no limit."),
+    .init(name: "token-queue-limit", standard: "1000", help: "Maximum queued jobs per access token. 0 means no limit."),
+    .init(
+      name: "token-running-limit", standard: "0",
+      help: "Maximum running jobs per access token; further ones stay queued. 0 means no limit."),
     .init(
       name: "token-storage-limit", standard: "0",
-      help: "Bytes of uploads and outputs that one token may keep; 0 is any number."),
-    .init(name: "max-upload", standard: "200GiB", help: "Bytes of the largest file that a client may send."),
+      help: "Maximum bytes of uploads and outputs per access token. 0 means no limit."),
+    .init(name: "max-upload", standard: "200GiB", help: "Maximum size of one uploaded file."),
     .init(
       name: "disk-floor", standard: "1GiB",
-      help: "Bytes of the disk that stay free; uploads and jobs are refused before."),
-    .init(name: "max-fetch", standard: "200GiB", help: "Bytes of the largest file that the service downloads."),
-    .init(name: "fetch-stall", standard: "30", help: "Seconds after which a stalled download is tried again."),
+      help: "Free disk space to keep. Uploads and jobs that would leave less are refused with 507."),
+    .init(name: "max-fetch", standard: "200GiB", help: "Maximum size of one downloaded file."),
+    .init(name: "fetch-stall", standard: "30", help: "Seconds without data after which a download is retried."),
     .init(
       name: "fetch-attempts", standard: "4",
-      help: "Tries of a request without progress; of downloads and streamed reads there are more, see fetch-patience."),
+      help: "Attempts for a request that makes no progress. Downloads and streamed reads are retried for longer: "
+        + "see --fetch-patience."),
     .init(
       name: "fetch-patience", standard: "15",
-      help: "Minutes that a download or a streamed read without progress is tried again."),
+      help: "Minutes for which a download or a streamed read that makes no progress is retried."),
     .init(
       name: "fetch-rate", standard: "4KiB",
-      help: "Bytes a second that a transfer has to bring over five minutes; 0 is any rate."),
+      help: "Minimum bytes per second of a transfer, measured over five minutes. A slower transfer is retried. 0 "
+        + "means no minimum."),
     .init(
-      name: "fetch-time", standard: "1440", help: "Minutes that one request of a download may take; it goes on after."),
+      name: "fetch-time", standard: "1440",
+      help: "Time limit of one HTTP request of a download, in minutes. A longer download continues with a new "
+        + "request."),
     .init(
-      name: "plan-time", standard: "60", help: "Seconds that a plan may take; who asked for it gets an error then."),
+      name: "plan-time", standard: "60",
+      help: "Time limit of a plan, in seconds. A plan that takes longer answers 503."),
     .init(name: "fetch-connections", standard: "4", help: "Files of one job that are downloaded at the same time."),
     .init(
       name: "cache-limit", standard: "100GiB",
-      help: "Bytes of downloaded files that are kept for other jobs; what a job uses stays."),
+      help: "Maximum size of the cache of downloaded files. Files that a job uses are not evicted."),
     .init(
       name: "hub-endpoint", standard: "https://huggingface.co",
-      help: "Base URL of the model hub, or of a mirror; HF_ENDPOINT holds when this is not given."),
+      help: "Base URL of the model hub or a mirror. HF_ENDPOINT is used if this is not set."),
     .init(
       name: "hub-token-file", standard: "",
-      help: "File with the token that is shown to the hub; HF_TOKEN holds when this is not given."),
+      help: "File with the access token for the hub. HF_TOKEN is used if this is not set."),
     .init(
       name: "allow-private-fetch", standard: "",
-      help:
-        "Comma-separated CIDR blocks, addresses and host names that downloads and webhooks may go to though they are not "
-        + "public."
-    ),
+      help: "Private addresses that downloads and webhooks may connect to: CIDR blocks, addresses and host names, "
+        + "separated by commas."),
     .init(
       name: "fetch-ca-file", standard: "",
-      help:
-        "PEM file with the certificates of the authorities that downloads and webhooks trust, instead of the system's."),
+      help: "PEM file of certificate authorities for downloads and webhooks. It replaces the system's."),
     .init(
       name: "keep-inputs", standard: "24",
-      help: "Hours that an upload is kept after its last use; 0 keeps all."),
+      help: "Hours until an unused upload is deleted, counted from its last use. 0 keeps uploads forever."),
     .init(
       name: "keep-partial", standard: "24",
-      help: "Hours that an unfinished upload or download is kept after its last bytes; 0 keeps all."),
+      help: "Hours until an unfinished upload or download is deleted, counted from its last bytes. 0 keeps them "
+        + "forever."),
     .init(
       name: "keep-outputs", standard: "168",
-      help: "Hours that an ended job is kept with its outputs, unless it is pinned; 0 keeps all."),
+      help: "Hours until an ended job and its outputs are deleted, unless the job is pinned. 0 keeps jobs forever."),
     .init(
       name: "max-attempts", standard: "10",
-      help: "Times that a job which runs alone may stop the service before it is given up."),
+      help: "Crashes after which a job is marked failed. A job that was running when the service crashed twice is "
+        + "retried alone; if the service crashes this many times while it runs, it fails."),
     .init(
       name: "retries", standard: "4",
-      help: "Times that a job is run again after a fault that may pass: a full disk, a failed download."),
+      help: "Retries of a job after a temporary fault, such as a full disk or a failed download."),
     .init(
-      name: "retry-delay", standard: "30", help: "Seconds before a job is run again; doubled each time, 900 at most."),
-    .init(name: "webhook-retries", standard: "14", help: "Times that a webhook is sent again which was not taken."),
+      name: "retry-delay", standard: "30",
+      help: "Seconds before the first retry of a job. The delay doubles with each retry, up to 900 s."),
+    .init(name: "webhook-retries", standard: "14", help: "Retries of a webhook that the receiver did not accept."),
     .init(
       name: "webhook-delay", standard: "5",
-      help: "Seconds before a webhook is sent again; doubled each time, 3 h at most."
-    ),
-    .init(name: "webhook-timeout", standard: "15", help: "Seconds that a receiver has to answer a webhook."),
-    .init(name: "lease", standard: "30", help: "Seconds after which the job of a dead worker is run again."),
-    .init(name: "shutdown", standard: "10", help: "Seconds that open requests have to end when the service stops."),
+      help: "Seconds before the first retry of a webhook. The delay doubles with each retry, up to 3 h."),
+    .init(name: "webhook-timeout", standard: "15", help: "Seconds that the receiver of a webhook has to answer."),
+    .init(
+      name: "lease", standard: "30",
+      help: "Seconds after which a job of a worker that stopped responding is run again."),
+    .init(name: "shutdown", standard: "10", help: "Seconds that open requests get to finish when the service stops."),
     .init(
       name: "require-tokens", standard: "false",
-      help: "Answer nobody without an access token, even while none exists. The data folder remembers it.",
+      help: "Refuse every request without an access token, even while no token exists. The data folder remembers "
+        + "this setting.",
       isSwitch: true),
     .init(
       name: "allow-anonymous", standard: "false",
-      help: "Serve everybody on an address that other machines reach, as long as no access token exists.",
+      help: "Allow requests without a token on an address that other machines can reach, as long as no access "
+        + "token exists.",
       isSwitch: true),
     .init(
       name: "visibility", standard: "owner",
-      help: "Jobs and uploads that a token sees: its own (owner), those of its team too (team), or all."),
-    .init(name: "ui", standard: "on", help: "The page at `/`: on or off. Without it that address answers 404."),
+      help: "Jobs and uploads that a token can see: its own (owner), those of its team (team), or all."),
+    .init(name: "ui", standard: "on", help: "Web page at `/`: on or off. With off, `/` answers 404."),
     .init(name: "log-level", standard: "info", help: "trace, debug, info, notice, warning, error or critical."),
   ]
 

@@ -51,12 +51,10 @@ enum CodeGen {
   @Sendable @ConfigRulesBuilder static func config(_ release: Release) -> [ConfigRule] {
     GPTJ.sharedConfig(release, dropout: 0)
     Require(.cs, "position_embedding_type", "rotary")
-    Require(.cs, "use_bias_in_output", true)
-    Require(.cs, "use_untied_layer_norm", false)
     Check(.hf) { (config) throws(ConfigFailure) in try checkHeads(config, "n_head") }
     Check(.cs) { (config) throws(ConfigFailure) in try checkHeads(config, "num_heads") }
-    Fill(.cs, "use_bias_in_output", true)
-    Fill(.cs, "use_untied_layer_norm", false)
+    Implied(.cs, "use_bias_in_output", true)
+    Implied(.cs, "use_untied_layer_norm", false)
     Assume(.cs, "use_untied_layer_norm", false)
   }
 

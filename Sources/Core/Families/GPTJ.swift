@@ -117,8 +117,7 @@ enum GPTJ {
     Key("use_bias_in_output", "use_bias_in_output", .flag, forward: { (_, _) throws(ConfigFailure) in true })
     Fill(.cs, "use_bias_in_output", true)
     if release >= Release(2, 0) {
-      Require(.cs, "use_untied_layer_norm", false)
-      Fill(.cs, "use_untied_layer_norm", false)
+      Implied(.cs, "use_untied_layer_norm", false)
     }
   }
 
@@ -141,7 +140,6 @@ enum GPTJ {
     Key(number: "layer_norm_epsilon")
     Key(number: "initializer_range")
     Require(.hf, "scale_attn_weights", true)
-    Require(.cs, "attention_type", "scaled_dot_product")
     DecoderParts.requirements(attentionBias: false)
     DecoderParts.plainRotary
     if release >= Release(2, 0) { Require(.cs, "norm_type", "layernorm") }
@@ -149,21 +147,16 @@ enum GPTJ {
     Fill(.cs, "use_ffn_bias_in_attention", false)
     Fill(.cs, "use_projection_bias_in_attention", false)
     Fill(.cs, "use_ffn_bias", true)
-    Fill(.cs, "attention_type", "scaled_dot_product")
+    Implied(.cs, "attention_type", "scaled_dot_product")
     // What a left-out key means
-    Assume(.hf, "vocab_size", 50400)
-    Assume(.hf, "n_positions", 2048)
-    Assume(.hf, "n_embd", 4096)
-    Assume(.hf, "n_layer", 28)
-    Assume(.hf, "n_head", 16)
-    Assume(.hf, "rotary_dim", 64)
-    Assume(.hf, "activation_function", "gelu_new")
-    Assume(.hf, "resid_pdrop", .double(dropout))
-    Assume(.hf, "embd_pdrop", .double(dropout))
-    Assume(.hf, "attn_pdrop", .double(dropout))
-    Assume(.hf, "initializer_range", 0.02)
-    Assume(.hf, "layer_norm_epsilon", 1e-5)
-    Assume(.hf, "tie_word_embeddings", false)
+    Assume(
+      .hf,
+      [
+        "vocab_size": 50400, "n_positions": 2048, "n_embd": 4096, "n_layer": 28, "n_head": 16, "rotary_dim": 64,
+        "activation_function": "gelu_new", "resid_pdrop": .double(dropout), "embd_pdrop": .double(dropout),
+        "attn_pdrop": .double(dropout), "initializer_range": 0.02, "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": false,
+      ])
     DecoderParts.assumedInnerWidth()
     modelZooDefaults
     ConfigRule.huggingFaceBookkeeping
@@ -171,18 +164,13 @@ enum GPTJ {
 
   /// What a key means that a config of the Model Zoo's `GPTJModel` leaves out; GPT-NeoX is this class too.
   @ConfigRulesBuilder static var modelZooDefaults: [ConfigRule] {
-    Assume(.cs, "max_position_embeddings", 1024)
-    Assume(.cs, "embedding_dropout_rate", 0.1)
-    Assume(.cs, "share_embedding_weights", true)
-    Assume(.cs, "residual_dropout_rate", 0.1)
-    Assume(.cs, "nonlinearity", "gelu")
-    Assume(.cs, "layer_norm_epsilon", 1e-5)
-    Assume(.cs, "use_ffn_bias", false)
-    Assume(.cs, "attention_dropout_rate", 0.1)
-    Assume(.cs, "use_projection_bias_in_attention", true)
-    Assume(.cs, "use_ffn_bias_in_attention", true)
-    Assume(.cs, "initializer_range", 0.02)
-    Assume(.cs, "use_bias_in_output", false)
-    Assume(.cs, "norm_first", true)
+    Assume(
+      .cs,
+      [
+        "max_position_embeddings": 1024, "embedding_dropout_rate": 0.1, "share_embedding_weights": true,
+        "residual_dropout_rate": 0.1, "nonlinearity": "gelu", "layer_norm_epsilon": 1e-5, "use_ffn_bias": false,
+        "attention_dropout_rate": 0.1, "use_projection_bias_in_attention": true, "use_ffn_bias_in_attention": true,
+        "initializer_range": 0.02, "use_bias_in_output": false, "norm_first": true,
+      ])
   }
 }

@@ -96,7 +96,6 @@ enum GPTNeoX {
       "rotary_pct", "rotary_dim",
       forward: { (value, config) throws(ConfigFailure) in try rotaryRows(of: config, share: value) },
       backward: { (value, config) throws(ConfigFailure) in try rotaryShare(of: config, rows: value) })
-    Require(.hf, "rotary_emb_base", 10000)
     // Decoder
     Key(dimension: "hidden_size")
     Key(dimension: "num_attention_heads", "num_heads")
@@ -107,10 +106,6 @@ enum GPTNeoX {
     Key(number: "initializer_range")
     Require(.hf, "use_parallel_residual", true)
     Require(.hf, "scale_attn_weights", true)
-    Require(.cs, "attention_type", "scaled_dot_product")
-    Require(.cs, "use_bias_in_output", false)
-    Require(.cs, "use_untied_layer_norm", true)
-    Require(.cs, "embedding_dropout_rate", 0.0)
     if release < Release(2, 0) {
       RefuseKey(.hf, "attention_bias", unless: true, reason: "the target has biases in its attention")
       DecoderParts.requirements(attentionBias: true)
@@ -131,15 +126,15 @@ enum GPTNeoX {
       RopeScaling.scaling(kinds: [.linear, .yarn, .longrope])
     }
     // What each side is told explicitly
-    Fill(.cs, "attention_type", "scaled_dot_product")
-    Fill(.cs, "use_untied_layer_norm", true)
+    Implied(.cs, "attention_type", "scaled_dot_product")
+    Implied(.cs, "use_untied_layer_norm", true)
     Fill(.cs, "use_ffn_bias", true)
-    Fill(.cs, "use_bias_in_output", false)
-    Fill(.cs, "embedding_dropout_rate", 0.0)
+    Implied(.cs, "use_bias_in_output", false)
+    Implied(.cs, "embedding_dropout_rate", 0.0)
     Fill(.cs, "residual_dropout_rate", 0.0)
     Fill(.cs, "attention_dropout_rate", 0.0)
     Fill(.hf, "rotary_pct", 1.0)
-    Fill(.hf, "rotary_emb_base", 10000)
+    Implied(.hf, "rotary_emb_base", 10000)
     // What a left-out key means
     Assume(.hf, "vocab_size", 50432)
     Assume(.hf, "hidden_size", 6144)

@@ -83,20 +83,23 @@ struct CheckpointContent {
     }
     var values = OrderedDictionary<String, StateDict.Value>(minimumCapacity: state.count)
     var pacer = Interruption.Pacer()
-    let keys = state.map(\.key.description)
-    let names = try trainer?.renamed(keys) ?? keys
+    let fileNames = state.map(\.key.description)
+    let names = try trainer?.renamed(fileNames) ?? fileNames
     wrapperWarnings = trainer?.warning.map { [$0] } ?? []
-    for (entry, name) in zip(state, names) {
+    for (position, entry) in state.enumerated() {
       try pacer.step()
-      let key = prefix + name
-      let fileKey = prefix + entry.key.description
+      let key = prefix + names[position]
+      let fileKey = prefix + fileNames[position]
       if key != fileKey { wrappedKeys[key] = fileKey }
-      guard values[key] == nil else {
-        throw ConversionError(.unreadableInput, "The state dict has the key '\(key)' twice.")
+      let value: StateDict.Value
+      if case .tensor(let descriptor) = entry.value {
+        descriptors[fileKey] = descriptor
+        value = .tensor(SymbolicTensor(source: fileKey, dtype: descriptor.dtype, shape: descriptor.shape))
+      } else {
+        value = .other(symbolic(entry.value, named: fileKey))
       }
-      switch symbolic(entry.value, named: fileKey) {
-      case .tensor(let tensor): values[key] = .tensor(tensor)
-      case let other: values[key] = .other(other)
+      guard values.updateValue(value, forKey: key) == nil else {
+        throw ConversionError(.unreadableInput, "The state dict has the key '\(key)' twice.")
       }
     }
     // The slash keeps these names apart from every key of the state dict, which the planner splits at dots only.

@@ -94,7 +94,7 @@ struct Completeness {
 
   /// Compares the keys that met the rules with what is expected. Throws nothing but `.cancelled`.
   func check(
-    _ instances: [StateDictPlanner.Instance], in source: OrderedDictionary<String, StateDict.Value>,
+    _ instances: [StateDictPlanner.Instance], in source: StateDictPlanner.Entries,
     _ findings: inout [Diagnostic]
   ) throws(ConversionError) {
     guard rules.contains(where: { $0.shape != nil }) else { return }
@@ -123,14 +123,14 @@ struct Completeness {
       let found = byRule[number]
       for position in found {
         try pacer.step()
-        judge(instances[position], rule, declaration, &findings)
+        judge(instances[position], of: source, rule, declaration, &findings)
       }
       // Mirrors and parts share their bindings, so the first pattern speaks for all.
       guard let pattern = rule.claims(side).first else { continue }
       let demanded = declaration.bindings(of: pattern)
       // Nearly always all are there, which counting shows without making a key for each.
       if found.count == demanded.total, !declaration.isStacked,
-        found.allSatisfy({ instances[$0].holdsTensor && demanded.contains(instances[$0].binding) })
+        found.allSatisfy({ instances[$0].holdsTensor(of: source) && demanded.contains(instances[$0].binding) })
       {
         continue
       }
@@ -138,10 +138,11 @@ struct Completeness {
       for instance in found.map({ instances[$0] }) {
         try pacer.step()
         if case .stack(let hole, _)? = rule.transform, declaration.isStacked {
-          for (number, value) in zip(instance.numbers, instance.values) where value?.value.tensor != nil {
-            present.insert(pattern.fill(instance.binding.with(hole, Substring(String(number)))))
+          for case (let number, let place?) in zip(instance.numbers, instance.positions)
+          where source.values[place].isTensor {
+            present.insert(pattern.fill(instance.binding.with(hole, String(number))))
           }
-        } else if instance.holdsTensor {
+        } else if instance.holdsTensor(of: source) {
           present.insert(pattern.fill(instance.binding))
         }
       }
@@ -169,11 +170,11 @@ struct Completeness {
 
   /// Compares one instance's numbers and shapes.
   private func judge(
-    _ instance: StateDictPlanner.Instance, _ rule: Rule, _ declaration: Declaration, _ findings: inout [Diagnostic]
+    _ instance: StateDictPlanner.Instance, of source: StateDictPlanner.Entries, _ rule: Rule, _ declaration: Declaration, _ findings: inout [Diagnostic]
   ) {
     for (hole, count) in declaration.bounds {
       guard let text = instance.binding[hole], let number = Int(text), number >= count.length else { continue }
-      let key = instance.values.compactMap { $0?.key }.first ?? ""
+      let key = instance.subject(in: source)
       findings.append(
         Diagnostic(
           .error, .stateDictMismatch, .tensor(key),
@@ -181,14 +182,16 @@ struct Completeness {
           origin: rule.origin))
       return
     }
-    for (position, value) in instance.values.enumerated() {
-      guard let value, let tensor = value.value.tensor else { continue }
-      let shape = declaration.shape(declaration.isStacked ? 0 : position, instance.binding)
+    let isBias = instance.binding["leaf"] == "bias"
+    for (position, place) in instance.positions.enumerated() {
+      guard let place, let tensor = source.values[place].tensor else { continue }
+      let shape = declaration.shape(declaration.isStacked ? 0 : position, isBias: isBias)
       guard tensor.shape != shape else { continue }
+      let key = source.keys[place]
       findings.append(
         Diagnostic(
-          .error, .stateDictMismatch, .tensor(value.key),
-          "\(value.key) has shape \(tensor.shape), but the config says \(shape)\(because(declaration))",
+          .error, .stateDictMismatch, .tensor(key),
+          "\(key) has shape \(tensor.shape), but the config says \(shape)\(because(declaration))",
           origin: rule.origin))
     }
   }
@@ -243,8 +246,12 @@ extension Completeness {
     }
 
     func shape(_ position: Int, _ binding: KeyPattern.Binding) -> [Int] {
+      shape(position, isBias: binding["leaf"] == "bias")
+    }
+
+    func shape(_ position: Int, isBias: Bool) -> [Int] {
       let shape = shapes[min(position, shapes.count - 1)]
-      return binding["leaf"] == "bias" ? shape.bias : shape.whole
+      return isBias ? shape.bias : shape.whole
     }
 
     /// Every binding of a pattern without which a checkpoint is incomplete; none when a hole has no count.
@@ -273,10 +280,10 @@ extension Completeness {
       /// What it can stand for; nil for the numbers from 0.
       let words: [String]?
 
-      func text(_ number: Int) -> Substring { words.map { $0[number][...] } ?? Substring(String(number)) }
+      func text(_ number: Int) -> String { words.map { $0[number] } ?? String(number) }
 
-      func takes(_ text: Substring) -> Bool {
-        if let words { return words.contains { $0 == text } }
+      func takes(_ text: String) -> Bool {
+        if let words { return words.contains(text) }
         // A number with zeros in front is another key.
         guard let number = Int(text), number < count else { return false }
         return text.utf8.first != UInt8(ascii: "0") || text.utf8.count == 1
@@ -324,5 +331,7 @@ extension DeclaredShape.Presence {
 
 extension StateDictPlanner.Instance {
   /// True when one of its keys holds a tensor, and not None.
-  fileprivate var holdsTensor: Bool { values.contains { $0?.value.tensor != nil } }
+  fileprivate func holdsTensor(of source: StateDictPlanner.Entries) -> Bool {
+    positions.contains { $0.map { source.values[$0].isTensor } ?? false }
+  }
 }

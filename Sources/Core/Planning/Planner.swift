@@ -269,6 +269,7 @@ package enum Planner {
     warnings: [Diagnostic], route: Route
   ) throws(ConversionError) -> Plan {
     var tensors: [Plan.Tensor] = []
+    tensors.reserveCapacity(content.stateDict.values.count)
     func numbered(_ tree: ObjectTree<SymbolicTensor>, key: String) -> ObjectTree<Int> {
       tree.mapTensors { tensor in
         tensors.append(Plan.Tensor(key: key, tensor: tensor))
@@ -280,12 +281,12 @@ package enum Planner {
     var pacer = Interruption.Pacer()
     for (key, value) in content.stateDict.values {
       try pacer.step()
-      let tree: ObjectTree<SymbolicTensor> =
-        switch value {
-        case .tensor(let tensor): .tensor(tensor)
-        case .other(let tree): tree
-        }
-      state.append(.init(.string(key), numbered(tree, key: key)))
+      switch value {
+      case .tensor(let tensor):
+        state.append(.init(.string(key), .tensor(tensors.count)))
+        tensors.append(Plan.Tensor(key: key, tensor: tensor))
+      case .other(let tree): state.append(.init(.string(key), numbered(tree, key: key)))
+      }
     }
     let stateTree = ObjectTree<Int>.dictionary(state, ordered: true)
     let tree: ObjectTree<Int>

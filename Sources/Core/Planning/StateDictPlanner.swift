@@ -5,6 +5,8 @@ import OrderedCollections
 /// Complexity: O(keys x segments), whatever the number of rules.
 struct StateDictPlanner {
   let rules: [Rule]
+  /// What each rule that maps tensors does, by the number of the rule.
+  private let mappings: [RuleApplication?]
   let from: Side
   private let passesUnknownKeys: Bool
   private let prefix: Route.PrefixPolicy
@@ -28,9 +30,12 @@ struct StateDictPlanner {
   init(step: ConfigPlanner.Step) {
     let context = step.context
     self.context = context
-    rules = step.hop.tensors.filter { $0.condition.map(context.holds) ?? true }
+    let rules = step.hop.tensors.filter { $0.condition.map(context.holds) ?? true }
+    let from = step.hop.from
+    self.rules = rules
+    self.from = from
+    mappings = rules.map { RuleApplication($0, from: from, context: context) }
     config = step.hop.config
-    from = step.hop.from
     prefix = step.hop.prefix
     switch step.hop {
     case .bridge(let crossing, let side):
@@ -46,10 +51,30 @@ struct StateDictPlanner {
   struct Instance {
     let rule: Int
     let binding: KeyPattern.Binding
-    /// One value for each pattern that the rule claims; for a stack, one for each number.
-    var values: [(key: String, value: StateDict.Value)?]
-    /// Numbers of a stack, one for each value.
+    /// Positions in the source: one for each pattern that the rule claims, nil where the key is missing; for a stack, one
+    /// for each number.
+    var positions: ShortList<Int?>
+    /// Numbers of a stack, one for each position.
     var numbers: [Int] = []
+
+    /// The first key of the source that belongs to it.
+    func subject(in source: Entries) -> String {
+      for position in positions { if let position { return source.keys[position] } }
+      return ""
+    }
+  }
+
+  /// Keys and values of the source by position. Instances hold positions, because copies of keys and values would be counted
+  /// as references for each of them.
+  struct Entries {
+    let keys: [String]
+    let values: [StateDict.Value]
+
+    /// Complexity: O(1).
+    init(_ values: OrderedDictionary<String, StateDict.Value> = [:]) {
+      keys = values.keys.elements
+      self.values = values.values.elements
+    }
   }
 
   /// The state dict of the other side. Throws nothing but `.cancelled`: whatever is wrong with the input is a finding.
@@ -60,25 +85,30 @@ struct StateDictPlanner {
     if rules.isEmpty, passesUnknownKeys, prefix == .carried { return input }
     var reading = Reading()
     try read(input, into: &reading, &findings)
-    let prefixed = reading.prefixed
+    let (source, prefixed) = (reading.source, reading.prefixed)
     var output = reading.passed
     output.reserveCapacity(input.values.count)
     var written = reading.written
     var repeats: [Instance] = []
+    var results: [(key: String, value: StateDict.Value)] = []
     var pacer = Interruption.Pacer()
     for instance in reading.instances {
       try pacer.step()
-      if case .repeated(from.other, _, _)? = rules[instance.rule].transform {
+      if mappings[instance.rule]?.isRepeated ?? false {
         repeats.append(instance)
-      } else {
-        apply(instance, to: &output, &findings) {
-          written.insert($0)
-        } isPrefixed: {
-          prefixed.contains($0)
+        continue
+      }
+      results.removeAll(keepingCapacity: true)
+      apply(instance, of: source, to: &results, &findings)
+      let isCarried = prefix == .carried && prefixed.contains(instance.subject(in: source))
+      for (key, value) in results {
+        if output.updateValue(value, forKey: key) != nil {
+          fail("'\(key)' would be written twice", of: instance, in: source, &findings)
         }
+        if isCarried { written.insert(key) }
       }
     }
-    try writeRepeats(repeats, to: &output)
+    try writeRepeats(repeats, of: source, to: &output)
     try generateBuffers(&output, &findings)
     let tied = resolveTies(&output, side: from.other, addsMissing: from.other == .cs)
     for (key, twin, _) in tied where written.contains(twin) { written.insert(key) }
@@ -92,6 +122,7 @@ struct StateDictPlanner {
 
   /// What the source's keys are by the rules.
   private struct Reading {
+    var source = Entries()
     var instances: [Instance] = []
     /// Keys that no rule claims and that go on as they are.
     var passed: OrderedDictionary<String, StateDict.Value> = [:]
@@ -127,8 +158,9 @@ struct StateDictPlanner {
     checkNeeds(source, &findings)
     try compareCopies(source, &findings)
     try collect(source, into: &reading, &findings)
+    reading.source = Entries(source)
     try Completeness(rules: rules, from: from, context: context, config: config)
-      .check(reading.instances, in: source, &findings.incomplete)
+      .check(reading.instances, in: reading.source, &findings.incomplete)
   }
 
   /// Groups keys into rule instances, in the order in which their first keys come.
@@ -140,14 +172,19 @@ struct StateDictPlanner {
         rule.claims(from).enumerated().map { (PatternIndex.Slot(rule: number, position: $0), $1) }
       })
     reading.instances.reserveCapacity(source.count)
+    let arities = rules.map { $0.claims(from).count }
+    let stacks = rules.map { rule -> String? in
+      if case .stack(let hole, _)? = rule.transform, from == .left { hole } else { nil }
+    }
     var open: [OpenInstance: Int] = [:]
     let hasAliases = rules.contains { if case .relate(.alias(from, _, _)) = $0.action { true } else { false } }
+    var matches = PatternIndex.Matches()
     var pacer = Interruption.Pacer()
-    for (key, value) in source {
+    for (place, key) in source.keys.elements.enumerated() {
       try pacer.step()
-      guard let (slot, matched) = match(key, index, in: source) else {
+      guard let (slot, matched) = match(key, index, in: source, &matches) else {
         if passesUnknownKeys {
-          reading.passed[key] = value
+          reading.passed[key] = source.values[place]
           if reading.prefixed.contains(key) { reading.written.insert(key) }
         } else {
           findings.unmatched.append(key)
@@ -155,13 +192,12 @@ struct StateDictPlanner {
         continue
       }
       var binding = matched
-      let arity = rules[slot.rule].claims(from).count
       var number: Int?
-      if case .stack(let hole, _)? = rules[slot.rule].transform, from == .left {
+      if let hole = stacks[slot.rule] {
         number = binding[hole].flatMap { Int($0) }
         binding[hole] = nil
-      } else if arity == 1, !hasAliases {
-        reading.instances.append(Instance(rule: slot.rule, binding: binding, values: [(key, value)]))
+      } else if arities[slot.rule] == 1, !hasAliases {
+        reading.instances.append(Instance(rule: slot.rule, binding: binding, positions: ShortList(place)))
         continue
       }
       let identity = OpenInstance(rule: slot.rule, binding: binding)
@@ -171,24 +207,26 @@ struct StateDictPlanner {
       } else {
         position = reading.instances.count
         open[identity] = position
-        let values: [(key: String, value: StateDict.Value)?] =
-          number == nil ? Array(repeating: nil, count: arity) : []
-        reading.instances.append(Instance(rule: slot.rule, binding: binding, values: values))
+        let count = number == nil ? arities[slot.rule] : 0
+        reading.instances.append(
+          Instance(rule: slot.rule, binding: binding, positions: ShortList(repeating: nil, count: count)))
       }
       if let number {
         reading.instances[position].numbers.append(number)
-        reading.instances[position].values.append((key, value))
+        reading.instances[position].positions.append(place)
       } else {
-        reading.instances[position].values[slot.position] = (key, value)
+        reading.instances[position].positions[slot.position] = place
       }
     }
   }
 
   /// The rule that a key belongs to; an older spelling belongs to the rule of the spelling it stands for.
   private func match(
-    _ key: String, _ index: PatternIndex, in source: OrderedDictionary<String, StateDict.Value>
+    _ key: String, _ index: PatternIndex, in source: OrderedDictionary<String, StateDict.Value>,
+    _ matches: inout PatternIndex.Matches
   ) -> (slot: PatternIndex.Slot, binding: KeyPattern.Binding)? {
-    guard let found = index.matches(key.keySegments).first else { return nil }
+    index.find(key, &matches)
+    guard let found = matches.found.first else { return nil }
     guard case .relate(.alias(from, let spelling, let yields)) = rules[found.slot.rule].action else { return found }
     let spelled = spelling.fill(found.binding)
     if yields, source[spelled] != nil { return nil }
@@ -200,32 +238,29 @@ struct StateDictPlanner {
     let binding: KeyPattern.Binding
   }
 
-  /// Writes what one instance of a rule yields. `carry` learns of keys whose source had the optional prefix.
+  /// Adds what one instance of a rule yields to `results`.
   private func apply(
-    _ instance: Instance, to output: inout OrderedDictionary<String, StateDict.Value>, _ findings: inout Findings,
-    carry: (String) -> Void, isPrefixed: (String) -> Bool
+    _ instance: Instance, of source: Entries, to results: inout [(key: String, value: StateDict.Value)],
+    _ findings: inout Findings
   ) {
-    let rule = rules[instance.rule]
-    let subject = instance.values.compactMap { $0?.key }.first ?? ""
-    func fail(_ message: String, _ kind: ErrorKind = .stateDictMismatch) {
-      findings.failures.append(
-        Diagnostic(.error, kind, .tensor(subject), "\(subject): \(message)", origin: rule.origin))
-    }
-    if case .leave(.refuse(let reason)) = rule.action,
-      instance.values.contains(where: { $0?.value != .other(.none) })
-    {
-      fail(reason, .configNotConvertible)
-    }
-    guard case .map(let transform) = rule.action else { return }
-    do throws(RuleFailure) {
-      let application = RuleApplication(
-        rule: rule, transform: transform, instance: instance, from: from, context: context)
-      let isCarried = prefix == .carried && isPrefixed(subject)
-      for (key, value) in try application.results() {
-        if output.updateValue(value, forKey: key) != nil { fail("'\(key)' would be written twice") }
-        if isCarried { carry(key) }
+    if let mapping = mappings[instance.rule] {
+      do throws(RuleFailure) { try mapping.apply(to: instance, of: source, results: &results) } catch {
+        fail(error.message, of: instance, in: source, &findings)
       }
-    } catch { fail(error.message) }
+    } else if case .leave(.refuse(let reason)) = rules[instance.rule].action,
+      instance.positions.contains(where: { $0.map { source.values[$0] } != .other(.none) })
+    {
+      fail(reason, .configNotConvertible, of: instance, in: source, &findings)
+    }
+  }
+
+  private func fail(
+    _ message: String, _ kind: ErrorKind = .stateDictMismatch, of instance: Instance, in source: Entries,
+    _ findings: inout Findings
+  ) {
+    let subject = instance.subject(in: source)
+    findings.failures.append(
+      Diagnostic(.error, kind, .tensor(subject), "\(subject): \(message)", origin: rules[instance.rule].origin))
   }
 
   /// Keys without the prefix that files of a release may or may not carry; `prefixed` learns which had it.
@@ -279,12 +314,12 @@ struct StateDictPlanner {
 
   /// Writes one copy of each tensor for each layer that the output has.
   private func writeRepeats(
-    _ repeats: [Instance], to output: inout OrderedDictionary<String, StateDict.Value>
+    _ repeats: [Instance], of source: Entries, to output: inout OrderedDictionary<String, StateDict.Value>
   ) throws(ConversionError) {
     var pacer = Interruption.Pacer()
     for instance in repeats {
       guard case .repeated(_, let hole, let beside)? = rules[instance.rule].transform,
-        let value = instance.values.first ?? nil
+        let place = instance.positions.first ?? nil
       else { continue }
       let layers = PatternIndex([(PatternIndex.Slot(rule: instance.rule, position: 0), beside)])
       for key in Array(output.keys) {
@@ -293,7 +328,7 @@ struct StateDictPlanner {
           binding.agrees(with: instance.binding, except: hole)
         else { continue }
         for pattern in rules[instance.rule].claims(from.other) {
-          output[pattern.fill(instance.binding.with(hole, layer))] = value.value
+          output[pattern.fill(instance.binding.with(hole, layer))] = source.values[place]
         }
       }
     }
@@ -309,9 +344,12 @@ struct StateDictPlanner {
     }
     guard !anchors.isEmpty else { return }
     let index = PatternIndex(anchors)
+    let tails = Set(anchors.map { $0.1.literalTail })
     var pacer = Interruption.Pacer()
     for key in Array(output.keys) {
       try pacer.step()
+      // Few keys have such an end, and splitting the others would cost more than all the rest.
+      guard tails.contains(where: key.hasSuffix) else { continue }
       for (slot, binding) in index.matches(key.keySegments) {
         let rule = rules[slot.rule]
         guard case .make(.generate(_, _, let recipe)) = rule.action else { continue }

@@ -9,6 +9,9 @@ struct TrainerWrappers {
   /// How often each text was taken off.
   private(set) var removed = OrderedDictionary<String, Int>()
 
+  /// The first segment that `mayBeWrapped` saw last.
+  private var lastFirst: (text: Substring, isOuter: Bool) = ("", false)
+
   /// Names of modules that hold the whole model: DistributedDataParallel, torch.compile, Lightning, DeepSpeed, PEFT, TRL,
   /// Opacus, FSDP and others.
   private static let outer: Set<Substring> = [
@@ -85,15 +88,17 @@ struct TrainerWrappers {
   }
 
   /// True for every wrapped key, and for few others: a quick look at keys that nearly always have no wrapper.
-  private func mayBeWrapped(_ key: String) -> Bool {
+  private mutating func mayBeWrapped(_ key: String) -> Bool {
     // All inner wrappers begin with an underscore.
     var beginsSegment = true
     for byte in key.utf8 {
       if beginsSegment, byte == UInt8(ascii: "_") { return true }
       beginsSegment = byte == UInt8(ascii: ".")
     }
-    let first = key.utf8.prefix { $0 != UInt8(ascii: ".") }
-    return Self.outer.contains(Substring(first))
+    let first = Substring(key.utf8.prefix { $0 != UInt8(ascii: ".") })
+    // Neighbours mostly begin alike.
+    if first != lastFirst.text { lastFirst = (first, Self.outer.contains(first)) }
+    return lastFirst.isOuter
   }
 
   /// One warning for everything that was taken off; nil when nothing was.

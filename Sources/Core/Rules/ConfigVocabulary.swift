@@ -191,6 +191,18 @@ struct Require: ConfigRuleGroup {
   }
 }
 
+/// A key that only one side has, and that has one value in every model of the other side.
+struct Implied: ConfigRuleGroup {
+  let configRules: [ConfigRule]
+
+  /// A source of `side` has `value` under `key` if the key is there; a target gets it unless another rule wrote the key.
+  init(_ side: Side, _ key: String, _ value: ConfigValue, file: String = #fileID, line: Int = #line) {
+    configRules =
+      Require(side, key, value, file: file, line: line).configRules
+      + Fill(side, key, value, file: file, line: line).configRules
+  }
+}
+
 /// Keys of one side that carry nothing for the other, left out without a warning.
 struct Ignore: ConfigRuleGroup {
   let configRules: [ConfigRule]
@@ -221,6 +233,13 @@ struct Assume: ConfigRuleGroup {
     self.init(side, key, file: file, line: line) { (_) throws(ConfigFailure) in value }
   }
 
+  /// Missing keys of a source of `side` mean these values.
+  init(
+    _ side: Side, _ values: KeyValuePairs<String, ConfigValue>, file: String = #fileID, line: Int = #line
+  ) {
+    configRules = values.flatMap { Assume(side, $0.key, $0.value, file: file, line: line).configRules }
+  }
+
   /// A missing (or, with `orNull`, null) `key` of a source of `side` means what is derived from its other keys.
   init(
     _ side: Side, _ key: String, orNull: Bool = false, file: String = #fileID, line: Int = #line,
@@ -237,6 +256,13 @@ struct Fill: ConfigRuleGroup {
   /// A target of `side` gets `value` under `key` unless another rule wrote it.
   init(_ side: Side, _ key: String, _ value: ConfigValue, file: String = #fileID, line: Int = #line) {
     self.init(side, key, file: file, line: line) { (_: ConfigObject) throws(ConfigFailure) in value }
+  }
+
+  /// A target of `side` gets these values unless other rules wrote the keys.
+  init(
+    _ side: Side, _ values: KeyValuePairs<String, ConfigValue>, file: String = #fileID, line: Int = #line
+  ) {
+    configRules = values.flatMap { Fill(side, $0.key, $0.value, file: file, line: line).configRules }
   }
 
   /// A target of `side` gets what is derived from its other keys, unless another rule wrote it.

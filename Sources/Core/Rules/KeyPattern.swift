@@ -39,18 +39,19 @@ struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleBy
 
   /// The text of each hole, by name. A pattern has few holes, so that a short list in the order of names beats a hash table.
   struct Binding: Sendable, Hashable {
-    private var texts: [Text] = []
+    private var texts = ShortList<Text>()
 
     private struct Text: Hashable {
       let hole: String
-      let text: Substring
+      // A string of its own: texts are short, and a part of the key would count as a reference to it.
+      let text: String
     }
 
     /// No hole.
     init() {}
 
     /// The text that a hole takes; nil for a hole that takes none. Complexity: O(holes).
-    subscript(_ hole: String) -> Substring? {
+    subscript(_ hole: String) -> String? {
       get { texts.first { $0.hole == hole }?.text }
       set {
         if let position = texts.firstIndex(where: { $0.hole >= hole }) {
@@ -63,7 +64,7 @@ struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleBy
     }
 
     /// The same with another text for one hole.
-    func with(_ hole: String, _ text: Substring) -> Binding {
+    func with(_ hole: String, _ text: String) -> Binding {
       var binding = self
       binding[hole] = text
       return binding
@@ -127,6 +128,13 @@ struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleBy
     return holes
   }
 
+  /// The literal text behind the last hole: every key that fits ends with it.
+  var literalTail: String {
+    var tail = description
+    if let hole = description.lastIndex(of: "}") { tail.removeSubrange(...hole) }
+    return tail
+  }
+
   /// The names of the holes that take decimal digits.
   var numericHoles: Set<String> {
     Set(segments.compactMap { if case .hole(let hole) = $0, hole.words == nil { hole.name } else { nil } })
@@ -142,9 +150,9 @@ struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleBy
       case .hole(let hole):
         guard let text = hole.capture(key[index]) else { return nil }
         if let earlier = binding[hole.name], earlier != text { return nil }
-        binding[hole.name] = text
+        binding[hole.name] = String(text)
       case .rest:
-        binding["rest"] = key[index...].joined(separator: ".")[...]
+        binding["rest"] = key[index...].joined(separator: ".")
         return binding
       }
     }
@@ -183,7 +191,7 @@ struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleBy
     }
     var remaining = choice
     for (name, words) in wordHoles {
-      binding[name] = words[remaining % words.count][...]
+      binding[name] = words[remaining % words.count]
       remaining /= words.count
     }
     return fill(binding)
@@ -202,8 +210,14 @@ struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleBy
 extension StringProtocol where SubSequence == Substring {
   /// The segments of a key between its dots; empty ones are left out. Complexity: O(length).
   var keySegments: [Substring] {
-    // A dot is one byte of UTF-8 wherever it stands, so there is no need to look for the ends of characters.
     var segments: [Substring] = []
+    appendKeySegments(to: &segments)
+    return segments
+  }
+
+  /// Adds the segments to a list. Complexity: O(length).
+  func appendKeySegments(to segments: inout [Substring]) {
+    // A dot is one byte of UTF-8 wherever it stands, so there is no need to look for the ends of characters.
     var start = startIndex
     var position = start
     while position < endIndex {
@@ -215,6 +229,5 @@ extension StringProtocol where SubSequence == Substring {
       position = next
     }
     if start < endIndex { segments.append(self[start..<endIndex]) }
-    return segments
   }
 }

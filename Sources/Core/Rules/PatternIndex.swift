@@ -50,12 +50,32 @@ struct PatternIndex: Sendable {
     nodes[node].ends.append(slot)
   }
 
+  /// The slots that a key fits, and room that searches use again.
+  struct Matches {
+    /// In the order of the rules, with what the holes took.
+    fileprivate(set) var found: [(slot: Slot, binding: KeyPattern.Binding)] = []
+    fileprivate var segments: [Substring] = []
+  }
+
   /// Every slot that the key fits, in the order of the rules, with what the holes took.
   func matches(_ key: [Substring]) -> [(slot: Slot, binding: KeyPattern.Binding)] {
     var found: [(slot: Slot, binding: KeyPattern.Binding)] = []
+    search(key, &found)
+    return found
+  }
+
+  /// As `matches`, for searches of many keys one after the other.
+  func find(_ key: String, _ matches: inout Matches) {
+    matches.segments.removeAll(keepingCapacity: true)
+    matches.found.removeAll(keepingCapacity: true)
+    key.appendKeySegments(to: &matches.segments)
+    search(matches.segments, &matches.found)
+  }
+
+  private func search(_ key: [Substring], _ found: inout [(slot: Slot, binding: KeyPattern.Binding)]) {
     walk(from: 0, key, 0, KeyPattern.Binding(), &found)
-    return found.count > 1
-      ? found.sorted { ($0.slot.rule, $0.slot.position) < ($1.slot.rule, $1.slot.position) } : found
+    guard found.count > 1 else { return }
+    found.sort { ($0.slot.rule, $0.slot.position) < ($1.slot.rule, $1.slot.position) }
   }
 
   // Nodes are looked into where they lie: a copy of one would count references for each of its tables.
@@ -68,18 +88,19 @@ struct PatternIndex: Sendable {
       return
     }
     if !nodes[node].restEnds.isEmpty {
-      let extended = binding.with("rest", key[position...].joined(separator: ".")[...])
+      let extended = binding.with("rest", key[position...].joined(separator: "."))
       for slot in nodes[node].restEnds { found.append((slot, extended)) }
     }
     if !nodes[node].literals.isEmpty, let next = nodes[node].literals[key[position]] {
       walk(from: next, key, position + 1, binding, &found)
     }
-    for (hole, next) in nodes[node].holes {
-      guard let text = hole.capture(key[position]) else { continue }
-      if let earlier = binding[hole.name] {
+    for branch in nodes[node].holes.indices {
+      guard let text = nodes[node].holes[branch].hole.capture(key[position]) else { continue }
+      let (name, next) = (nodes[node].holes[branch].hole.name, nodes[node].holes[branch].node)
+      if let earlier = binding[name] {
         if earlier == text { walk(from: next, key, position + 1, binding, &found) }
       } else {
-        walk(from: next, key, position + 1, binding.with(hole.name, text), &found)
+        walk(from: next, key, position + 1, binding.with(name, String(text)), &found)
       }
     }
   }

@@ -12,6 +12,9 @@ struct StateDict: Sendable {
 
     /// The tensor, when it is one.
     var tensor: SymbolicTensor? { if case .tensor(let tensor) = self { tensor } else { nil } }
+
+    /// True for a tensor; quicker than asking for it, which counts its references.
+    var isTensor: Bool { if case .tensor = self { true } else { false } }
   }
 
   /// The values by key.

@@ -35,8 +35,7 @@ extension LLaVA {
       config.value(at: "image_model.hidden_size")
     }
     for key in ["mm_use_im_start_end", "mm_use_im_patch_token"] {
-      Require(.hf, "text_model.\(key)", false)
-      Fill(.hf, "text_model.\(key)", false)
+      Implied(.hf, "text_model.\(key)", false)
     }
     frozenParts
     RefuseKey(

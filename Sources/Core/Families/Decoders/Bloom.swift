@@ -71,7 +71,7 @@ enum Bloom {
     Assume(.hf, "hidden_size") { (config) throws(ConfigFailure) in
       config.stated("n_embed") ?? 64
     }
-    for (key, value) in defaults { Assume(.hf, key, value) }
+    Assume(.hf, defaults)
     Assume(.cs, "share_embedding_weights", true)
     Assume(.cs, "embedding_layer_norm", false)
     Assume(.cs, "attention_dropout_rate") { (config) throws(ConfigFailure) in try config.required("dropout_rate") }
@@ -80,11 +80,9 @@ enum Bloom {
     // Embedding
     Key(dimension: "vocab_size")
     Key(flag: "tie_word_embeddings", "share_embedding_weights")
-    Require(.cs, "position_embedding_type", "alibi")
-    Require(.cs, "embedding_layer_norm", true)
     Require(.cs, "embedding_dropout_rate", 0.0)
-    Fill(.cs, "position_embedding_type", "alibi")
-    Fill(.cs, "embedding_layer_norm", true)
+    Implied(.cs, "position_embedding_type", "alibi")
+    Implied(.cs, "embedding_layer_norm", true)
     RefuseKey(.cs, "pos_scaling_factor", unless: 1, .null, reason: "the HF model does not scale positions")
     Ignore(.cs, "max_position_embeddings")
     // Decoder
@@ -103,11 +101,9 @@ enum Bloom {
       config["nonlinearity"] == "gelu_new"
         ? nil : "The HF model computes GELU with tanh; the Model Zoo's 'gelu' is exact, so outputs differ a little."
     }
-    Require(.cs, "attention_type", "scaled_dot_product")
-    Fill(.cs, "attention_type", "scaled_dot_product")
+    Implied(.cs, "attention_type", "scaled_dot_product")
     Require(.hf, "apply_residual_connection_post_layernorm", false)
-    Require(.cs, "use_bias_in_output", false)
-    Fill(.cs, "use_bias_in_output", false)
+    Implied(.cs, "use_bias_in_output", false)
     Require(.cs, "norm_type", "layernorm")
     for flag in ["use_projection_bias_in_attention", "use_ffn_bias_in_attention", "use_ffn_bias"] {
       Fill(.cs, flag, true)

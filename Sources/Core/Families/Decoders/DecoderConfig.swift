@@ -202,9 +202,7 @@ enum DecoderConfig {
   ///
   /// `norm_first` and `use_ff_layer1_dropout` are the defaults; from 2.4 on params are checked, and the class refuses them.
   @ConfigRulesBuilder static func requirements(_ release: Release) -> [ConfigRule] {
-    Require(.cs, "position_embedding_type", "rotary")
     Require(.cs, "use_position_embedding", true)
-    Require(.cs, "norm_type", "rmsnorm")
     Require(.cs, "attention_type", "scaled_dot_product")
     Require(.cs, "embedding_layer_norm", false)
     Require(.cs, "use_bias_in_output", false)
@@ -213,8 +211,8 @@ enum DecoderConfig {
     Require(.cs, "fixed_sparse_attention", .null)
     Assume(.cs, "position_embedding_type", "learned")
     Assume(.cs, "norm_type", "layernorm")
-    Fill(.cs, "position_embedding_type", "rotary")
-    Fill(.cs, "norm_type", "rmsnorm")
+    Implied(.cs, "position_embedding_type", "rotary")
+    Implied(.cs, "norm_type", "rmsnorm")
     if release < Release(2, 4) {
       Fill(.cs, "norm_first", true)
     }

@@ -82,7 +82,7 @@ enum Falcon {
   @ConfigRulesBuilder static var config: [ConfigRule] {
     // What a left-out key means
     When(left: { !isRefinedWeb($0) }, right: { _ in true }) {
-      for (key, value) in defaults { Assume(.hf, key, value) }
+      Assume(.hf, defaults)
       // Names of both code bases.
       Key(dimension: "num_attention_heads", "num_heads")
       Key(dimension: "num_hidden_layers")
@@ -96,14 +96,13 @@ enum Falcon {
       Check(.hf, checkCodeBase)
     }
     Assume(.hf, "tie_word_embeddings", true)
-    Assume(.cs, "share_embedding_weights", true)
-    Assume(.cs, "rope_theta", 10000.0)
-    Assume(.cs, "embedding_dropout_rate", 0.1)
-    Assume(.cs, "max_position_embeddings", 1024)
-    Assume(.cs, "position_embedding_type", "rotary")
-    Assume(.cs, "use_untied_layer_norm", false)
-    Assume(.cs, "attention_module", "aiayn_attention")
-    Assume(.cs, "extra_attention_params.num_kv_groups", 1)
+    Assume(
+      .cs,
+      [
+        "share_embedding_weights": true, "rope_theta": 10000.0, "embedding_dropout_rate": 0.1,
+        "max_position_embeddings": 1024, "position_embedding_type": "rotary", "use_untied_layer_norm": false,
+        "attention_module": "aiayn_attention", "extra_attention_params.num_kv_groups": 1,
+      ])
     // Embedding
     Key(dimension: "vocab_size")
     Key(dimension: "max_position_embeddings")
@@ -111,8 +110,7 @@ enum Falcon {
     Key("alibi", "position_embedding_type", values: [false: "rotary"])
     Fill(.cs, "position_embedding_type", "rotary")
     Fill(.hf, "alibi", false)
-    Require(.cs, "embedding_dropout_rate", 0.0)
-    Fill(.cs, "embedding_dropout_rate", 0.0)
+    Implied(.cs, "embedding_dropout_rate", 0.0)
     // Decoder
     Key(dimension: "hidden_size")
     innerWidth
@@ -124,12 +122,9 @@ enum Falcon {
     biasFlags
     rotary
     RefuseKey(.hf, "activation", unless: "gelu", reason: "the Model Zoo's Falcon is always gelu")
-    Require(.cs, "nonlinearity", "gelu")
-    Fill(.cs, "nonlinearity", "gelu")
-    Require(.cs, "attention_module", "multiquery_attention")
-    Fill(.cs, "attention_module", "multiquery_attention")
-    Require(.cs, "attention_type", "scaled_dot_product")
-    Fill(.cs, "attention_type", "scaled_dot_product")
+    Implied(.cs, "nonlinearity", "gelu")
+    Implied(.cs, "attention_module", "multiquery_attention")
+    Implied(.cs, "attention_type", "scaled_dot_product")
     Require(.cs, "use_bias_in_output", false)
     Require(.cs, "norm_type", "layernorm")
     RefuseKey(

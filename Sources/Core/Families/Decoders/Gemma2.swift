@@ -63,13 +63,11 @@ enum Gemma2 {
     scaledEmbeddings
     scaledQueries
     window
-    Require(.cs, "norm_first_sandwich", true)
-    Fill(.cs, "norm_first_sandwich", true)
+    Implied(.cs, "norm_first_sandwich", true)
     // Dropout
     Key(number: "attention_dropout", "attention_dropout_rate")
-    Require(.cs, "dropout_rate", 0.0)
     Require(.cs, "embedding_dropout_rate", .null, 0.0)
-    Fill(.cs, "dropout_rate", 0.0)
+    Implied(.cs, "dropout_rate", 0.0)
     Assume(.cs, "attention_dropout_rate", orNull: true) { (config) throws(ConfigFailure) in
       config["dropout_rate"] ?? 0.1
     }
@@ -125,9 +123,8 @@ enum Gemma2 {
   @ConfigRulesBuilder private static var window: [ConfigRule] {
     Key(integer: "sliding_window", "attention_sliding_window_length")
     Assume(.cs, "attention_sliding_window_length", .null)
-    Require(.cs, "sliding_window_every_other_decoder_layer", true)
     Assume(.cs, "sliding_window_every_other_decoder_layer", false)
-    Fill(.cs, "sliding_window_every_other_decoder_layer", true)
+    Implied(.cs, "sliding_window_every_other_decoder_layer", true)
     let pattern = "sliding_window_every_other_decoder_layer_pattern"
     Keys(["layer_types"], [pattern]) { (config) throws(ConfigFailure) in
       guard let given = config["layer_types"], given != .null else { return [pattern: "sliding_window_first"] }
@@ -168,20 +165,14 @@ enum Gemma2 {
 
   /// What a left-out key means.
   @ConfigRulesBuilder private static var assumptions: [ConfigRule] {
-    Assume(.hf, "vocab_size", 256000)
-    Assume(.hf, "hidden_size", 2304)
-    Assume(.hf, "intermediate_size", 9216)
-    Assume(.hf, "num_hidden_layers", 26)
-    Assume(.hf, "num_attention_heads", 8)
-    Assume(.hf, "head_dim", 256)
-    Assume(.hf, "hidden_activation", "gelu_pytorch_tanh")
-    Assume(.hf, "max_position_embeddings", 8192)
-    Assume(.hf, "rms_norm_eps", 1e-6)
-    Assume(.hf, "tie_word_embeddings", true)
-    Assume(.hf, "attention_dropout", 0.0)
-    Assume(.hf, "query_pre_attn_scalar", 256)
-    Assume(.hf, "sliding_window", 4096)
-    Assume(.hf, "final_logit_softcapping", 30.0)
-    Assume(.hf, "attn_logit_softcapping", 50.0)
+    Assume(
+      .hf,
+      [
+        "vocab_size": 256000, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+        "num_attention_heads": 8, "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh",
+        "max_position_embeddings": 8192, "rms_norm_eps": 1e-6, "tie_word_embeddings": true, "attention_dropout": 0.0,
+        "query_pre_attn_scalar": 256, "sliding_window": 4096, "final_logit_softcapping": 30.0,
+        "attn_logit_softcapping": 50.0,
+      ])
   }
 }

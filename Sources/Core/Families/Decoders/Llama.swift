@@ -141,13 +141,12 @@ enum Llama {
     RopeScaling.rules()
     DecoderConfig.refusedVariations()
     // What a left-out key means
-    Assume(.hf, "vocab_size", 32000)
-    Assume(.hf, "hidden_size", 4096)
-    Assume(.hf, "intermediate_size", 11008)
-    Assume(.hf, "num_hidden_layers", 32)
-    Assume(.hf, "num_attention_heads", 32)
-    Assume(.hf, "max_position_embeddings", 2048)
-    Assume(.hf, "rms_norm_eps", 1e-6)
+    Assume(
+      .hf,
+      [
+        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6,
+      ])
   }
 
   @Sendable @ConfigRulesBuilder static func mistralConfig(_ release: Release) -> [ConfigRule] {

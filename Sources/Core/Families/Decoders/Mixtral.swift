@@ -63,8 +63,7 @@ enum Mixtral {
     Key(dimension: "num_local_experts", "moe.num_experts")
     Key(dimension: "num_experts_per_tok", "moe.top_k")
     Key(number: "router_aux_loss_coef", "moe.load_balancing_loss_coef")
-    Require(.cs, "moe.moe_implementation", "optimized")
-    Fill(.cs, "moe.moe_implementation", "optimized")
+    Implied(.cs, "moe.moe_implementation", "optimized")
     for (key, harmless) in routing {
       RefuseKey(.cs, "moe.\(key)", unless: harmless, reason: "the HF model routes its tokens otherwise")
     }

@@ -56,10 +56,8 @@ enum SantaCoder {
     Key(flag: "scale_attn_by_inverse_layer_idx", "scale_qk_dot_by_layer_idx")
     // One group of keys and values
     Require(.hf, "attention_head_type", "multiquery")
-    Require(.cs, "attention_module", "multiquery_attention")
-    Require(.cs, "extra_attention_params", ["num_kv_groups": 1])
-    Fill(.cs, "attention_module", "multiquery_attention")
-    Fill(.cs, "extra_attention_params", ["num_kv_groups": 1])
+    Implied(.cs, "attention_module", "multiquery_attention")
+    Implied(.cs, "extra_attention_params", ["num_kv_groups": 1])
     // What each side is told explicitly
     Fill(.cs, "position_embedding_type", "learned")
     Fill(.cs, "use_projection_bias_in_attention", true)
@@ -72,7 +70,7 @@ enum SantaCoder {
       Fill(.cs, "scale_by_layer_index", false)
     }
     Ignore(.cs, "loss_scaling", "softmax_dtype_fp32", "scale_by_layer_index")
-    for (key, value) in bookkeeping { Fill(.hf, key, value) }
+    Fill(.hf, bookkeeping)
     Ignore(.hf, "scale_attn_weight")
   }
 

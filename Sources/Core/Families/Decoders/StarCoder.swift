@@ -91,7 +91,7 @@ enum StarCoder {
     Fill(.cs, "use_ffn_bias", true)
     Fill(.cs, "loss_scaling", "num_tokens")
     Ignore(.cs, "loss_scaling")
-    for (key, value) in bookkeeping { Fill(.hf, key, value) }
+    Fill(.hf, bookkeeping)
     Ignore(
       .hf, "validate_runner_input", "inference_runner", "max_sequence_length", "max_batch_size", "pre_allocate_kv_cache"
     )

@@ -30,14 +30,13 @@ extension BERT {
     RefuseKey(
       .cs, "attention_module", unless: "aiayn_attention", reason: "the HF model has keys and values for every head")
     // What a left-out key means
-    Assume(.hf, "hidden_size", 768)
-    Assume(.hf, "num_hidden_layers", 12)
-    Assume(.hf, "num_attention_heads", 12)
-    Assume(.hf, "intermediate_size", 3072)
-    Assume(.hf, "hidden_dropout_prob", 0.1)
-    Assume(.hf, "attention_probs_dropout_prob", 0.1)
-    Assume(.hf, "layer_norm_eps", 1e-12)
-    Assume(.hf, "tie_word_embeddings", true)
+    Assume(
+      .hf,
+      [
+        "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072,
+        "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1, "layer_norm_eps": 1e-12,
+        "tie_word_embeddings": true,
+      ])
     Assume(.cs, "share_embedding_weights", true)
     if release < Release(2, 0) {
       Fill(.cs, "enable_vts", false)

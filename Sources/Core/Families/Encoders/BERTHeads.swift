@@ -143,8 +143,7 @@ extension BERT {
 
   @ConfigRulesBuilder static var questionAnsweringConfig: [ConfigRule] {
     // Start and end of the answer.
-    Require(.hf, "num_labels", 2)
-    Fill(.hf, "num_labels", 2)
+    Implied(.hf, "num_labels", 2)
     labelCount
   }
 

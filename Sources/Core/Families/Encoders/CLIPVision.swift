@@ -88,8 +88,6 @@ enum CLIPVision {
     Key(number: "attention_dropout", "attention_dropout_rate")
     Key(number: "initializer_range")
     DescribesNothing(.hf, ["initializer_factor"])
-    Require(.cs, "attention_type", "scaled_dot_product")
-    Require(.cs, "position_embedding_type", "learned")
     for key in [
       "use_post_embed_layer_norm", "use_conv_patchified_embedding", "use_projection_bias_in_attention",
       "use_ffn_bias_in_attention", "use_ffn_bias",
@@ -101,34 +99,28 @@ enum CLIPVision {
       RefuseKey(.cs, key, unless: true, reason: "the HF model is built in this way")
       Fill(.cs, key, true)
     }
-    Require(.cs, "use_embed_proj_bias", false)
-    Fill(.cs, "use_embed_proj_bias", false)
+    Implied(.cs, "use_embed_proj_bias", false)
     RefuseKey(.cs, "use_encoder_pooler_layer", unless: false, reason: "the HF model has no pooler")
     Fill(.cs, "use_encoder_pooler_layer", false)
-    Fill(.cs, "attention_type", "scaled_dot_product")
-    Fill(.cs, "position_embedding_type", "learned")
+    Implied(.cs, "attention_type", "scaled_dot_product")
+    Implied(.cs, "position_embedding_type", "learned")
     Fill(.cs, "dropout_rate", 0.0)
     Ignore(.cs, "dropout_rate", "attention_softmax_fp32")
     // What a left-out key means
-    Assume(.hf, "image_size", 224)
-    Assume(.hf, "patch_size", 32)
-    Assume(.hf, "num_channels", 3)
-    Assume(.hf, "hidden_size", 768)
-    Assume(.hf, "num_hidden_layers", 12)
-    Assume(.hf, "num_attention_heads", 12)
-    Assume(.hf, "intermediate_size", 3072)
-    Assume(.hf, "hidden_act", "quick_gelu")
-    Assume(.hf, "layer_norm_eps", 1e-5)
-    Assume(.hf, "attention_dropout", 0.0)
-    Assume(.hf, "initializer_range", 0.02)
+    Assume(
+      .hf,
+      [
+        "image_size": 224, "patch_size": 32, "num_channels": 3, "hidden_size": 768, "num_hidden_layers": 12,
+        "num_attention_heads": 12, "intermediate_size": 3072, "hidden_act": "quick_gelu", "layer_norm_eps": 1e-5,
+        "attention_dropout": 0.0, "initializer_range": 0.02,
+      ])
     ConfigRule.huggingFaceBookkeeping
   }
 
   /// The projection, which the Model Zoo calls a classifier.
   @ConfigRulesBuilder static var projectionConfig: [ConfigRule] {
     Key(dimension: "projection_dim", "num_classes")
-    Require(.cs, "use_bias_in_output", false)
-    Fill(.cs, "use_bias_in_output", false)
+    Implied(.cs, "use_bias_in_output", false)
     Assume(.hf, "projection_dim", 512)
     Assume(.cs, "num_classes", 512)
   }

@@ -75,15 +75,12 @@ enum RoBERTa {
             + "\(encoder.pythonDescription), and the masked-language head of a HF model is always gelu.")
       }
     }
-    Require(.cs, "pooler_nonlinearity", "tanh")
     BERT.namedPooler
-    Require(.cs, "disable_nsp", true)
-    Require(.cs, "mask_padding_in_positional_embed", true)
     // What each side is told explicitly
     Fill(.cs, "mlm_nonlinearity", "gelu")
-    Fill(.cs, "pooler_nonlinearity", "tanh")
-    Fill(.cs, "disable_nsp", true)
-    Fill(.cs, "mask_padding_in_positional_embed", true)
+    Implied(.cs, "pooler_nonlinearity", "tanh")
+    Implied(.cs, "disable_nsp", true)
+    Implied(.cs, "mask_padding_in_positional_embed", true)
     // What a left-out key means
     Assume(.hf, "vocab_size", 50265)
     Assume(.hf, "max_position_embeddings", 512)

@@ -134,8 +134,7 @@ extension T5 {
 
   @ConfigRulesBuilder private static func norms(for release: Release) -> [ConfigRule] {
     if release >= Release(2, 0) {
-      Require(.cs, "norm_type", "rmsnorm")
-      Fill(.cs, "norm_type", "rmsnorm")
+      Implied(.cs, "norm_type", "rmsnorm")
     } else {
       Caution(.cs, "use_t5_layer_norm") { config in
         config["use_t5_layer_norm"].map { !$0.isTruthyInPython } ?? false
