@@ -170,7 +170,8 @@ struct Completeness {
 
   /// Compares one instance's numbers and shapes.
   private func judge(
-    _ instance: StateDictPlanner.Instance, of source: StateDictPlanner.Entries, _ rule: Rule, _ declaration: Declaration, _ findings: inout [Diagnostic]
+    _ instance: StateDictPlanner.Instance, of source: StateDictPlanner.Entries, _ rule: Rule,
+    _ declaration: Declaration, _ findings: inout [Diagnostic]
   ) {
     for (hole, count) in declaration.bounds {
       guard let text = instance.binding[hole], let number = Int(text), number >= count.length else { continue }
