@@ -20,10 +20,8 @@ let instrumented: [SwiftSetting] = fuzzer == nil ? [] : [.unsafeFlags(["-sanitiz
 
 let package = Package(
   name: "zooport",
-  products: [
-    .executable(name: "zooport", targets: ["Server"]),
-    .library(name: "Core", targets: ["Core"]),
-  ],
+  // No library: see docs/decisions/no-library.md.
+  products: [.executable(name: "zooport", targets: ["Server"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),

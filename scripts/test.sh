@@ -11,8 +11,10 @@ scripts/setup.sh test
 export ZOOPORT_PYTHON=$PWD/.venv/bin/python
 export ZOOPORT_BINARY=$PWD/.build/release/zooport
 
-say "2. Format"
+say "2. Format, and the folders of Core: none uses one above it"
 swift format lint --strict --recursive Package.swift Sources Tests benchmarks
+scripts/folder-matrix.py Sources/Core
+"$ZOOPORT_PYTHON" -m pytest -q Tests/Scripts
 
 say "3. Release build, warnings are errors"
 swift build -c release

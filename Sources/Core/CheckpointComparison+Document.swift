@@ -1,8 +1,8 @@
-public import OrderedCollections
+import OrderedCollections
 
 extension CheckpointComparison.Difference.Kind: CustomStringConvertible {
   /// The kind in JSON.
-  public var name: String {
+  package var name: String {
     switch self {
     case .onlyLeft: "only_left"
     case .onlyRight: "only_right"
@@ -14,7 +14,7 @@ extension CheckpointComparison.Difference.Kind: CustomStringConvertible {
   }
 
   /// A few words for a table.
-  public var description: String {
+  package var description: String {
     switch self {
     case .onlyLeft: "only left"
     case .onlyRight: "only right"
@@ -30,7 +30,7 @@ extension CheckpointComparison.Difference.Kind: CustomStringConvertible {
 
 extension CheckpointComparison {
   /// The comparison as JSON.
-  public var document: ConfigObject {
+  package var document: ConfigObject {
     [
       "same": .bool(isSame), "tensors": .int(tensors), "others": .int(others),
       "differences": .array(differences.map(Self.describe)),
@@ -63,7 +63,7 @@ extension CheckpointComparison {
 
 extension ObjectTree<TensorDescriptor> {
   /// A leaf in a few words: type and shape of a tensor, or another value as Python would show it.
-  public var summary: String {
+  package var summary: String {
     switch self {
     case .tensor(let tensor): "\(tensor.dtype.rawValue) \(tensor.shape)"
     case .none: "None"

@@ -5,42 +5,43 @@ import Synchronization
 ///
 /// An entry is a tensor or another value, by its path: dictionary keys and list positions joined with dots. Containers may
 /// keep another order of entries or turn tuples into lists; neither is a difference.
-public struct CheckpointComparison: Sendable {
+package struct CheckpointComparison: Sendable {
   /// How far values of two tensors may be apart: `|left - right| <= absolute + relative * |right|`, computed in double, as
   /// `torch.allclose`; but two NaN are equal.
-  public struct Tolerance: Sendable, Hashable {
+  package struct Tolerance: Sendable, Hashable {
     /// Largest difference relative to the right value.
-    public var relative: Double
+    package var relative: Double
     /// Largest absolute difference.
-    public var absolute: Double
+    package var absolute: Double
 
     /// A tolerance. Default: that of `torch.allclose`.
-    public init(relative: Double = 1e-5, absolute: Double = 1e-8) {
+    package init(relative: Double = 1e-5, absolute: Double = 1e-8) {
       self.relative = relative
       self.absolute = absolute
     }
   }
 
   /// What is compared how.
-  public struct Options: Sendable {
+  package struct Options: Sendable {
     /// What values may differ; nil demands equal bits.
-    public var tolerance: Tolerance?
+    package var tolerance: Tolerance?
     /// Bytes of all buffers together.
-    public var memoryBudget = 64 << 20
+    package var memoryBudget = 64 << 20
     /// Threads that read and compare.
-    public var threads = 2
+    package var threads = 2
 
-    /// The defaults.
-    public init() {}
+    package init() {}
+
+    fileprivate var memory: MemoryPlan { MemoryPlan(bytes: memoryBudget, threads: threads) }
   }
 
   /// A tensor without its values, or another value.
-  public typealias Leaf = ObjectTree<TensorDescriptor>
+  package typealias Leaf = ObjectTree<TensorDescriptor>
 
   /// An entry that is not the same in both.
-  public struct Difference: Sendable {
+  package struct Difference: Sendable {
     /// In what an entry differs.
-    public enum Kind: Sendable, Hashable {
+    package enum Kind: Sendable, Hashable {
       /// The right checkpoint has no such entry.
       case onlyLeft
       /// The left checkpoint has no such entry.
@@ -57,33 +58,33 @@ public struct CheckpointComparison: Sendable {
     }
 
     /// The path of the entry.
-    public let key: String
+    package let key: String
     /// In what it differs.
-    public let kind: Kind
+    package let kind: Kind
     /// The left entry; nil when there is none.
-    public let left: Leaf?
+    package let left: Leaf?
     /// The right entry; nil when there is none.
-    public let right: Leaf?
+    package let right: Leaf?
   }
 
   /// The entries that differ, in the order of their keys.
-  public let differences: [Difference]
+  package let differences: [Difference]
   /// Tensors that both have.
-  public let tensors: Int
+  package let tensors: Int
   /// Other values that both have.
-  public let others: Int
+  package let others: Int
 
   /// True when no entry differs.
-  public var isSame: Bool { differences.isEmpty }
+  package var isSame: Bool { differences.isEmpty }
 
   /// Compares two checkpoints, each one a file, a shard index, or a folder.
   ///
   /// Blocks the calling thread and uses `options.threads` more. Memory: the budget, and the names of the entries. Throws
   /// what opening and reading throw, or `.cancelled` soon after `isCancelled` becomes true.
-  public init(
+  package init(
     left: String, right: String, options: Options = Options(), isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws(ConversionError) {
-    let cacheBytes = Executor.Budget(bytes: options.memoryBudget, threads: options.threads).cacheBytes / 2
+    let cacheBytes = options.memory.cacheBytes / 2
     let (first, second) = try Interruption.heeding(isCancelled) { () throws(ConversionError) in
       (
         try CheckpointInput(paths: [left], cacheBytes: cacheBytes).source,
@@ -175,7 +176,7 @@ private struct TensorComparer: Sendable {
   func compare(
     _ pairs: [(TensorDescriptor, TensorDescriptor)]
   ) throws(ConversionError) -> [CheckpointComparison.Difference.Kind?] {
-    let budget = Executor.Budget(bytes: options.memoryBudget, threads: max(options.threads, 1))
+    let budget = options.memory.tiles
     let next = Atomic<Int>(0)
     let failure = Mutex<ConversionError?>(nil)
     let found = Mutex([CheckpointComparison.Difference.Kind?](repeating: nil, count: pairs.count))

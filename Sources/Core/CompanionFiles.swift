@@ -7,7 +7,9 @@ enum CompanionFiles {
   ///
   /// Memory: 1 MiB. Throws `.outputFailed` when the folder has another file of that name, which is not ours to replace;
   /// `.hostileInput` for one beyond `Limits.companionBytes`; `.diskFull`; `.cancelled`.
-  static func stage(_ paths: [String], in folder: String) throws(ConversionError) -> [StagedFile] {
+  static func stage(
+    _ paths: [String], in folder: String, messageName: (_ path: String) -> String = { $0 }
+  ) throws(ConversionError) -> [StagedFile] {
     var staged: [StagedFile] = []
     for path in paths {
       let name = FilePath(path).lastComponent?.string ?? "companion"
@@ -18,10 +20,10 @@ enum CompanionFiles {
       }
       let target = FilePath(folder).appending(name).string
       if let present = try? InputFile(path: target) {
-        guard try isEqual(file, present) else { throw StagedFile.exists(target) }
+        guard try isEqual(file, present) else { throw StagedFile.exists(messageName(target)) }
         continue
       }
-      let copy = try StagedFile(path: target, replaces: false)
+      let copy = try StagedFile(path: target, name: messageName(target), replaces: false)
       try forEachPiece(of: file) { (bytes, offset) throws(ConversionError) in
         try copy.write(UnsafeRawBufferPointer(bytes), at: offset)
         return true

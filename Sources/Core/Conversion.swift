@@ -1,11 +1,13 @@
 /// A conversion from start to end. Read this file first: it names every stage and the type that passes between them.
 ///
 ///     request ── Catalogue ──▶ route ──▶ Planner(config, state dict, rules) ──▶ Plan ──▶ Executor ──▶ files
+///                └───────────────────── prepare ──────────────────────┘      └──── execute ────┘
 ///
-/// The command line and the job service both go through `Conversion.run`: there is one code path.
-public struct ConversionRequest: Sendable {
+/// `Conversion.prepare` decides everything and writes nothing; what it returns says what the conversion costs, and its
+/// `execute` writes the files. The command line and the job service both go this way.
+package struct ConversionRequest: Sendable {
   /// How much of a model is converted.
-  public enum Command: String, Sendable, CaseIterable {
+  package enum Command: String, Sendable, CaseIterable {
     /// Checkpoint and config.
     case convert
     /// The config alone.
@@ -13,33 +15,35 @@ public struct ConversionRequest: Sendable {
   }
 
   /// Whether a checkpoint goes with the config.
-  public var command: Command
+  package var command: Command
   /// A model name or alias of the catalogue, or `auto` to find it out.
-  public var model: String
+  package var model: String
   /// The source format, such as `hf` or `cs-1.8`, or `auto` to find it out.
-  public var sourceFormat: String
-  /// The target format.
-  public var targetFormat: String
+  package var sourceFormat: String
+  package var targetFormat: String
   /// Path of the config. For a composed model of Hugging Face, the folder that holds a folder for each component.
-  public var config: String
+  package var config: String
   /// Paths of the checkpoint: one file, the shards of one, a shard index, both, or a folder. Empty for `convert-config`.
-  public var checkpoint: [String]
+  package var checkpoint: [String]
   /// The inputs of each component of a composed model of Hugging Face, where they are not in a folder that `config` and
   /// `checkpoint` name.
-  public var components: [ComponentInput] = []
+  package var components: [ComponentInput] = []
   /// Folder for the outputs, created if missing; nil puts each output beside its input.
-  public var outputDirectory: String?
+  package var outputDirectory: String?
   /// Everything optional.
-  public var options: ConversionOptions
+  package var options: ConversionOptions
   /// Inputs that are not on the disk under their paths: in memory, or on another machine and read in ranges.
-  public var files = InputFiles.onDisk
+  package var files = InputFiles.onDisk
   /// Paths of files on the disk that are published with the outputs as they are, under their names.
-  public var companions: [String] = []
+  package var companions: [String] = []
+  /// Messages call outputs by their names, as reports do, not by their paths: for whoever does not know the folders of this
+  /// machine. `files` says the same for inputs.
+  package var hidesFolders = false
   /// What is told of memory that names and values of the inputs take; nil makes an account of `options.memoryBudget`.
-  public var memory: MemoryAccount?
+  package var memory: MemoryAccount?
 
   /// A request. Nothing is checked before `Conversion.run`.
-  public init(
+  package init(
     command: Command, model: String, sourceFormat: String, targetFormat: String, config: String,
     checkpoint: [String] = [], outputDirectory: String? = nil, options: ConversionOptions = ConversionOptions()
   ) {
@@ -54,175 +58,99 @@ public struct ConversionRequest: Sendable {
   }
 }
 
-/// What a conversion wrote.
-public struct ConversionResult: Sendable {
-  /// The checkpoint, or the folder with its shards, one for each component of a composed model; none for `convert-config`.
-  public let checkpoints: [String]
-  /// The config, one for each component.
-  public let configs: [String]
-  /// Every file that was written, the checkpoint's first.
-  public let files: [String]
-  /// Everything that the user should know and that did not stop the conversion.
-  public let warnings: [Diagnostic]
-
-  /// The first checkpoint; nil for `convert-config`.
-  public var checkpoint: String? { checkpoints.first }
-  /// The first config.
-  public var config: String { configs[0] }
-}
-
-extension ConversionResult {
-  fileprivate init(_ outputs: OutputPaths, _ publication: Publication, _ warnings: [Diagnostic]) {
-    self.init(
-      checkpoints: outputs.places.compactMap(\.checkpoint), configs: outputs.places.map(\.config),
-      files: publication.paths, warnings: warnings)
-  }
-}
-
-/// How far a conversion is.
-public struct ConversionProgress: Sendable, Hashable {
-  /// The parts of a conversion, in their order. Not every conversion has all.
-  public enum Phase: String, Sendable, Hashable {
-    /// Inputs are being downloaded.
-    case fetching
-    /// Headers are read, rules are applied.
-    case planning
-    /// Tensors are computed and written.
-    case converting
-    /// What was written is read again and compared with the plan.
-    case verifying
-    /// Outputs are synced and get their names.
-    case publishing
-  }
-
-  /// The part that has begun last.
-  public var phase: Phase
-  /// Bytes of tensor data written so far.
-  public var bytesDone = 0
-  /// Bytes of tensor data in the output.
-  public var bytesTotal = 0
-  /// Output tensors completed.
-  public var tensorsDone = 0
-  /// Output tensors.
-  public var tensorsTotal = 0
-  /// Bytes of disk that are used beside the outputs while it goes on, at most.
-  public var scratchBytes = 0
-
-  /// The beginning of a phase.
-  public init(phase: Phase) { self.phase = phase }
-}
-
-/// Who watches a conversion. Called from worker threads; must be quick.
-public protocol ConversionMonitor: Sendable {
-  /// Called after each piece of work.
-  func report(_ progress: ConversionProgress)
-  /// Checked before each piece of work, whatever the phase, several times a second. True ends the conversion with
-  /// `.cancelled` and leaves no file; it must then stay true.
-  var isCancelled: Bool { get }
-}
-
-/// A monitor that watches nothing and never cancels.
-public struct UnattendedMonitor: ConversionMonitor {
-  /// For conversions that nobody follows.
-  public init() {}
-  /// Does nothing.
-  public func report(_ progress: ConversionProgress) {}
-  /// Always false.
-  public var isCancelled: Bool { false }
-}
-
-/// Runs conversions.
-public enum Conversion {
-  /// Converts what the request names, and publishes all outputs or none.
+/// Prepares and runs conversions.
+package enum Conversion {
+  /// Prepares a request and executes it: what somebody does who has nothing to decide in between.
   ///
   /// Blocks the calling thread and uses `options.threads` more; never call it from the cooperative pool. Memory: the
   /// budget of the options, plus what the names of the tensors take. Throws `ConversionError`; then no output file exists
   /// that did not exist before.
-  public static func run(
+  package static func run(
     _ request: ConversionRequest, monitor: some ConversionMonitor
   ) throws(ConversionError) -> ConversionResult {
-    try Interruption.heeding({ monitor.isCancelled }) { () throws(ConversionError) in
-      try convert(request, monitor)
-    }
+    try prepare(request, monitor: monitor).execute(monitor)
   }
 
-  private static func convert(
-    _ request: ConversionRequest, _ monitor: some ConversionMonitor
-  ) throws(ConversionError) -> ConversionResult {
-    let hasCheckpoint = !request.checkpoint.isEmpty || request.components.contains { !$0.checkpoint.isEmpty }
-    guard request.command == .convertConfig || hasCheckpoint else {
-      throw ConversionError(.usage, "The request names no checkpoint.")
-    }
-    monitor.report(ConversionProgress(phase: .planning))
-    var request = request
-    let memory = request.memory ?? MemoryAccount(budget: request.options.memoryBudget)
-    request.memory = memory
-    let (plan, inputs, input, _) = try plan(request)
-    let outputs = try OutputPaths(request, plan.route, stem: input?.stem, configStem: inputs.configStem)
-    do throws(ConversionError) {
-      if let input { return try write(plan, from: input, inputs, to: outputs, request, monitor) }
-      var publication = Publication()
-      for file in try stage(plan, at: outputs) { publication.add(file) }
-      for file in try CompanionFiles.stage(request.companions, in: outputs.folder) { publication.add(file) }
-      if request.options.report {
-        let report = try report(request, plan, outputs, monitor).document(
-          inputs: inputs.namedConfigs, outputs: publication.files, tensors: [], warnings: plan.warnings)
-        publication.add(try stage(report, .json, at: outputs.report))
-      }
-      monitor.report(ConversionProgress(phase: .publishing))
-      try publication.publish(durably: request.options.durable)
-      return ConversionResult(outputs, publication, plan.warnings)
-    } catch {
-      outputs.removeEmptyFolder()
-      throw error
-    }
-  }
-
-  /// Decides everything and reads headers only. The checkpoint is nil for `convert-config`; the config is that of the source.
+  /// Decides everything and writes nothing.
   ///
-  /// Throws `ConversionError`. Complexity: O(tensors log tensors), and one pass over the headers.
-  static func plan(
-    _ request: ConversionRequest
-  ) throws(ConversionError) -> (
-    plan: Plan, inputs: RequestInputs, checkpoint: CheckpointInput?, config: ConfigObject
-  ) {
+  /// Blocks; reads headers only. Throws `ConversionError`, `.cancelled` among them. Complexity: O(tensors log tensors), and
+  /// one pass over the headers.
+  ///
+  ///     let prepared = try Conversion.prepare(request, monitor: monitor)
+  ///     guard prepared.costs.diskBytes <= room else { ... }
+  ///     let result = try prepared.execute(monitor)
+  package static func prepare(
+    _ request: ConversionRequest, monitor: some ConversionMonitor
+  ) throws(ConversionError) -> PreparedConversion {
+    try Interruption.heeding({ monitor.isCancelled }) { () throws(ConversionError) in
+      let hasCheckpoint = !request.checkpoint.isEmpty || request.components.contains { !$0.checkpoint.isEmpty }
+      guard request.command == .convertConfig || hasCheckpoint else {
+        throw ConversionError(.usage, "The request names no checkpoint.")
+      }
+      monitor.report(ConversionProgress(phase: .planning))
+      return try PreparedConversion(plan(request))
+    }
+  }
+
+  /// A request and the plan for it.
+  struct Planned {
+    let request: ConversionRequest
+    let plan: Plan
+    let inputs: RequestInputs
+    /// Nil for `convert-config`, and where only a plan was asked for.
+    let checkpoint: CheckpointInput?
+    /// The config of the source.
+    let config: ConfigObject
+    let memory: MemoryPlan
+  }
+
+  /// Plans a request. Unlike a conversion, a plan may do without a checkpoint: then it is for the one that the config
+  /// describes.
+  static func plan(_ request: ConversionRequest) throws(ConversionError) -> Planned {
     if let target = Format(target: request.targetFormat), let problem = request.options.problems(target: target).first {
       throw ConversionError(.usage, "\(problem.message) (\(problem.option)).")
     }
     // As the vendor's tool: a format that is named says how its configs are written, whatever the file is called.
     let syntax = Format(request.sourceFormat).map { $0.isCS ? ConfigDocument.Syntax.yaml : .json }
+    let account = request.memory ?? MemoryAccount(budget: request.options.memoryBudget)
+    var memory = MemoryPlan(request.options)
     var limits = Limits.standard
-    limits.memory = request.memory ?? MemoryAccount(budget: request.options.memoryBudget)
+    limits.memory = account
     let inputs = try RequestInputs(request)
     let config = try inputs.config(syntax: syntax, limits: limits, files: request.files)
+    let checkpoint =
+      request.command == .convert
+      ? try inputs.checkpoint(limits: limits, cacheBytes: memory.cacheBytes, files: request.files) : nil
     var options = Planner.Options()
     options.dropUnmatchedKeys = request.options.dropUnmatchedKeys
     options.allowIncomplete = request.options.allowIncomplete
     options.precision = request.options.dtype
     options.oneCheckpoint = request.options.oneCheckpoint
-    guard request.command == .convert else {
-      let (route, findings) = try route(of: request, config, checkpoint: nil, options)
-      var plan = try Planner.plan(config: config.root, along: route)
-      plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
-      return (plan, inputs, nil, config.root)
+    if let checkpoint {
+      try limits.take(planBytes(of: checkpoint.source.tree))
+      options.containerIsFlat = checkpoint.source.kind == .safetensors
     }
-    guard
-      let input = try inputs.checkpoint(
-        limits: limits, cacheBytes: Executor.Budget(request.options).cacheBytes, files: request.files)
-    else {
-      // Only a plan may do without a checkpoint: it judges what the config describes.
-      let (route, findings) = try route(of: request, config, checkpoint: nil, options)
-      let described = try Planner.described(by: config.root, along: route)
-      var plan = try Planner.plan(config: config.root, checkpoint: described, along: route, options: options)
-      plan.warnings.insert(contentsOf: findings + config.warnings, at: 0)
-      return (plan, inputs, nil, config.root)
+    let (route, findings) = try Detection.route(
+      model: request.model, from: request.sourceFormat, to: request.targetFormat, config: config.root,
+      checkpoint: checkpoint?.source.tree, options: options)
+    var plan: Plan
+    if request.command == .convertConfig {
+      plan = try Planner.plan(config: config.root, along: route)
+    } else {
+      let tree: ObjectTree<TensorDescriptor>
+      if let checkpoint {
+        tree = checkpoint.source.tree
+      } else {
+        tree = try Planner.described(by: config.root, along: route)
+      }
+      plan = try Planner.plan(config: config.root, checkpoint: tree, along: route, options: options)
     }
-    try limits.take(Self.planBytes(of: input.source.tree))
-    options.containerIsFlat = input.source.kind == .safetensors
-    let (route, findings) = try route(of: request, config, checkpoint: input.source.tree, options)
-    var plan = try Planner.plan(config: config.root, checkpoint: input.source.tree, along: route, options: options)
-    plan.warnings.insert(contentsOf: findings + config.warnings + input.source.notices, at: 0)
-    return (plan, inputs, input, config.root)
+    plan.warnings.insert(contentsOf: findings + config.warnings + (checkpoint?.source.notices ?? []), at: 0)
+    memory.keepsChunks = checkpoint?.source.kind == .hdf5
+    memory.spools = checkpoint?.files.contains(where: request.files.isRemote) ?? false
+    memory.excess = max(account.used - MemoryAccount.allowance, 0)
+    return Planned(
+      request: request, plan: plan, inputs: inputs, checkpoint: checkpoint, config: config.root, memory: memory)
   }
 
   /// Bytes that planning and writing take for the names and values of a tree: it is made again for the plan and for the
@@ -235,107 +163,9 @@ public enum Conversion {
     default: 192
     }
   }
+}
 
-  private static func route(
-    of request: ConversionRequest, _ config: (root: ConfigObject, warnings: [Diagnostic]),
-    checkpoint: ObjectTree<TensorDescriptor>?,
-    _ options: Planner.Options
-  ) throws(ConversionError) -> (route: Route, findings: [Diagnostic]) {
-    try Detection.route(
-      model: request.model, from: request.sourceFormat, to: request.targetFormat, config: config.root,
-      checkpoint: checkpoint, options: options)
-  }
-
-  /// Computes and writes all outputs where nobody sees them yet, and publishes them together.
-  private static func write(
-    _ plan: Plan, from input: CheckpointInput, _ inputs: RequestInputs, to outputs: OutputPaths,
-    _ request: ConversionRequest, _ monitor: some ConversionMonitor
-  ) throws(ConversionError) -> ConversionResult {
-    let options = request.options
-    let isRemote = input.files.contains(where: request.files.isRemote)
-    var budget = Executor.Budget(options)
-    // What names and values take beyond their allowance, the buffers go without.
-    let excess = max((request.memory?.used ?? 0) - MemoryAccount.allowance, 0)
-    budget.bytes = max(budget.bytes - excess, min(budget.bytes, 8 << 20))
-    let source =
-      isRemote
-      ? SpooledSource(
-        input.source, folder: outputs.folder, readers: budget.spoolReaders, piece: budget.spoolBytes) : input.source
-    let scratch = isRemote ? SpooledSource.disk(source.storages.map(\.byteCount), readers: budget.spoolReaders) : 0
-    let files = try CheckpointFiles(plan, at: outputs)
-    let configs = try stage(plan, at: outputs)
-    let companions = try CompanionFiles.stage(request.companions, in: outputs.folder)
-    let type = outputs.format.sink
-    let layout = try OutputLayout(plan, trees: files.trees, sharing: type.sharesStorages)
-    var sinks: [any TensorSink] = []
-    for (path, sink) in zip(files.paths, layout.sinks) { sinks.append(try type.init(path: path, layout: sink)) }
-    if isRemote { budget = budget.besideSpools }
-    // What the source keeps of decoded chunks is part of the budget.
-    if input.source.kind == .hdf5 { budget.bytes -= budget.cacheBytes }
-    let executor = Executor(source: source, budget: budget, monitor: monitor, scratchBytes: scratch)
-    let overflows = try executor.run(layout.jobs, into: sinks)
-    let warnings = plan.warnings + overflowWarning(zip(layout.jobs, overflows).filter { $0.1 > 0 }, options.dtype)
-    if options.verify {
-      monitor.report(ConversionProgress(phase: .verifying))
-      let verification = Verification(source: source, budget: budget, monitor: monitor)
-      for (sink, tree) in zip(sinks, files.trees) { try verification.check(sink.file, holds: tree, of: plan) }
-    }
-
-    monitor.report(ConversionProgress(phase: .publishing))
-    var publication = Publication()
-    for sink in sinks { publication.add(sink.file) }
-    for (path, index) in files.indexes { publication.add(try stage(index, .json, at: path)) }
-    for file in configs + companions { publication.add(file) }
-    if options.report {
-      let report = try report(request, plan, outputs, monitor).document(
-        inputs: Array(zip(input.names, input.files)) + inputs.namedConfigs, outputs: publication.files,
-        tensors: try ConversionReport.tensors(plan, files.trees, layout, sinks), warnings: warnings)
-      publication.add(try stage(report, .json, at: outputs.report))
-    }
-    try publication.publish(durably: request.options.durable)
-    return ConversionResult(outputs, publication, warnings)
-  }
-
-  private static func report(
-    _ request: ConversionRequest, _ plan: Plan, _ outputs: OutputPaths, _ monitor: some ConversionMonitor
-  ) -> ConversionReport {
-    ConversionReport(
-      request: request, route: plan.route, deviations: plan.deviations, outputs: outputs,
-      digests: FileDigests(budget: Executor.Budget(request.options), monitor: monitor), files: request.files)
-  }
-
-  /// One warning for all tensors with values that the precision cannot hold.
-  private static func overflowWarning(_ tensors: [(job: Executor.Job, count: Int)], _ precision: Precision)
-    -> [Diagnostic]
-  {
-    guard let first = tensors.first else { return [] }
-    let named = tensors.prefix(10).map(\.job.key).joined(separator: ", ")
-    let others = tensors.count > 10 ? " and \(tensors.count - 10) more tensors" : ""
-    let message =
-      "\(tensors.reduce(0) { $0 + $1.count }) values are too large for \(precision.rawValue) and became infinite, in "
-      + named + others
-    return [Diagnostic(.warning, .stateDictMismatch, .tensor(first.job.key), message)]
-  }
-
-  /// Writes the configs of a plan and what goes with them where nobody sees them yet.
-  private static func stage(_ plan: Plan, at outputs: OutputPaths) throws(ConversionError) -> [StagedFile] {
-    var staged: [StagedFile] = []
-    for place in outputs.places {
-      let config = place.component.isEmpty ? plan.config : plan.config.section(at: place.component)
-      staged.append(try stage(config, plan.route.target == .hf ? .json : .yaml, at: place.config))
-      // Beside a config that is one file among others, another file would belong to nobody.
-      for document in plan.documents where document.component == place.component && place.isFolder {
-        staged.append(try stage(document.content, .json, at: place.beside(document.name)))
-      }
-    }
-    return staged
-  }
-
-  private static func stage(
-    _ document: ConfigObject, _ syntax: ConfigDocument.Syntax, at path: String
-  ) throws(ConversionError) -> StagedFile {
-    let staged = try StagedFile(path: path)
-    try ConfigDocument(root: document, syntax: syntax).save(to: staged)
-    return staged
-  }
+extension Conversion {
+  /// Bytes of disk beside the outputs that a conversion which streams takes, unless single tensors need more.
+  package static let spoolBytes = SpooledSource.standardCapacity
 }

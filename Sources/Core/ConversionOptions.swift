@@ -1,40 +1,39 @@
 /// The options that the command line and the `options` of a job share.
 ///
 /// Encoded, it is the `options` object of a job without what the operator decides: budget, threads, durability and report.
-public struct ConversionOptions: Sendable, Hashable {
+package struct ConversionOptions: Sendable, Hashable {
   /// Leave keys out that no rule matches, instead of failing.
-  public var dropUnmatchedKeys = false
+  package var dropUnmatchedKeys = false
   /// Convert a checkpoint that is not the whole model that its config describes: what is missing, spare or of another
   /// shape is then a warning.
-  public var allowIncomplete = false
+  package var allowIncomplete = false
   /// Container of the checkpoint; nil is what the target's own tool writes.
-  public var outputFormat: OutputFormat?
+  package var outputFormat: OutputFormat?
   /// Bytes of tensor data that one file may hold; 0 writes one file, nil what the target's tool does: see `shardSize`.
-  public var maxShardSize: Int?
+  package var maxShardSize: Int?
   /// Write a model of several components for Hugging Face as the one checkpoint that a class of transformers loads, not as
   /// a folder for each component.
-  public var oneCheckpoint = false
+  package var oneCheckpoint = false
   /// Precision of the model's floating-point tensors.
-  public var dtype = Precision.keep
+  package var dtype = Precision.keep
   /// Open the written checkpoint again and compare every tensor with the plan before it is published.
-  public var verify = false
+  package var verify = false
   /// Read a checkpoint that is elsewhere in ranges while it is converted, instead of downloading it before. Outputs do not
   /// depend on it.
-  public var stream = false
+  package var stream = false
   /// Write a report of inputs, outputs and every tensor beside the outputs.
-  public var report = false
+  package var report = false
   /// Bytes that all buffers of the conversion may take together.
-  public var memoryBudget = 256 << 20
+  package var memoryBudget = 256 << 20
   /// Threads that compute and write.
-  public var threads = 2
+  package var threads = 2
   /// Wait until the outputs are on the disk, so that they outlive a power failure from the moment they have their names.
-  public var durable = true
+  package var durable = true
 
-  /// The defaults.
-  public init() {}
+  package init() {}
 
   /// Bytes of a shard unless somebody asks for another size, as in the tool of releases from 2.0 on.
-  public static let standardShardSize = 10_000_000_000
+  static let standardShardSize = 10_000_000_000
 
   /// Bytes of tensor data that one file of a conversion may hold; nil when the checkpoint is one file.
   ///
@@ -47,15 +46,15 @@ public struct ConversionOptions: Sendable, Hashable {
   }
 
   /// An option that cannot be used, by its name in JSON, and why.
-  public struct Problem: Sendable, Hashable {
+  package struct Problem: Sendable, Hashable {
     /// Such as `output_format`.
-    public let option: String
+    package let option: String
     /// What to do instead.
-    public let message: String
+    package let message: String
   }
 
   /// Every option that means nothing for a target.
-  public func problems(target: Format) -> [Problem] {
+  package func problems(target: Format) -> [Problem] {
     var problems: [Problem] = []
     let allowed = OutputFormat.allowed(for: target)
     if let outputFormat, !allowed.contains(outputFormat) {
@@ -86,7 +85,7 @@ extension ConversionOptions: Codable {
   }
 
   /// Reads options; absent ones have their defaults, so that jobs of an earlier version are still read.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     dropUnmatchedKeys = try container.decodeIfPresent(Bool.self, forKey: .dropUnmatchedKeys) ?? false
     allowIncomplete = try container.decodeIfPresent(Bool.self, forKey: .allowIncomplete) ?? false
@@ -99,7 +98,7 @@ extension ConversionOptions: Codable {
   }
 
   /// Writes options; those that are not set are null.
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     try container.encode(dropUnmatchedKeys, forKey: .dropUnmatchedKeys)
     try container.encode(allowIncomplete, forKey: .allowIncomplete)
@@ -112,53 +111,7 @@ extension ConversionOptions: Codable {
   }
 }
 
-/// The precision that floating-point tensors are written in. Integers, booleans and masks are never touched.
-public enum Precision: String, Sendable, Hashable, CaseIterable, Codable {
-  /// Each tensor's own.
-  case keep
-  case float32, float16, bfloat16
-
-  /// The element type; nil for `keep`.
-  public var dtype: DType? { DType(rawValue: rawValue) }
-}
-
-/// The container that a checkpoint is written into.
-public enum OutputFormat: String, Sendable, Hashable, CaseIterable, Codable {
-  /// The zip archive of `torch.save`, as Hugging Face names it.
-  case bin
-  /// safetensors.
-  case safetensors
-  /// The zip archive of `torch.save`, as Model Zoo releases before 2.0 wrote it.
-  case torch
-  /// HDF5, as Model Zoo releases from 2.0 on write it.
-  case hdf5
-
-  /// The containers that a target's tools read; the first is what its own tool writes.
-  public static func allowed(for target: Format) -> [OutputFormat] {
-    switch target {
-    case .hf: [.bin, .safetensors]
-    case .cs(let release): release < Release(2, 0) ? [.torch, .hdf5] : [.hdf5, .torch]
-    }
-  }
-
-  /// The extension of a file, without its dot.
-  public var fileExtension: String {
-    switch self {
-    case .bin: "bin"
-    case .safetensors: "safetensors"
-    case .torch, .hdf5: "mdl"
-    }
-  }
-
-  /// What writes it.
-  var sink: any TensorSink.Type {
-    switch self {
-    case .bin, .torch: TorchZipWriter.self
-    case .safetensors: SafetensorsWriter.self
-    case .hdf5: HDF5Writer.self
-    }
-  }
-
-  /// The name that transformers gives the weights of a model, without extension.
-  var standardStem: String { self == .safetensors ? "model" : "pytorch_model" }
+extension MemoryPlan {
+  /// What the options of a conversion allow.
+  init(_ options: ConversionOptions) { self.init(bytes: options.memoryBudget, threads: options.threads) }
 }

@@ -3,15 +3,12 @@ import SystemPackage
 
 /// What a conversion read, did and wrote, for whoever has to trust its outputs later.
 struct ConversionReport {
-  let request: ConversionRequest
-  let route: Route
-  /// Where the vendor's tool would have done something else.
-  let deviations: [Diagnostic]
+  let planned: Conversion.Planned
   /// Where the outputs are.
   let outputs: OutputPaths
   let digests: FileDigests
-  /// Where the inputs are.
-  let files: InputFiles
+
+  private var request: ConversionRequest { planned.request }
 
   /// A tensor of an output and where its bytes lie.
   struct Tensor {
@@ -42,24 +39,23 @@ struct ConversionReport {
     return tensors
   }
 
-  /// The report as a JSON document. `outputs` are complete but not published.
+  /// The report as a JSON document, and what it says of the outputs. `outputs` are complete but not published.
   ///
   /// Reads every input on the disk and every output once, and the tensors of the outputs once more. The digest of an
   /// input that is elsewhere is what its keeper states, or null. Throws as `FileDigests.compute` does.
   func document(
     inputs: [(name: String, path: String)], outputs: [StagedFile], tensors: [Tensor], warnings: [Diagnostic]
-  ) throws(ConversionError) -> ConfigObject {
+  ) throws(ConversionError) -> (document: ConfigObject, files: [OutputFile]) {
+    let route = planned.plan.route
     var named: [(name: String, file: InputFile)] = []
-    for input in inputs { named.append((input.name, try files.open(input.path))) }
+    for input in inputs { named.append((input.name, try request.files.open(input.path))) }
     for output in outputs { named.append((self.outputs.name(output.path), try InputFile(path: output.stagedPath))) }
     let local = named.map(\.file).filter { !$0.isRemote }.map { FileExtent($0) }
     let computed = try digests.compute(local + tensors.map(\.extent))
     var fileDigests = computed[..<local.count]
     let described = named.map { name, file in
       let digest = file.isRemote ? file.statedSHA256 : fileDigests.popFirst()
-      return ConfigValue.object([
-        "name": .string(name), "size": .int(file.size), "sha256": digest.map { .string($0) } ?? .null,
-      ])
+      return OutputFile(name: name, path: file.path, size: file.size, sha256: digest)
     }
     var listed: [ConfigValue] = []
     var pacer = Interruption.Pacer()
@@ -67,7 +63,10 @@ struct ConversionReport {
       try pacer.step()
       listed.append(describe(tensor, digest: digest))
     }
-    return [
+    let written = zip(outputs, described[inputs.count...]).map { file, described in
+      OutputFile(name: described.name, path: file.path, size: described.size, sha256: described.sha256)
+    }
+    let document: ConfigObject = [
       "zooport": .string(Zooport.version),
       "command": .string(request.command.rawValue),
       "model": .string(route.model.name),
@@ -75,12 +74,17 @@ struct ConversionReport {
       "tgt_fmt": .string(route.target.description),
       "hops": .array(route.stations.map { .string($0.description) }),
       "options": .object(options),
-      "inputs": .array(Array(described[..<inputs.count])),
-      "outputs": .array(Array(described[inputs.count...])),
+      "inputs": .array(described[..<inputs.count].map(Self.describe)),
+      "outputs": .array(written.map(Self.describe)),
       "tensors": .array(listed),
       "warnings": .array(warnings.map(Self.describe)),
-      "deviations": .array(deviations.map(Self.describe)),
+      "deviations": .array(planned.plan.deviations.map(Self.describe)),
     ]
+    return (document, written)
+  }
+
+  private static func describe(_ file: OutputFile) -> ConfigValue {
+    ["name": .string(file.name), "size": .int(file.size), "sha256": file.sha256.map { .string($0) } ?? .null]
   }
 
   private var options: ConfigObject {

@@ -5,7 +5,6 @@ struct ElementComparison {
 
   /// What was found in a run.
   struct Outcome: Sendable {
-    /// Elements that differ.
     var differing = 0
     /// Position of the first of them.
     var first: Int?

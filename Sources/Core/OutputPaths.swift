@@ -10,7 +10,6 @@ struct OutputPaths {
   struct Place {
     /// The component; empty for a model that is one checkpoint.
     let component: String
-    /// Path of the config.
     let config: String
     /// Path of the checkpoint, of its folder when it is in a folder; nil when only the config is converted.
     let checkpoint: String?
@@ -40,20 +39,19 @@ struct OutputPaths {
 
   /// The places, in the order of the components.
   let places: [Place]
-  /// Path of the report.
   let report: String
   /// Container of the checkpoint.
   let format: OutputFormat
   /// Bytes of tensor data in a shard; nil when the checkpoint is one file.
   let shardSize: Int?
 
-  /// Works out the names and creates the output folders. `stem` is `CheckpointInput.stem`, `configStem` that of
-  /// `RequestInputs`.
-  ///
-  /// Throws `.outputFailed` when a folder cannot be created.
-  init(
-    _ request: ConversionRequest, _ route: Route, stem: FilePath? = nil, configStem: FilePath? = nil
-  ) throws(ConversionError) {
+  /// Folders that the outputs need.
+  private let folders: [FilePath]
+  private let hidesFolders: Bool
+
+  /// Works out the names. `stem` is `CheckpointInput.stem`, `configStem` that of `RequestInputs`.
+  init(_ request: ConversionRequest, _ route: Route, stem: FilePath? = nil, configStem: FilePath? = nil) {
+    hidesFolders = request.hidesFolders
     let directory = request.outputDirectory.map { FilePath($0) }
     func path(for input: FilePath, _ ending: String) -> FilePath {
       (directory ?? input.removingLastComponent())
@@ -70,17 +68,17 @@ struct OutputPaths {
       ?? input.removingLastComponent()
       .appending(request.command == .convert ? OutputStem.withoutExtensions(name) : input.stem ?? name)
     report = path(for: stem ?? configStem, ".report.json").string
-    let folders = route.folders(in: route.target)
-    guard folders.isEmpty else {
+    let components = route.folders(in: route.target)
+    guard components.isEmpty else {
       let base = directory ?? (stem ?? configStem).removingLastComponent()
-      places = folders.map { component in
+      places = components.map { component in
         let folder = base.appending(component)
         return Place(
           component: component, config: folder.appending("config.json").string,
           checkpoint: stem == nil ? nil : folder.string, folder: folder,
           file: folder.appending("\(format.standardStem).\(format.fileExtension)").string, format: format)
       }
-      for place in places { if let folder = place.folder { try Self.create(folder) } }
+      folders = places.compactMap(\.folder)
       return
     }
     let folder = shardSize == nil ? nil : stem.map { path(for: $0, "") }
@@ -92,7 +90,7 @@ struct OutputPaths {
           ?? path(for: configStem, route.target == .hf ? ".json" : ".yaml").string,
         checkpoint: stem == nil ? nil : folder?.string ?? file, folder: folder, file: file, format: format)
     ]
-    if let folder = folder ?? directory { try Self.create(folder) }
+    folders = [folder ?? directory].compactMap(\.self)
   }
 
   /// What a file of an output is called: its name, behind that of the component that it belongs to.
@@ -112,19 +110,32 @@ struct OutputPaths {
     return folder.isEmpty ? "." : folder.string
   }
 
+  /// Creates the folders of the outputs. Throws `.outputFailed`.
+  func makeFolders() throws(ConversionError) { for folder in folders { try create(folder) } }
+
+  /// An output file that is to be written. Throws `.outputFailed`.
+  func stage(_ path: String) throws(ConversionError) -> StagedFile {
+    try StagedFile(path: path, name: messageName(path))
+  }
+
+  /// What messages call a file of the outputs.
+  func messageName(_ path: String) -> String { hidesFolders ? name(path) : path }
+
   /// Removes the folders of checkpoints if nothing is in them.
-  func removeEmptyFolder() {
+  func removeEmptyFolders() {
     for place in places { if let folder = place.folder { rmdir(folder.string) } }
   }
 
   /// Creates a folder and those above it. One that exists is fine.
-  private static func create(_ folder: FilePath) throws(ConversionError) {
+  private func create(_ folder: FilePath) throws(ConversionError) {
     var path = FilePath(root: folder.root)
     for component in folder.components {
       path.append(component)
       if mkdir(path.string, 0o777) != 0, errno != EEXIST {
         throw ConversionError(
-          .outputFailed, "The output folder \(folder) cannot be created: \(Errno(rawValue: errno))")
+          .outputFailed,
+          "The output folder\(hidesFolders ? "" : " \(folder)") cannot be created: \(Errno(rawValue: errno))",
+          cause: "\(folder)")
       }
     }
   }

@@ -2,16 +2,16 @@ import OrderedCollections
 import SystemPackage
 
 /// The inputs of one component of a composed model.
-public struct ComponentInput: Sendable, Hashable {
+package struct ComponentInput: Sendable, Hashable {
   /// The name of the component, which is that of its folder.
-  public var name: String
+  package var name: String
   /// Path of its config; nil where the request has one config for all components.
-  public var config: String?
+  package var config: String?
   /// Paths of its checkpoint, as in a request; empty for `convert-config`.
-  public var checkpoint: [String]
+  package var checkpoint: [String]
 
   /// The inputs of a component.
-  public init(_ name: String, config: String? = nil, checkpoint: [String] = []) {
+  package init(_ name: String, config: String? = nil, checkpoint: [String] = []) {
     self.name = name
     self.config = config
     self.checkpoint = checkpoint
@@ -68,7 +68,7 @@ struct RequestInputs {
 
     var configs = [(component: "", path: request.config)]
     var configStem: FilePath?
-    if !request.files.holds(request.config), ComponentFolders.isFolder(request.config) {
+    if !request.files.holds(request.config), CheckpointFolder.isFolder(request.config) {
       let folder = FilePath(request.config)
       if let parts = isHuggingFace ? try ComponentFolders(request.config, of: model) : nil {
         configs = try parts.configs()
@@ -81,7 +81,7 @@ struct RequestInputs {
     var checkpoints = request.checkpoint.isEmpty ? [] : [(component: "", paths: request.checkpoint)]
     var checkpointStem: FilePath?
     if request.checkpoint.count == 1, isHuggingFace, !request.files.holds(request.checkpoint[0]),
-      ComponentFolders.isFolder(request.checkpoint[0]),
+      CheckpointFolder.isFolder(request.checkpoint[0]),
       let parts = try ComponentFolders(request.checkpoint[0], of: model)
     {
       checkpoints = parts.checkpoints()

@@ -1,5 +1,5 @@
 /// The program as a whole.
-public enum Zooport {
+package enum Zooport {
   /// The version, as reports and `--version` tell it.
-  public static let version = "0.1.0"
+  package static let version = "0.1.0"
 }

@@ -57,6 +57,8 @@ struct HubTests {
         hub: hub)
       #expect(result.status == 0, "\(reference): \(result.errors)")
       #expect(try contents(target) == expected, "\(reference)")
+      let last = String(result.errors.split(separator: "\n").last ?? "")
+      #expect(last.wholeMatch(of: /Wrote 2 files, [0-9.]+ [KM]?B, in [0-9.]+ s, [0-9.]+ [KMG]?B\/s/) != nil, "\(last)")
     }
     // Six conversions, one download.
     #expect(hub.bytesSent("pytorch_model.bin") == checkpoint.count)

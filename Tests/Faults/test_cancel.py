@@ -22,7 +22,7 @@ def service(tmp_path_factory):
 
 
 @pytest.mark.parametrize("method, path", [("DELETE", ""), ("POST", "/cancel")])
-@pytest.mark.parametrize("phase", ["queued", "fetching", "planning", "converting", "verifying", "publishing"])
+@pytest.mark.parametrize("phase", ["queued", "fetching", "planning", "converting", "verifying", "digesting", "publishing"])
 def test_phase(service, models, phase, method, path):
     model = models["deep" if phase == "planning" else "middle"]
     config = {"upload": service.upload(model.config)}
@@ -131,7 +131,7 @@ def test_phases_have_times(service, models):
             {"upload": service.upload(model.config)}, {"url": origin.url(model.weights.name)}, verify=True))
         ended = service.wait(job["id"], "succeeded")
     phases = ended["progress"]["phases"]
-    order = ["fetching", "planning", "converting", "verifying", "publishing"]
+    order = ["fetching", "planning", "converting", "verifying", "digesting", "publishing"]
     assert sorted(phases) == sorted(order)
     times = [ended["created_at"], ended["started_at"], *(phases[phase] for phase in order), ended["finished_at"]]
     assert times == sorted(times)

@@ -170,7 +170,8 @@ struct DamagedCheckpoint {
     let tree = isWrapped ? ObjectTree.dictionary([.init(.string("model"), state)], ordered: false) : state
     let path = folder + "/made.mdl"
     do throws(ConversionError) {
-      let sink = try HDF5Writer(path: path, layout: SinkLayout(tree: tree, storages: storages))
+      let file = try StagedFile(path: path)
+      let sink = try HDF5Writer(file: file, layout: SinkLayout(tree: tree, storages: storages))
       for (tensor, offset) in zip(tensors, sink.offsets) { try sink.file.write(tensor.bytes, at: offset) }
       try sink.finish(checksums: [])
       try sink.file.publish(durably: false)

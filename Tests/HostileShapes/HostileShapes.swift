@@ -1,4 +1,4 @@
-public import Core
+package import Core
 import Foundation
 import Synchronization
 
@@ -6,9 +6,9 @@ import Synchronization
 ///
 /// A run is good when it converts, or is refused for a reason that is the input's; it is bad when it traps, hangs, or blames
 /// Zooport itself.
-public struct HostileShapes: Sendable {
+package struct HostileShapes: Sendable {
   /// What became of one file.
-  public enum Outcome: Sendable, Equatable {
+  package enum Outcome: Sendable, Equatable {
     /// It was converted.
     case converted
     /// It was refused.
@@ -19,10 +19,10 @@ public struct HostileShapes: Sendable {
   let cases: [RecordedCheckpoint]
 
   /// Names of the models that have a recorded checkpoint.
-  public var models: Set<String> { Set(cases.map(\.model)) }
+  package var models: Set<String> { Set(cases.map(\.model)) }
 
   /// Loads the recorded checkpoints of the fixtures. Throws when one cannot be read.
-  public init() throws {
+  package init() throws {
     cases = try RecordedCheckpoint.all()
   }
 
@@ -30,7 +30,7 @@ public struct HostileShapes: Sendable {
   private static let enoughBytes = 32 << 20
 
   /// Makes one file from `random` in `folder`, plans and converts it.
-  public func run(_ random: inout some RandomNumberGenerator, in folder: String) throws -> Outcome {
+  package func run(_ random: inout some RandomNumberGenerator, in folder: String) throws -> Outcome {
     guard let recorded = cases.randomElement(using: &random) else { return .converted }
     let damaged = try DamagedCheckpoint(recorded, &random)
     let checkpoint = folder + "/checkpoint." + damaged.fileExtension
@@ -70,24 +70,24 @@ public struct HostileShapes: Sendable {
 }
 
 /// Random numbers that repeat: SplitMix64, after the bytes of a fuzzer have been used up.
-public struct Entropy: RandomNumberGenerator {
+package struct Entropy: RandomNumberGenerator {
   private var bytes: ArraySlice<UInt8>
   private var state: UInt64
 
   /// Numbers from a seed alone.
-  public init(seed: UInt64) {
+  package init(seed: UInt64) {
     bytes = []
     state = seed
   }
 
   /// Numbers from bytes; afterwards from their sum.
-  public init(_ bytes: [UInt8]) {
+  package init(_ bytes: [UInt8]) {
     self.bytes = bytes[...]
     state = bytes.reduce(0) { $0 &* 31 &+ UInt64($1) }
   }
 
   /// The next number.
-  public mutating func next() -> UInt64 {
+  package mutating func next() -> UInt64 {
     if bytes.count >= 2 {
       // Two bytes choose among all that is chosen from here, so that a fuzzer can change one choice by one byte.
       defer { bytes = bytes.dropFirst(2) }

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -12,9 +13,29 @@ import Testing
 
 /// A runner whose behaviour is the name of the model.
 struct ScriptedRunner: ConversionRunner {
-  func run(
+  func prepare(
     _ request: ConversionRequest, monitor: some ConversionMonitor
-  ) throws(ConversionError) -> ConversionResult {
+  ) throws(ConversionError) -> ScriptedConversion {
+    var costs = PreparedConversion.Costs()
+    switch request.model {
+    case "huge":
+      // More than any disk takes.
+      costs.bytesWritten = 1 << 60
+    case "most":
+      // Three fifths of the disk.
+      let space = FreeSpace(path: FilePath(request.outputDirectory ?? ""), floor: 0)
+      costs.bytesWritten = (try? space.available() / 5 * 3) ?? 0
+    default: break
+    }
+    return ScriptedConversion(request: request, costs: costs)
+  }
+}
+
+struct ScriptedConversion: RunnableConversion {
+  let request: ConversionRequest
+  let costs: PreparedConversion.Costs
+
+  func execute(_ monitor: some ConversionMonitor) throws(ConversionError) -> ConversionResult {
     var progress = ConversionProgress(phase: .converting)
     progress.bytesDone = 10
     progress.bytesTotal = 20
@@ -22,33 +43,19 @@ struct ScriptedRunner: ConversionRunner {
     progress.tensorsTotal = 2
     monitor.report(progress)
     switch request.model {
-    case "endless":
+    case "endless", "most":
       while !monitor.isCancelled { Thread.sleep(forTimeInterval: 0.01) }
       throw ConversionError(.cancelled, "cancelled")
     case "broken":
       throw ConversionError(
-        .configNotConvertible, "\(request.config) has activation: gelu_new2",
+        .configNotConvertible, "\(request.files.name(request.config)) has activation: gelu_new2",
         diagnostics: [
           Diagnostic(
             .error, .configNotConvertible, .config("activation"), "not supported", origin: Origin("Core/GPT2.swift", 7))
         ])
-    case "huge":
-      // What a plan for more than any disk takes would report.
-      progress.bytesDone = 0
-      progress.bytesTotal = 1 << 60
-      monitor.report(progress)
-      if monitor.isCancelled { throw ConversionError(.cancelled, "cancelled") }
-    case "most":
-      // Three fifths of the disk, and never done with it.
-      let space = FreeSpace(path: FilePath(request.outputDirectory ?? ""), floor: 0)
-      progress.bytesDone = 0
-      progress.bytesTotal = (try? space.available() / 5 * 3) ?? 0
-      monitor.report(progress)
-      while !monitor.isCancelled { Thread.sleep(forTimeInterval: 0.01) }
-      throw ConversionError(.cancelled, "cancelled")
     case "full":
       throw ConversionError(.diskFull, "the disk is full")
-    case "crash":
+    case "huge", "crash":
       throw ConversionError(.internal, "should not be seen")
     default:
       break
@@ -64,8 +71,14 @@ struct ScriptedRunner: ConversionRunner {
         checkpoint = directory.appending("pytorch_model_to_cs-1.8.mdl").string
         try joined.write(to: URL(filePath: checkpoint ?? ""))
       }
+      let files = try [checkpoint, config].compactMap(\.self).map { path in
+        let bytes = try Data(contentsOf: URL(filePath: path))
+        return OutputFile(
+          name: FilePath(path).lastComponent?.string ?? "", path: path, size: bytes.count,
+          sha256: SHA256.hash(data: bytes).hexadecimal)
+      }
       return ConversionResult(
-        checkpoints: [checkpoint].compactMap { $0 }, configs: [config], files: [checkpoint, config].compactMap { $0 },
+        checkpoints: [checkpoint].compactMap { $0 }, configs: [config], files: files,
         warnings: [Diagnostic(.warning, .keysUnmatched, .tensor("x"), "Key not matched: x")])
     } catch {
       throw ConversionError(.outputFailed, "\(error)")

@@ -46,7 +46,8 @@ export const STATUS = {
 };
 
 export const PHASES = [
-  ['fetching', 'Fetch'], ['planning', 'Plan'], ['converting', 'Convert'], ['verifying', 'Verify'], ['publishing', 'Publish'],
+  ['fetching', 'Fetch'], ['planning', 'Plan'], ['converting', 'Convert'], ['verifying', 'Verify'],
+  ['digesting', 'Digest'], ['publishing', 'Publish'],
 ];
 
 export const SIDES = { hf: 'Hugging Face', auto: 'Detected' };

@@ -1,29 +1,28 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// A config as a file: one mapping, in JSON or YAML.
-public struct ConfigDocument: Sendable {
+package struct ConfigDocument: Sendable {
   /// How a config is written down.
-  public enum Syntax: String, Sendable, Hashable, CaseIterable {
+  package enum Syntax: String, Sendable, Hashable, CaseIterable {
     /// Hugging Face's `config.json`.
     case json
     /// Model Zoo's `params.yaml`.
     case yaml
 
     /// The extension of output files.
-    public var fileExtension: String { rawValue }
+    package var fileExtension: String { rawValue }
   }
 
   /// The syntax it was read in, and is written in.
-  public let syntax: Syntax
-  /// The mapping.
-  public var root: ConfigObject
+  package let syntax: Syntax
+  package var root: ConfigObject
   /// What a reader should know about the text: keys that occur twice.
-  public private(set) var warnings: [Diagnostic] = []
+  package private(set) var warnings: [Diagnostic] = []
   /// The text a YAML document was read from and what it said; nil for JSON, which has no comments, and new documents.
   private let source: (bytes: [UInt8], root: ConfigObject, limits: Limits)?
 
   /// A new document.
-  public init(root: ConfigObject, syntax: Syntax) {
+  package init(root: ConfigObject, syntax: Syntax) {
     self.root = root
     self.syntax = syntax
     source = nil
@@ -40,25 +39,25 @@ public struct ConfigDocument: Sendable {
   ///
   /// Throws `.unreadableInput` when the file cannot be read, is something else than a config, is malformed or holds no
   /// mapping, `.hostileInput` when it exceeds a limit or names forbidden tags.
-  public static func load(
+  package static func load(
     path: String, syntax: Syntax? = nil, limits: Limits = .standard, files: InputFiles = .onDisk
   ) throws(ConversionError) -> ConfigDocument {
     let file = try files.open(path)
-    try ConfigText.check(try file.bytes(at: 0, count: min(file.size, 512)), size: file.size, name: path)
+    try ConfigText.check(try file.bytes(at: 0, count: min(file.size, 512)), size: file.size, name: file.path)
     guard file.size <= limits.configBytes else {
       throw ConversionError(
-        .hostileInput, "\(path) has \(file.size) bytes; a config of at most \(limits.configBytes) is read")
+        .hostileInput, "\(file.path) has \(file.size) bytes; a config of at most \(limits.configBytes) is read")
     }
     // The bytes, and the texts that are made of them.
     try limits.take(2 * file.size)
     let bytes = try file.bytes(at: 0, count: file.size)
-    return try parse(bytes, name: path, syntax: syntax ?? Syntax(path: path), limits: limits)
+    return try parse(bytes, name: file.path, syntax: syntax ?? Syntax(path: path), limits: limits)
   }
 
   /// Reads a config from memory; without a syntax, a text that starts with `{` is taken for JSON.
   ///
   /// `name` is what errors call it. Throws as `load` does.
-  public static func parse(
+  package static func parse(
     _ bytes: [UInt8], name: String, syntax: Syntax? = nil, limits: Limits = .standard
   ) throws(ConversionError) -> ConfigDocument {
     try ConfigText.check(Array(bytes.prefix(512)), size: bytes.count, name: name)
@@ -87,7 +86,7 @@ public struct ConfigDocument: Sendable {
   ///
   /// A YAML document that was read and then changed through `root` keeps its comments and its untouched lines where
   /// possible; keys that were there before then stay in the order of the text. Everything else is written afresh.
-  public func render() -> String { render {} }
+  package func render() -> String { render {} }
 
   private func render<Failure: Error>(_ step: () throws(Failure) -> Void) throws(Failure) -> String {
     switch syntax {
@@ -103,7 +102,7 @@ public struct ConfigDocument: Sendable {
   }
 
   /// Writes the text into a staged file, from its start. Does not publish. Throws `.outputFailed`, `.diskFull` or `.cancelled`.
-  public func save(to file: StagedFile) throws(ConversionError) {
+  func save(to file: StagedFile) throws(ConversionError) {
     var pacer = Interruption.Pacer()
     let text = try render { () throws(ConversionError) in try pacer.step() }
     try file.write(Array(text.utf8), at: 0)
@@ -131,7 +130,7 @@ extension ConfigDocument.Syntax {
 
 extension ConfigValue {
   /// The kind of value, for messages.
-  public var kindDescription: String {
+  var kindDescription: String {
     switch self {
     case .null: "nothing"
     case .bool: "a boolean"

@@ -4,7 +4,7 @@
 /// `ConfigObject` has string keys, so such a key is kept as its Python `str()` text behind a mark, U+FDD0: a code point
 /// that Unicode reserves for use inside a program. Readers refuse string keys that start with the mark, so the coding
 /// is exact. Keys that rules name are strings and never carry it.
-public enum ConfigKey: Sendable, Hashable {
+enum ConfigKey: Sendable, Hashable {
   /// An ordinary key.
   case string(String)
   /// A number, a boolean or null.
@@ -14,7 +14,7 @@ public enum ConfigKey: Sendable, Hashable {
   private static let mark: [UInt8] = [0xEF, 0xB7, 0x90]
 
   /// Decodes a key of a `ConfigObject`. Complexity: O(1) for ordinary keys.
-  public init(_ key: String) {
+  init(_ key: String) {
     guard Self.isMarked(key) else {
       self = .string(key)
       return
@@ -47,7 +47,7 @@ public enum ConfigKey: Sendable, Hashable {
   static func isMarked(_ key: String) -> Bool { key.utf8.starts(with: mark) }
 
   /// The text to show: Python's `str()` of the key.
-  public static func text(_ key: String) -> String {
+  static func text(_ key: String) -> String {
     isMarked(key) ? String(key.unicodeScalars.dropFirst()) : key
   }
 }

@@ -1,11 +1,11 @@
-public import OrderedCollections
+package import OrderedCollections
 
 // A path names a value inside nested mappings: `extra_attention_params.num_kv_groups`. Segments are keys, or inside a list
 // positions: `image_models.0.image_encoder`. A key that holds a dot itself cannot be reached by a path of more than one
 // segment.
 extension OrderedDictionary where Key == String, Value == ConfigValue {
   /// The value at a path; nil when a step on the way is missing or is no mapping and no list.
-  public func value(at path: String) -> ConfigValue? {
+  package func value(at path: String) -> ConfigValue? {
     if let value = self[path] { return value }
     guard let dot = path.firstIndex(of: ".") else { return nil }
     return self[String(path[..<dot])]?.value(at: path[path.index(after: dot)...])
@@ -13,7 +13,7 @@ extension OrderedDictionary where Key == String, Value == ConfigValue {
 
   /// Sets the value at a path, making mappings on the way, and lists where the path has the position 0; what stood there
   /// and was neither is replaced.
-  public mutating func setValue(_ value: ConfigValue, at path: String) {
+  package mutating func setValue(_ value: ConfigValue, at path: String) {
     guard let dot = path.firstIndex(of: ".") else {
       self[path] = value
       return
@@ -23,7 +23,7 @@ extension OrderedDictionary where Key == String, Value == ConfigValue {
   }
 
   /// Removes and returns the value at a path. Mappings that become empty stay, and so does the rest of a list.
-  @discardableResult public mutating func removeValue(at path: String) -> ConfigValue? {
+  @discardableResult package mutating func removeValue(at path: String) -> ConfigValue? {
     if let value = removeValue(forKey: path) { return value }
     guard let dot = path.firstIndex(of: "."), let removed = value(at: path) else { return nil }
     let first = String(path[..<dot])
@@ -32,7 +32,7 @@ extension OrderedDictionary where Key == String, Value == ConfigValue {
   }
 
   /// The mapping at a path; empty when there is none.
-  public func section(at path: String) -> ConfigObject {
+  package func section(at path: String) -> ConfigObject {
     if path.isEmpty { return self }
     if case .object(let inside)? = value(at: path) { return inside }
     return [:]

@@ -1,14 +1,12 @@
-public import OrderedCollections
+package import OrderedCollections
 
 /// A value of a config document, JSON or YAML, with the order of its keys and the text of its numbers kept.
-public indirect enum ConfigValue: Sendable, Hashable {
+package indirect enum ConfigValue: Sendable, Hashable {
   /// `null`, `~` or nothing.
   case null
-  /// A boolean.
   case bool(Bool)
   /// An integer or a float.
   case number(ConfigNumber)
-  /// A string.
   case string(String)
   /// A date or a time of a YAML document, as it is written there. JSON has no such thing and gets a string.
   case timestamp(String)
@@ -18,18 +16,18 @@ public indirect enum ConfigValue: Sendable, Hashable {
   case object(ConfigObject)
 
   /// An integer.
-  public static func int(_ value: Int) -> ConfigValue { .number(ConfigNumber(value)) }
+  package static func int(_ value: Int) -> ConfigValue { .number(ConfigNumber(value)) }
   /// A float.
-  public static func double(_ value: Double) -> ConfigValue { .number(ConfigNumber(value)) }
+  package static func double(_ value: Double) -> ConfigValue { .number(ConfigNumber(value)) }
 }
 
 /// A mapping of a config document, in document order. Keys are distinct.
-public typealias ConfigObject = OrderedDictionary<String, ConfigValue>
+package typealias ConfigObject = OrderedDictionary<String, ConfigValue>
 
 /// A number with the text it was written as, if it was read. Two numbers are equal when kind and value are.
-public struct ConfigNumber: Sendable, Hashable {
+package struct ConfigNumber: Sendable, Hashable {
   /// Python's two kinds of number; an integer of any size is no float of the same value.
-  public enum Value: Sendable, Hashable {
+  package enum Value: Sendable, Hashable {
     /// An integer that fits 64 bits.
     case int(Int)
     /// A longer integer: an optional minus sign and decimal digits.
@@ -38,27 +36,26 @@ public struct ConfigNumber: Sendable, Hashable {
     case double(Double)
   }
 
-  /// The number.
-  public let value: Value
+  package let value: Value
   /// The text in the document it was read from; nil for a computed number.
-  public let text: String?
+  package let text: String?
 
   /// A number that was read.
-  public init(_ value: Value, text: String?) {
+  package init(_ value: Value, text: String?) {
     self.value = value
     self.text = text
   }
 
   /// A computed integer.
-  public init(_ value: Int) { self.init(.int(value), text: nil) }
+  package init(_ value: Int) { self.init(.int(value), text: nil) }
   /// A computed float.
-  public init(_ value: Double) { self.init(.double(value), text: nil) }
+  package init(_ value: Double) { self.init(.double(value), text: nil) }
 
   /// The integer, when it is one that fits 64 bits.
-  public var int: Int? { if case .int(let int) = value { int } else { nil } }
+  package var int: Int? { if case .int(let int) = value { int } else { nil } }
 
   /// The value as a float, as Python's `float()` gives it.
-  public var double: Double {
+  package var double: Double {
     switch value {
     case .int(let int): Double(int)
     case .bigInt(let digits): Double(digits) ?? .infinity
@@ -67,28 +64,28 @@ public struct ConfigNumber: Sendable, Hashable {
   }
 
   /// Compares kind and value; the text that a number was written as does not count.
-  public static func == (left: ConfigNumber, right: ConfigNumber) -> Bool { left.value == right.value }
+  package static func == (left: ConfigNumber, right: ConfigNumber) -> Bool { left.value == right.value }
   /// Hashes what `==` compares.
-  public func hash(into hasher: inout Hasher) { hasher.combine(value) }
+  package func hash(into hasher: inout Hasher) { hasher.combine(value) }
 }
 
 extension ConfigValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
   ExpressibleByFloatLiteral, ExpressibleByNilLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
   /// A literal in a config rule.
-  public init(stringLiteral value: String) { self = .string(value) }
+  package init(stringLiteral value: String) { self = .string(value) }
   /// A literal in a config rule.
-  public init(integerLiteral value: Int) { self = .int(value) }
+  package init(integerLiteral value: Int) { self = .int(value) }
   /// A literal in a config rule.
-  public init(booleanLiteral value: Bool) { self = .bool(value) }
+  package init(booleanLiteral value: Bool) { self = .bool(value) }
   /// A literal in a config rule.
-  public init(floatLiteral value: Double) { self = .double(value) }
+  package init(floatLiteral value: Double) { self = .double(value) }
   /// A literal in a config rule.
-  public init(nilLiteral: ()) { self = .null }
+  package init(nilLiteral: ()) { self = .null }
   /// A sequence.
-  public init(arrayLiteral elements: ConfigValue...) { self = .array(elements) }
+  package init(arrayLiteral elements: ConfigValue...) { self = .array(elements) }
   /// A mapping. Precondition: the keys are distinct.
-  public init(dictionaryLiteral elements: (String, ConfigValue)...) {
+  package init(dictionaryLiteral elements: (String, ConfigValue)...) {
     self = .object(ConfigObject(uniqueKeysWithValues: elements))
   }
 }

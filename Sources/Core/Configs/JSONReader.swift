@@ -9,7 +9,7 @@ internal import OrderedCollections
 /// - An integer of any size up to `Limits.numberDigits` is kept exactly; a float beyond the range of `Double` is
 ///   infinite, as in Python.
 /// - A key that starts with U+FDD0, which `ConfigKey` needs, is refused.
-public enum JSONReader {
+package enum JSONReader {
   /// Parses one document, whatever its top-level value is.
   ///
   /// `name` is what errors call the document. Throws `.unreadableInput` with line and column for anything that is no
@@ -17,7 +17,7 @@ public enum JSONReader {
   /// caller with larger documents, such as shard indexes, raises those fields.
   ///
   /// Complexity: O(bytes); memory is a small multiple of the document.
-  public static func parse(
+  package static func parse(
     _ bytes: [UInt8], name: String, limits: Limits = .standard
   ) throws(ConversionError) -> ConfigValue {
     var parser = try parser(bytes, name, limits)
@@ -25,7 +25,7 @@ public enum JSONReader {
   }
 
   /// As above, but a key that occurs twice has its last value, in its first place, and is added to the warnings.
-  public static func parse(
+  package static func parse(
     _ bytes: [UInt8], name: String, limits: Limits = .standard, warnings: inout [Diagnostic]
   ) throws(ConversionError) -> ConfigValue {
     var parser = try parser(bytes, name, limits)

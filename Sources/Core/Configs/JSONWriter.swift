@@ -1,13 +1,13 @@
 internal import OrderedCollections
 
 /// Writes config values as Python's `json.dumps` lays them out.
-public enum JSONWriter {
+package enum JSONWriter {
   /// The document as `json.dumps(value, indent=4, ensure_ascii=False)` writes it, and a final newline.
   ///
   /// A number keeps the text it was read with as long as that is JSON; computed floats are written as Python's `repr`.
   /// Infinite numbers and NaN are written as Python does, though no standard JSON has them. Keys that are no strings
   /// become strings as in Python: `True` is `"true"`, `None` is `"null"`. Complexity: O(document).
-  public static func render(_ value: ConfigValue) -> String {
+  package static func render(_ value: ConfigValue) -> String {
     render(value) {}
   }
 
@@ -21,7 +21,7 @@ public enum JSONWriter {
   }
 
   /// The document on one line, without spaces and without a newline.
-  public static func renderCompact(_ value: ConfigValue) -> String {
+  package static func renderCompact(_ value: ConfigValue) -> String {
     var writer = JSONPrinter(indented: false)
     writer.write(value, indent: 0) {}
     return writer.text

@@ -1,10 +1,10 @@
 /// Text of floats as Python writes it. The only place that knows it; JSON, YAML and f-strings all go through here.
-public enum PythonFloat {
+enum PythonFloat {
   /// What `repr(value)` gives: the shortest digits that read back to the same float.
   ///
   /// Fixed notation between 1e-4 and 1e16, else an exponent of at least two digits; `inf`, `-inf`, `nan`.
   /// Source: `float_repr_style == "short"`, format code `r` of CPython's `PyOS_double_to_string`.
-  public static func repr(_ value: Double) -> String {
+  static func repr(_ value: Double) -> String {
     if value.isNaN { return "nan" }
     if value.isInfinite { return value < 0 ? "-inf" : "inf" }
     let (digits, point) = shortestDigits(value.magnitude)
@@ -28,7 +28,7 @@ public enum PythonFloat {
   /// What PyYAML writes: `repr` with `.0` put before a bare exponent, because YAML 1.1 floats need a dot.
   ///
   /// Source: `SafeRepresenter.represent_float`.
-  public static func yaml(_ value: Double) -> String {
+  static func yaml(_ value: Double) -> String {
     if value.isNaN { return ".nan" }
     if value.isInfinite { return value < 0 ? "-.inf" : ".inf" }
     let text = repr(value)
@@ -37,7 +37,7 @@ public enum PythonFloat {
   }
 
   /// What Python's json module writes: `repr`, or `NaN`, `Infinity`, `-Infinity`, which are no standard JSON.
-  public static func json(_ value: Double) -> String {
+  static func json(_ value: Double) -> String {
     if value.isNaN { return "NaN" }
     if value.isInfinite { return value < 0 ? "-Infinity" : "Infinity" }
     return repr(value)

@@ -5,7 +5,7 @@ extension ConfigValue {
   /// What Python's `str()` gives, as in an f-string: a string bare, everything else as `repr` writes it.
   ///
   /// `True`, `None`, `1e-05`, `[1, 2.5]`, `{'n_heads': 2}`. Complexity: O(nodes).
-  public var pythonDescription: String {
+  var pythonDescription: String {
     switch self {
     case .string(let text), .timestamp(let text): return text
     default: break
@@ -45,7 +45,7 @@ extension ConfigValue {
   /// by code points.
   ///
   /// An integer beyond 64 bits equals a float when it rounds to it. Complexity: O(nodes).
-  public func isEqualInPython(_ other: ConfigValue) -> Bool {
+  func isEqualInPython(_ other: ConfigValue) -> Bool {
     switch (self, other) {
     case (.null, .null): return true
     case (.string(let left), .string(let right)), (.timestamp(let left), .timestamp(let right)):
@@ -63,7 +63,7 @@ extension ConfigValue {
   }
 
   /// Python's `bool()`: false for `None`, `False`, zero and whatever is empty.
-  public var isTruthyInPython: Bool {
+  var isTruthyInPython: Bool {
     switch self {
     case .null: false
     case .bool(let flag): flag
@@ -76,7 +76,7 @@ extension ConfigValue {
   }
 
   /// The number, with `True` as 1 and `False` as 0; nil for anything else.
-  public var numberInPython: ConfigNumber? {
+  var numberInPython: ConfigNumber? {
     switch self {
     case .number(let number): number
     case .bool(let flag): ConfigNumber(flag ? 1 : 0)
@@ -87,7 +87,7 @@ extension ConfigValue {
 
 extension ConfigNumber {
   /// What Python's `str()` gives; the text of the source plays no part.
-  public var pythonDescription: String {
+  var pythonDescription: String {
     switch value {
     case .int(let int): String(int)
     case .bigInt(let digits): digits
@@ -96,7 +96,7 @@ extension ConfigNumber {
   }
 
   /// Python's `==` of two numbers; integers of 64 bits and floats compare exactly.
-  public func isEqualInPython(_ other: ConfigNumber) -> Bool {
+  func isEqualInPython(_ other: ConfigNumber) -> Bool {
     switch (value, other.value) {
     case (.int(let left), .int(let right)): left == right
     case (.bigInt(let left), .bigInt(let right)): left == right

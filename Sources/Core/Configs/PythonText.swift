@@ -1,10 +1,10 @@
 /// Text of strings as Python's `repr` writes it.
-public enum PythonText {
+enum PythonText {
   /// What `repr(text)` gives: single quotes unless the text has some and no double quotes, everything that
   /// `str.isprintable` denies escaped.
   ///
   /// Source: `unicode_repr` in CPython's Objects/unicodeobject.c. Complexity: O(n).
-  public static func repr(_ text: String) -> String {
+  static func repr(_ text: String) -> String {
     let scalars = text.unicodeScalars
     let quote: Unicode.Scalar = scalars.contains("'") && !scalars.contains("\"") ? "\"" : "'"
     var result = String.UnicodeScalarView()

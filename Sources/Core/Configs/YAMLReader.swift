@@ -9,7 +9,7 @@ internal import OrderedCollections
 /// - Dates and times stay strings; so do a lone `=` and `<<`, which PyYAML cannot load as values.
 /// - `!!binary`, `!!set`, `!!omap` and `!!pairs` are refused: no config has a use for them.
 /// - A mapping as a key is refused; numbers, booleans and null as keys are kept, see `ConfigKey`.
-public enum YAMLReader {
+package enum YAMLReader {
   /// Parses a stream of one document, whatever its top-level value is; an empty stream is null.
   ///
   /// `name` is what errors call the document. Throws `.unreadableInput` with line and column for anything that is no
@@ -18,7 +18,7 @@ public enum YAMLReader {
   /// if every alias were written out.
   ///
   /// Complexity: O(bytes + nodes); aliased values share memory.
-  public static func parse(
+  package static func parse(
     _ bytes: [UInt8], name: String, limits: Limits = .standard
   ) throws(ConversionError) -> ConfigValue {
     var warnings: [Diagnostic] = []
@@ -26,7 +26,7 @@ public enum YAMLReader {
   }
 
   /// As above; keys that occur twice are added to the warnings.
-  public static func parse(
+  package static func parse(
     _ bytes: [UInt8], name: String, limits: Limits = .standard, warnings: inout [Diagnostic]
   ) throws(ConversionError) -> ConfigValue {
     guard bytes.count <= limits.configBytes else {

@@ -3,13 +3,13 @@ internal import OrderedCollections
 /// Writes config values as PyYAML's `yaml.dump(value, indent=4, sort_keys=False, allow_unicode=True)` lays them out.
 ///
 /// Long lines are not folded and repeated values are written out instead of aliased; what PyYAML reads back is the same.
-public enum YAMLWriter {
+package enum YAMLWriter {
   /// The document, in block style, with a final newline.
   ///
   /// A number keeps the text it was read with as long as YAML 1.1 reads it as the same number; others are written as
   /// PyYAML does (`1.0e-05`, `.inf`). A string is quoted when PyYAML would read something else from it. Keys keep
   /// their order and their type, see `ConfigKey`. Complexity: O(document).
-  public static func render(_ value: ConfigValue) -> String {
+  package static func render(_ value: ConfigValue) -> String {
     var printer = YAMLPrinter()
     printer.write(value, indent: 0, context: .start)
     return printer.text

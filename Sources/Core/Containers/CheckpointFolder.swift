@@ -30,6 +30,12 @@ struct CheckpointFolder {
     self.names = allNames.filter { !$0.hasPrefix(".") }
   }
 
+  /// True when a path names a folder, or a link to one.
+  static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
   /// The files that are the checkpoint: a standard name, the only index, the only set of shards, or the only file.
   ///
   /// Throws `.unreadableInput` when there is none, or several among which only the user can choose.
@@ -65,7 +71,7 @@ struct CheckpointFolder {
   func components() -> [String] {
     names.filter { name in
       let inside = FilePath(path).appending(name).string
-      return ComponentFolders.isFolder(inside) && Self.isModel(inside)
+      return Self.isFolder(inside) && Self.isModel(inside)
     }
   }
 
@@ -75,7 +81,7 @@ struct CheckpointFolder {
     return folder.names.contains { name in
       name == "config.json" || ShardIndex.isIndex(path: name)
         || FilePath(name).extension.map { extensions.contains($0.lowercased()) } ?? false
-          && !NeighbouringFormats.isOther(name) && !ComponentFolders.isFolder(FilePath(path).appending(name).string)
+          && !NeighbouringFormats.isOther(name) && !Self.isFolder(FilePath(path).appending(name).string)
     }
   }
 

@@ -36,7 +36,7 @@ struct ShardName: Hashable, CustomStringConvertible {
   /// Names the first shard that is missing, when every path is named as a shard of one checkpoint.
   ///
   /// Throws `.unreadableInput`.
-  static func checkComplete(_ paths: [String]) throws(ConversionError) {
+  static func checkComplete(_ paths: [String], of files: InputFiles) throws(ConversionError) {
     let names = paths.compactMap { FilePath($0).stem.flatMap(ShardName.init) }
     guard names.count == paths.count, let first = names.first,
       names.allSatisfy({ $0.base == first.base && $0.count == first.count })
@@ -44,6 +44,6 @@ struct ShardName: Hashable, CustomStringConvertible {
     let present = Set(names.map(\.number))
     guard let missing = (1...first.count).first(where: { !present.contains($0) }) else { return }
     let name = ShardName(base: first.base, number: missing, count: first.count).description
-    throw ConversionError(.unreadableInput, "\(paths[0]): the shard \(name) is missing")
+    throw ConversionError(.unreadableInput, "\(files.name(paths[0])): the shard \(name) is missing")
   }
 }

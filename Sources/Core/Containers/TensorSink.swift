@@ -1,14 +1,14 @@
 /// A tensor as a writer sees it: contiguous, little-endian, at the start of its storage.
-public struct OutputTensor: Sendable, Hashable {
+package struct OutputTensor: Sendable, Hashable {
   /// Element type.
-  public let dtype: DType
+  package let dtype: DType
   /// Length of each axis.
-  public let shape: [Int]
+  package let shape: [Int]
   /// Index into the byte counts given to the sink. Two tensors may share one storage where the container can.
-  public let storage: Int
+  package let storage: Int
 
   /// A tensor to be written.
-  public init(dtype: DType, shape: [Int], storage: Int) {
+  package init(dtype: DType, shape: [Int], storage: Int) {
     self.dtype = dtype
     self.shape = shape
     self.storage = storage
@@ -16,16 +16,15 @@ public struct OutputTensor: Sendable, Hashable {
 }
 
 /// What a sink is asked to write: the object tree and the size of each storage. All sizes are known before any byte is.
-public struct SinkLayout: Sendable {
-  /// The object tree.
-  public let tree: ObjectTree<OutputTensor>
+package struct SinkLayout: Sendable {
+  package let tree: ObjectTree<OutputTensor>
   /// Bytes of each storage.
-  public let storages: [Int]
+  package let storages: [Int]
   /// The release that the file is for, which containers that name their writer name; nil stands for the newest.
-  public let release: Release?
+  package let release: Release?
 
   /// A layout. Every `OutputTensor.storage` of the tree must be an index into `storages`.
-  public init(tree: ObjectTree<OutputTensor>, storages: [Int], release: Release? = nil) {
+  package init(tree: ObjectTree<OutputTensor>, storages: [Int], release: Release? = nil) {
     self.tree = tree
     self.storages = storages
     self.release = release
@@ -36,7 +35,7 @@ public struct SinkLayout: Sendable {
 ///
 /// Life cycle: create (headers that need no data are laid out), fill every region in any order and from any thread,
 /// `finish` once. The sink writes into a `StagedFile`; nothing appears under the final name before that is published.
-public protocol TensorSink: Sendable {
+protocol TensorSink: Sendable {
   /// True when two tensors of the layout may name one storage. When false, the initialiser refuses such a layout and
   /// the planner gives each tensor a storage of its own.
   static var sharesStorages: Bool { get }
@@ -44,7 +43,7 @@ public protocol TensorSink: Sendable {
   /// Lays the file out and writes what needs no tensor data.
   ///
   /// Throws `.outputFailed` or `.diskFull`, and `.usage` when the container cannot hold the tree.
-  init(path: String, layout: SinkLayout) throws(ConversionError)
+  init(file: StagedFile, layout: SinkLayout) throws(ConversionError)
 
   /// The file being written.
   var file: StagedFile { get }

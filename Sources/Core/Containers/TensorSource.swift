@@ -2,7 +2,7 @@
 ///
 /// Opening reads headers and directories only, never a tensor. A source is safe to read from several threads at once.
 /// Reading allocates nothing that grows with the checkpoint.
-public protocol TensorSource: Sendable {
+package protocol TensorSource: Sendable {
   /// Which container it is.
   var kind: ContainerKind { get }
   /// The object tree. For containers without nesting, one dictionary.
@@ -21,21 +21,20 @@ public protocol TensorSource: Sendable {
 
 extension TensorSource {
   /// Nothing to tell.
-  public var notices: [Diagnostic] { [] }
+  var notices: [Diagnostic] { [] }
 }
 
 /// What a source knows of one storage before reading it.
-public struct StorageDescriptor: Sendable {
+package struct StorageDescriptor: Sendable {
   /// Bytes.
-  public let byteCount: Int
+  package let byteCount: Int
   /// Where the bytes lie verbatim, little-endian, in a file; nil when they are compressed, in memory, or their place is
   /// found out only when they are read.
-  public let extent: FileExtent?
+  let extent: FileExtent?
   /// CRC-32 of all the bytes, when the container states it and has no reason to be distrusted.
-  public let crc32: UInt32?
+  let crc32: UInt32?
 
-  /// A storage.
-  public init(byteCount: Int, extent: FileExtent?, crc32: UInt32? = nil) {
+  init(byteCount: Int, extent: FileExtent?, crc32: UInt32? = nil) {
     self.byteCount = byteCount
     self.extent = extent
     self.crc32 = crc32
@@ -43,29 +42,21 @@ public struct StorageDescriptor: Sendable {
 }
 
 /// A byte range of an open file.
-public struct FileExtent: Sendable {
+struct FileExtent: Sendable {
   /// The open file.
-  public let file: InputFile
+  let file: InputFile
   /// First byte.
-  public let offset: Int
+  let offset: Int
   /// Number of bytes.
-  public let length: Int
-
-  /// A range that the caller has checked to lie inside the file.
-  public init(file: InputFile, offset: Int, length: Int) {
-    self.file = file
-    self.offset = offset
-    self.length = length
-  }
+  let length: Int
 }
 
 /// The containers that Zooport reads or writes. Found by content, never by file name.
-public enum ContainerKind: String, Sendable, Hashable, CaseIterable {
+package enum ContainerKind: String, Sendable, Hashable, CaseIterable {
   /// The zip archive of `torch.save`, since torch 1.6.
   case torchZip = "torch"
   /// The pickle stream of `torch.save` before torch 1.6.
   case torchLegacy = "torch-legacy"
-  /// safetensors.
   case safetensors
   /// HDF5 as Cerebras releases write it.
   case hdf5

@@ -1,5 +1,5 @@
 /// The bounded set of reasons for which a conversion fails. Logs, metrics, exit statuses and the API share it.
-public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
+package enum ErrorKind: String, Sendable, Hashable, CaseIterable {
   /// The request contradicts itself or names something that does not exist.
   case usage
   /// No model of this name is in the catalogue.
@@ -18,7 +18,6 @@ public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
   case hostileInput = "hostile_input"
   /// The output cannot be written.
   case outputFailed = "output_failed"
-  /// The disk is full.
   case diskFull = "disk_full"
   /// A download failed.
   case fetchFailed = "fetch_failed"
@@ -38,7 +37,7 @@ public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
   case `internal`
 
   /// The exit status of the command line, as the contract in DESIGN.md fixes it.
-  public var exitStatus: Int32 {
+  package var exitStatus: Int32 {
     switch self {
     case .usage, .unknownModel, .unsupportedPair: 2
     case .configNotConvertible: 3
@@ -52,22 +51,22 @@ public enum ErrorKind: String, Sendable, Hashable, CaseIterable {
 }
 
 /// Why a conversion failed: one kind, one message that is safe to show, and everything else that was found.
-public struct ConversionError: Error, Sendable, CustomStringConvertible {
+package struct ConversionError: Error, Sendable, CustomStringConvertible {
   /// The reason, from a bounded set.
-  public let kind: ErrorKind
+  package let kind: ErrorKind
   /// What happened and what to do about it; names the file, key or field. Safe to show to a client.
-  public let message: String
+  package let message: String
   /// All findings, the fatal ones and the others.
-  public let diagnostics: [Diagnostic]
+  package let diagnostics: [Diagnostic]
   /// Detail for the log only, such as an errno text with a path.
-  public let cause: String?
+  package let cause: String?
   /// Whether the same may succeed later, as far as whoever met the fault knows; nil leaves it to the kind.
-  public var mayPass: Bool?
+  package var mayPass: Bool?
   /// How long nothing shall be tried again, when a server said so.
-  public var retryAfter: Duration?
+  package var retryAfter: Duration?
 
   /// An error of one kind.
-  public init(
+  package init(
     _ kind: ErrorKind, _ message: String, diagnostics: [Diagnostic] = [], cause: String? = nil, mayPass: Bool? = nil
   ) {
     self.kind = kind
@@ -78,7 +77,7 @@ public struct ConversionError: Error, Sendable, CustomStringConvertible {
   }
 
   /// The same error in other words.
-  public func reworded(_ message: String, diagnostics: [Diagnostic]? = nil, cause: String? = nil) -> ConversionError {
+  package func reworded(_ message: String, diagnostics: [Diagnostic]? = nil, cause: String? = nil) -> ConversionError {
     var error = ConversionError(
       kind, message, diagnostics: diagnostics ?? self.diagnostics, cause: cause ?? self.cause, mayPass: mayPass)
     error.retryAfter = retryAfter
@@ -86,5 +85,5 @@ public struct ConversionError: Error, Sendable, CustomStringConvertible {
   }
 
   /// Kind and message, for logs.
-  public var description: String { "\(kind.rawValue): \(message)" }
+  package var description: String { "\(kind.rawValue): \(message)" }
 }

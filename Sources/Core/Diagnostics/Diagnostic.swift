@@ -1,24 +1,24 @@
 /// Where a rule was written. Every diagnostic about a rule carries it.
-public struct Origin: Sendable, Hashable, CustomStringConvertible {
+package struct Origin: Sendable, Hashable, CustomStringConvertible {
   /// `Core/GPT2.swift`, as `#fileID` gives it.
-  public let file: String
+  package let file: String
   /// Line in the file, from 1.
-  public let line: Int
+  package let line: Int
 
   /// A place in the sources; pass `#fileID` and `#line` through from the caller.
-  public init(_ file: String, _ line: Int) {
+  package init(_ file: String, _ line: Int) {
     self.file = file
     self.line = line
   }
 
   /// The text for people.
-  public var description: String { "\(file):\(line)" }
+  package var description: String { "\(file):\(line)" }
 }
 
 /// One finding about a conversion, as a value: planning collects them all before anything is thrown.
-public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
+package struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
   /// How much a finding weighs.
-  public enum Severity: String, Sendable, Hashable {
+  package enum Severity: String, Sendable, Hashable {
     /// The conversion goes on.
     case warning
     /// The conversion cannot go on.
@@ -26,18 +26,17 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// What a finding is about.
-  public enum Subject: Sendable, Hashable, CustomStringConvertible {
+  package enum Subject: Sendable, Hashable, CustomStringConvertible {
     /// A key of the state dict.
     case tensor(String)
     /// A key of the config.
     case config(String)
-    /// A file.
     case file(String)
     /// The conversion as a whole.
     case conversion
 
     /// The text for people.
-    public var description: String {
+    package var description: String {
       switch self {
       case .tensor(let key), .config(let key), .file(let key): key
       case .conversion: ""
@@ -46,18 +45,17 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// How much it weighs.
-  public let severity: Severity
+  package let severity: Severity
   /// The kind of error that this finding leads to; for a warning, the kind it would have led to.
-  public let kind: ErrorKind
+  package let kind: ErrorKind
   /// The tensor, config key or file.
-  public let subject: Subject
+  package let subject: Subject
   /// A sentence for the user.
-  public let message: String
+  package let message: String
   /// The rule that found it, when a rule did.
-  public let origin: Origin?
+  package let origin: Origin?
 
-  /// A finding.
-  public init(
+  package init(
     _ severity: Severity, _ kind: ErrorKind, _ subject: Subject, _ message: String, origin: Origin? = nil
   ) {
     self.severity = severity
@@ -68,7 +66,7 @@ public struct Diagnostic: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// The text for people.
-  public var description: String {
+  package var description: String {
     origin.map { "\(message) (rule at \($0))" } ?? message
   }
 

@@ -2,20 +2,19 @@
 ///
 /// Every key stays named. Keys of tensors that differ in numbers only share a line, and config keys that nothing needs share
 /// one. Programs read the findings themselves.
-public struct DiagnosticSummary: Sendable {
-  /// One line.
-  public struct Line: Sendable, Hashable {
+package struct DiagnosticSummary: Sendable {
+  package struct Line: Sendable, Hashable {
     /// How much it weighs.
-    public let severity: Diagnostic.Severity
+    package let severity: Diagnostic.Severity
     /// A sentence for the user.
-    public let text: String
+    package let text: String
   }
 
   /// The lines, the most important first.
-  public let lines: [Line]
+  package let lines: [Line]
 
   /// A summary of findings. `namesRules` adds the rule behind each finding. Complexity: O(findings log findings).
-  public init(_ findings: [Diagnostic], namesRules: Bool = false) {
+  package init(_ findings: [Diagnostic], namesRules: Bool = false) {
     var causes: [Line] = []
     var changes: [Line] = []
     var unmatched: [Diagnostic.Severity: [String]] = [:]
@@ -49,5 +48,5 @@ public struct DiagnosticSummary: Sendable {
 
 extension Diagnostic {
   /// True for a key that no rule knows.
-  public var isUnmatchedKey: Bool { message == "Key not matched: \(subject.description)" }
+  package var isUnmatchedKey: Bool { message == "Key not matched: \(subject.description)" }
 }

@@ -1,17 +1,17 @@
 import OrderedCollections
 
 /// Keys that differ in numbers only, as one text: `h.{0..23}.ln_1.weight`.
-package enum KeyRuns {
+enum KeyRuns {
   /// The keys with each group that differs in the numbers of one place written as one, in the order of their first keys.
   ///
   /// A key with more than one number that varies is grouped by the first place that makes a group: in
   /// `h.{0..1}.mlp.experts.3.weight` the expert stays. Complexity: O(keys x segments).
-  package static func collapsed(_ keys: [String]) -> [String] {
+  static func collapsed(_ keys: [String]) -> [String] {
     groups(keys).map(\.text)
   }
 
   /// A text and how many keys it stands for.
-  package static func groups(_ keys: [String]) -> [(text: String, count: Int)] {
+  static func groups(_ keys: [String]) -> [(text: String, count: Int)] {
     // Numbers of one place vary while everything else is equal; with several places, the earliest is grouped first, and the
     // groups of it that have equal numbers are grouped by the next.
     var items = keys.map { Item(pieces: pieces($0), count: 1) }

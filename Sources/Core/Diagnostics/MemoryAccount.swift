@@ -4,9 +4,9 @@ import Synchronization
 ///
 /// A few bytes of a file can stand for many of memory. Parsers tell what they make, in pieces, and stop where it becomes more
 /// than was allowed. Shared by all files of the inputs; safe to use from several threads. Amounts are estimates from above.
-public final class MemoryAccount: Sendable {
+package final class MemoryAccount: Sendable {
   /// Bytes at most.
-  public let limit: Int
+  package let limit: Int
   private let state: Mutex<State>
   /// Asked for more than was granted; false when there is none at the moment.
   private let grant: @Sendable (_ bytes: Int) -> Bool
@@ -17,15 +17,15 @@ public final class MemoryAccount: Sendable {
   }
 
   /// What names and values may take beyond the budget of the buffers: an everyday checkpoint is read with any budget.
-  public static let allowance = 64 << 20
+  package static let allowance = 64 << 20
   /// More is asked for in pieces of so many bytes.
   private static let step = 16 << 20
 
   /// An account of the inputs of a conversion with a budget, all of it granted.
-  public convenience init(budget: Int) { self.init(budget: budget, granted: .max) { _ in true } }
+  package convenience init(budget: Int) { self.init(budget: budget, granted: .max) { _ in true } }
 
   /// An account of which `granted` bytes may be used; `grant` is asked for each further step.
-  public init(budget: Int, granted: Int, grant: @escaping @Sendable (_ bytes: Int) -> Bool) {
+  package init(budget: Int, granted: Int, grant: @escaping @Sendable (_ bytes: Int) -> Bool) {
     let (sum, overflow) = budget.addingReportingOverflow(Self.allowance)
     limit = overflow ? .max : sum
     self.grant = grant
@@ -33,7 +33,7 @@ public final class MemoryAccount: Sendable {
   }
 
   /// Bytes that were told.
-  public var used: Int { state.withLock { $0.used } }
+  package var used: Int { state.withLock { $0.used } }
 
   /// Tells of more. Throws `.unreadableInput` when it is more than the limit, and `.internal`, which may pass, when it is not
   /// granted now.

@@ -12,34 +12,10 @@ struct Executor {
   struct Budget: Sendable {
     /// Bytes of all buffers together.
     var bytes: Int
-    /// Threads.
     var threads: Int
 
     /// Bytes of one tile: each thread holds a tile and a scratch of twice its size.
     var tileBytes: Int { min(max(bytes / (max(threads, 1) * 3), 64 << 10), Budget.largestTile) }
-
-    /// What the options of a conversion allow.
-    init(_ options: ConversionOptions) {
-      self.init(bytes: options.memoryBudget, threads: max(options.threads, 1))
-    }
-
-    /// A budget. Precondition: there is at least one thread.
-    init(bytes: Int, threads: Int) {
-      self.bytes = bytes
-      self.threads = threads
-    }
-
-    /// Bytes that a source may keep of decoded chunks: a row of chunks of the widest matrix in use fits 32 MiB.
-    var cacheBytes: Int { min(bytes / 4, 32 << 20) }
-
-    /// Spools that are read at the same time at most: one by each thread, and one that is being checked.
-    var spoolReaders: Int { threads + 1 }
-
-    /// Bytes of one piece on its way into a spool: each thread may hold one beside its tile and scratch.
-    var spoolBytes: Int { min(max(bytes / (max(threads, 1) * 4), 64 << 10), 16 << 20) }
-
-    /// What is left for tiles when all threads spool.
-    var besideSpools: Budget { Budget(bytes: bytes - threads * spoolBytes, threads: threads) }
 
     /// Larger tiles gain nothing: the runs that are read are long enough.
     static let largestTile = 32 << 20
@@ -48,8 +24,6 @@ struct Executor {
   let source: any TensorSource
   let budget: Budget
   let monitor: any ConversionMonitor
-  /// Bytes of disk that the source takes meanwhile, for the monitor.
-  var scratchBytes = 0
 
   /// One storage of the output and what it is made from.
   struct Job: Sendable {
@@ -67,7 +41,6 @@ struct Executor {
   /// Bytes per piece of a copy inside the kernel: large enough to cost few calls, small enough to stop soon.
   static let copyPiece = 64 << 20
 
-  /// A piece of work.
   private struct Piece: Sendable {
     enum Work: Sendable {
       /// Bytes that go over as they are.
@@ -108,7 +81,7 @@ struct Executor {
     let pieces = division.all
     let progress = Progress(
       jobs: jobs, pieces: pieces.map(\.job), bytesTotal: jobs.reduce(0) { $0 + $1.tensor.byteCount },
-      scratchBytes: scratchBytes, monitor: monitor)
+      monitor: monitor)
     let checksums = Mutex([UInt32](repeating: 0, count: pieces.count))
     let overflows = Mutex([Int](repeating: 0, count: jobs.count))
     let next = Atomic<Int>(0)

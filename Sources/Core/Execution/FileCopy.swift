@@ -31,7 +31,7 @@ enum FileCopy {
       }
       if copied < 0, errno == EINTR { continue }
       if copied < 0, errno == ENOSPC || errno == EDQUOT {
-        throw ConversionError(.diskFull, "no space left while writing \(file.path)")
+        throw ConversionError(.diskFull, "no space left while writing \(file.name)")
       }
       // Another file system, an old kernel, or the end of the file: reading says what is wrong.
       break

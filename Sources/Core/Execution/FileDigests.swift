@@ -8,10 +8,11 @@ struct FileDigests {
   let budget: Executor.Budget
   let monitor: any ConversionMonitor
 
-  /// Lower-case hexadecimal digests, in the order of the ranges.
+  /// Lower-case hexadecimal digests, in the order of the ranges. Reports them as a phase.
   ///
   /// Throws `.unreadableInput` when a file cannot be read, or `.cancelled`. Complexity: O(bytes).
   func compute(_ ranges: [FileExtent]) throws(ConversionError) -> [String] {
+    let progress = PhaseProgress(.digesting, total: ranges.lazy.map(\.length).saturatingSum(), monitor: monitor)
     let digests = Mutex([String](repeating: "", count: ranges.count))
     let next = Atomic<Int>(0)
     let failure = Mutex<ConversionError?>(nil)
@@ -22,7 +23,7 @@ struct FileDigests {
         let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
         guard index < ranges.count else { return }
         do throws(ConversionError) {
-          let digest = try digest(ranges[index], buffer)
+          let digest = try digest(ranges[index], buffer, progress)
           digests.withLock { $0[index] = digest }
         } catch {
           failure.withLock { if $0 == nil { $0 = error } }
@@ -34,7 +35,7 @@ struct FileDigests {
   }
 
   private func digest(
-    _ range: FileExtent, _ buffer: UnsafeMutableRawBufferPointer
+    _ range: FileExtent, _ buffer: UnsafeMutableRawBufferPointer, _ progress: PhaseProgress
   ) throws(ConversionError) -> String {
     var hash = SHA256()
     var done = 0
@@ -44,6 +45,7 @@ struct FileDigests {
       try range.file.read(at: range.offset + done, into: piece)
       hash.update(bufferPointer: UnsafeRawBufferPointer(piece))
       done += piece.count
+      progress.advance(piece.count)
     }
     return hash.finalize().hexadecimal
   }

@@ -95,11 +95,6 @@ final class SpooledSource: TensorSource {
   }
 }
 
-extension Conversion {
-  /// Bytes of disk beside the outputs that a conversion which streams takes, unless single tensors need more.
-  public static let spoolBytes = SpooledSource.standardCapacity
-}
-
 /// One storage on the disk. Filled by whoever reads it first, while the others wait.
 private final class Spool: Sendable {
   private let file = Mutex<FileDescriptor?>(nil)

@@ -8,7 +8,7 @@ import Synchronization
 struct Verification {
   let source: any TensorSource
   let budget: Executor.Budget
-  let monitor: any ConversionMonitor
+  let progress: PhaseProgress
 
   /// A tensor that was written and what it should be.
   private struct Pair: Sendable {
@@ -96,19 +96,20 @@ struct Verification {
     var isEqual = true
     try Tiling.forEachTile(of: pair.shape, elements: max(half / size, 1)) { box throws(ConversionError) in
       guard isEqual else { return }
-      if monitor.isCancelled { throw ConversionError.cancelled }
+      if progress.monitor.isCancelled { throw ConversionError.cancelled }
       let strides = TensorShape.contiguousStrides(box.count)
       try written.evaluate(pair.written, box, into: .init(pointer: first, strides: strides, elementSize: size))
       try planned.evaluate(pair.planned, box, into: .init(pointer: second, strides: strides, elementSize: size))
       let count = box.count.reduce(size, *)
       isEqual = memcmp(first, second, count) == 0
+      progress.advance(count)
     }
     return isEqual
   }
 
   private func failure(_ file: StagedFile, _ what: String, cause: String? = nil) -> ConversionError {
     ConversionError(
-      .internal, "\(file.path) \(what). Nothing was published; this is a fault of Zooport or of the disk.", cause: cause
+      .internal, "\(file.name) \(what). Nothing was published; this is a fault of Zooport or of the disk.", cause: cause
     )
   }
 }

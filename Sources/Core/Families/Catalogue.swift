@@ -1,35 +1,35 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// Every model that Zooport knows. One explicit array: nothing registers itself.
-public enum Catalogue {
+package enum Catalogue {
   /// The families, in the order of `list`.
-  public static let all: [Family] = [
+  package static let all: [Family] = [
     .bert, .bloom, .btlm, .clipVision, .codegen, .dpo, .dragon, .esm2, .falcon, .gemma2, .gpt2, .gptj, .gptNeoX, .llama,
     .llava, .mixtral,
     .roberta, .santaCoder, .starCoder, .t5,
   ]
 
   /// Every model, in the order of `list`.
-  public static var models: [Model] { all.flatMap(\.models) }
+  package static var models: [Model] { all.flatMap(\.models) }
 
   /// The model of this name or alias, letter case aside.
-  public static func model(named name: String) -> Model? {
+  package static func model(named name: String) -> Model? {
     let name = name.lowercased()
     return models.first { $0.names.contains { $0.lowercased() == name } }
   }
 
   /// What `list`, `GET /v1/models` and the documentation say.
-  public static var listings: [ModelListing] { models.map(ModelListing.init) }
+  package static var listings: [ModelListing] { models.map(ModelListing.init) }
 
   /// What they say of one model, found by name or alias.
-  public static func listing(named name: String) -> ModelListing? { model(named: name).map(ModelListing.init) }
+  package static func listing(named name: String) -> ModelListing? { model(named: name).map(ModelListing.init) }
 
   /// The way from one format of a model to another, for a config of the source format.
   ///
   /// Only models that are a choice look at the config. Throws `.usage` for text that is no format, and for a layout that
   /// the model does not have in Hugging Face; `.unknownModel`; `.unsupportedPair` with the formats that exist; and what
   /// `Model.meant` throws.
-  public static func route(
+  package static func route(
     model name: String, from source: String, to target: String, config: ConfigObject = [:],
     layout: HuggingFaceLayout = .folders
   ) throws(ConversionError) -> Route {
@@ -57,25 +57,5 @@ public enum Catalogue {
     let meant = try model.meant(by: config, in: from)
     guard let route = Route(model: meant, named: name, source: from, target: to, layout: layout) else { throw refusal }
     return route
-  }
-}
-
-extension Model {
-  /// Every name that `--model` takes.
-  public var names: [String] { [name] + aliases.map(\.name) }
-
-  /// Reads a target: a format, or `cs-current` for the newest release of the model.
-  func format(target text: String) -> Format? {
-    text == Format.newestKeyword ? releases.last.map(Format.cs) : Format(text)
-  }
-
-  /// True when the vendor's tool of some release lists this pair.
-  func toolOffers(_ source: Format, _ target: Format) -> Bool {
-    switch (source, target) {
-    case (.hf, .cs(let release)), (.cs(let release), .hf):
-      alternatives[0].bridge(covering: release)?.isOffered == true && release.plain < Release(2, 10)
-    case (.cs(let first), .cs(let second)): offered.contains(first, second, of: releases)
-    case (.hf, .hf): false
-    }
   }
 }

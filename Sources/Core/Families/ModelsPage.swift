@@ -1,7 +1,7 @@
 /// `docs/models.md`: what converts to what, from the catalogue alone.
-public enum ModelsPage {
+package enum ModelsPage {
   /// The document as Markdown. `zooport list --markdown` prints it, and a test compares it with the file.
-  public static func render() -> String {
+  package static func render() -> String {
     var lines = [
       "# Models", "",
       "Made by `zooport list --markdown > docs/models.md`. `A .. B` stands for both formats and all between them. The vendor's tool does not",

@@ -1,12 +1,12 @@
 /// One side of a conversion: the Hugging Face layout or the layout of a Model Zoo release.
-public enum Format: Sendable, Hashable, CustomStringConvertible {
+package enum Format: Sendable, Hashable, CustomStringConvertible {
   /// The layout that Hugging Face transformers writes.
   case hf
   /// The layout of one Cerebras Model Zoo release.
   case cs(Release)
 
   /// Reads `hf`, `cs-<major>.<minor>` or that with a variant such as `-dpo`; nil for anything else.
-  public init?(_ text: String) {
+  package init?(_ text: String) {
     if text == "hf" {
       self = .hf
     } else if let release = Release(text) {
@@ -20,15 +20,15 @@ public enum Format: Sendable, Hashable, CustomStringConvertible {
   static let newestKeyword = "cs-current"
 
   /// Reads a target: a format, or `cs-current` for the newest release that is known.
-  public init?(target text: String) {
+  package init?(target text: String) {
     self.init(text == Self.newestKeyword ? Release.current.description : text)
   }
 
   /// True for a Model Zoo release.
-  public var isCS: Bool { self != .hf }
+  package var isCS: Bool { self != .hf }
 
   /// The name that `--src-fmt` and `--tgt-fmt` take.
-  public var description: String {
+  package var description: String {
     switch self {
     case .hf: "hf"
     case .cs(let release): release.description
@@ -37,9 +37,9 @@ public enum Format: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// A Model Zoo release, compared as two integers: cs-2.10 comes after cs-2.9. One model has variants of a release.
-public struct Release: Sendable, Hashable, Comparable, CustomStringConvertible {
+package struct Release: Sendable, Hashable, Comparable, CustomStringConvertible {
   /// A layout that one release has besides its own, for training that wraps a model.
-  public enum Variant: String, Sendable, Hashable, CaseIterable {
+  package enum Variant: String, Sendable, Hashable, CaseIterable {
     /// The checkpoint of a plain model, which direct preference optimisation starts from.
     case noDPO = "no-dpo"
     /// Policy and reference model of direct preference optimisation.
@@ -47,14 +47,14 @@ public struct Release: Sendable, Hashable, Comparable, CustomStringConvertible {
   }
 
   /// The number before the dot.
-  public let major: Int
+  let major: Int
   /// The number after the dot.
-  public let minor: Int
+  let minor: Int
   /// The variant; nil for the release's own layout.
-  public let variant: Variant?
+  package let variant: Variant?
 
   /// A release by its two numbers.
-  public init(_ major: Int, _ minor: Int, _ variant: Variant? = nil) {
+  package init(_ major: Int, _ minor: Int, _ variant: Variant? = nil) {
     self.major = major
     self.minor = minor
     self.variant = variant
@@ -62,7 +62,7 @@ public struct Release: Sendable, Hashable, Comparable, CustomStringConvertible {
 
   /// Reads `cs-1.8` or `cs-2.9-dpo`; nil unless the text is `cs-`, digits, a dot, digits without leading zeros, and
   /// perhaps a dash and a variant.
-  public init?(_ text: String) {
+  package init?(_ text: String) {
     guard text.hasPrefix("cs-") else { return nil }
     let words = text.dropFirst(3).split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
     let parts = words[0].split(separator: ".", omittingEmptySubsequences: false)
@@ -73,7 +73,7 @@ public struct Release: Sendable, Hashable, Comparable, CustomStringConvertible {
   }
 
   /// Older releases come first; of one release, its own layout, then `no-dpo`, then `dpo`.
-  public static func < (left: Release, right: Release) -> Bool {
+  package static func < (left: Release, right: Release) -> Bool {
     (left.major, left.minor, left.rank) < (right.major, right.minor, right.rank)
   }
 
@@ -86,15 +86,15 @@ public struct Release: Sendable, Hashable, Comparable, CustomStringConvertible {
   }
 
   /// The release without its variant.
-  public var plain: Release { Release(major, minor) }
+  package var plain: Release { Release(major, minor) }
 
   /// The name that `--src-fmt` and `--tgt-fmt` take.
-  public var description: String { "cs-\(major).\(minor)\(variant.map { "-\($0.rawValue)" } ?? "")" }
+  package var description: String { "cs-\(major).\(minor)\(variant.map { "-\($0.rawValue)" } ?? "")" }
 
   /// The newest release that is known.
-  public static let current = Release(2, 10)
+  package static let current = Release(2, 10)
 
   /// Every release that is known, oldest first.
-  public static let all: [Release] =
+  package static let all: [Release] =
     (6...9).map { Release(1, $0) } + (0...10).map { Release(2, $0) }
 }

@@ -78,7 +78,7 @@ struct ConfigEngine {
       let keys = state.idle.map { "'\($0)'" }.joined(separator: ", ")
       state.warn(first, "Left out, because the target has no such setting and the model does not depend on it: \(keys)")
     }
-    if !state.failures.isEmpty { throw Self.error(state.failures, warnings: warnings + state.warnings) }
+    if !state.failures.isEmpty { throw .configRefused(state.failures, warnings: warnings + state.warnings) }
     warnings += state.warnings
     return (state.source, state.target)
   }
@@ -172,12 +172,6 @@ struct ConfigEngine {
     guard let written = state.attempt(rule, { () throws(ConfigFailure) in try translation(source) }) else { return }
     for (path, value) in written { state.target.setValue(value, at: path) }
   }
-
-  static func error(_ failures: [Diagnostic], warnings: [Diagnostic]) -> ConversionError {
-    let message = failures.map(\.message).joined(separator: "\n")
-    return ConversionError(
-      .configNotConvertible, "ConfigConversionError: \(message)", diagnostics: warnings + failures)
-  }
 }
 
 extension ConfigValue {
@@ -189,24 +183,5 @@ extension ConfigValue {
       ConfigObject(uniqueKeysWithValues: items.enumerated().map { ("\($0)", $1) })
     default: nil
     }
-  }
-}
-
-extension ConfigRule {
-  /// The keys of a source of `side` that this rule takes care of.
-  func claimedKeys(on side: Side) -> [String] {
-    switch action {
-    case .key(let left, let right, _, _, _): [side == .left ? left : right]
-    case .keys(let left, let right, _, _): side == .left ? left : right
-    case .require(side, let key, _), .ignore(side, let key), .describesNothing(side, let key),
-      .refuse(side, let key, _, _):
-      [key]
-    default: []
-    }
-  }
-
-  /// The key that must not stand in a source of `side`, because only the other side has it.
-  func foreignKey(on side: Side) -> String? {
-    if case .require(side.other, let key, _) = action { key } else { nil }
   }
 }

@@ -75,8 +75,7 @@ struct ConfigPlanner {
   }
 
   private static func failure(_ failures: [ConfigFailure]) -> ConversionError {
-    ConfigEngine.error(
-      failures.map { Diagnostic(.error, .configNotConvertible, .config($0.key), $0.message) }, warnings: [])
+    .configRefused(failures.map { Diagnostic(.error, .configNotConvertible, .config($0.key), $0.message) })
   }
 }
 

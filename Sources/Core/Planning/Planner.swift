@@ -1,29 +1,28 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// Turns a config and the object tree of a checkpoint into a plan, or into every reason why there is none.
 ///
 /// Pure: no file is read here. Planning looks at names, shapes and config values only.
-public enum Planner {
+package enum Planner {
   /// What to do where the input is not quite what the format says.
-  public struct Options: Sendable, Hashable {
+  package struct Options: Sendable, Hashable {
     /// Leave out keys that no rule matches, instead of failing.
-    public var dropUnmatchedKeys = false
+    package var dropUnmatchedKeys = false
     /// Convert a checkpoint that is not the whole model that its config describes, with warnings.
-    public var allowIncomplete = false
+    package var allowIncomplete = false
     /// Precision of the floating-point tensors of the state dict. Optimizer state keeps its own.
-    public var precision = Precision.keep
+    var precision = Precision.keep
     /// The container cannot nest, as safetensors: a Model Zoo checkpoint in it is a bare state dict.
-    public var containerIsFlat = false
+    var containerIsFlat = false
 
     /// Write a composed model for Hugging Face as one checkpoint, not as a folder for each component.
-    public var oneCheckpoint = false
+    package var oneCheckpoint = false
 
-    /// The defaults.
-    public init() {}
+    package init() {}
   }
 
   /// Plans the conversion of a config alone.
-  public static func plan(config: ConfigObject, along route: Route) throws(ConversionError) -> Plan {
+  package static func plan(config: ConfigObject, along route: Route) throws(ConversionError) -> Plan {
     let outcome = try ConfigPlanner.convert(config, along: route)
     return Plan(
       route: route, tree: nil, tensors: [], sources: [:], config: outcome.document,
@@ -34,7 +33,7 @@ public enum Planner {
   ///
   /// A config can be judged with it before there is a checkpoint. Throws what planning a config throws, and
   /// `.configNotConvertible` when the config lacks a value that a shape needs. Complexity: O(tensors).
-  public static func described(
+  package static func described(
     by config: ConfigObject, along route: Route
   ) throws(ConversionError) -> ObjectTree<TensorDescriptor> {
     let outcome = try ConfigPlanner.convert(config, along: route)
@@ -86,7 +85,7 @@ public enum Planner {
   ///
   /// Throws `.configNotConvertible` (also for tensors that the target cannot express), `.keysUnmatched` (with a diagnostic
   /// for each key), `.stateDictMismatch` or `.unreadableInput` when the tree holds no state dict.
-  public static func plan(
+  package static func plan(
     config: ConfigObject, checkpoint: ObjectTree<TensorDescriptor>, along route: Route, options: Options = Options()
   ) throws(ConversionError) -> Plan {
     var outcome = try ConfigPlanner.convert(config, along: route)
@@ -217,7 +216,7 @@ public enum Planner {
   ) throws(ConversionError) {
     do throws(ConfigFailure) { try fold.apply(to: &state, config) } catch {
       let diagnostic = Diagnostic(.error, .configNotConvertible, .config(error.key), error.message)
-      throw ConfigEngine.error([diagnostic], warnings: [])
+      throw ConversionError.configRefused([diagnostic])
     }
   }
 

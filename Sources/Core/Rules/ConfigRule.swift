@@ -1,22 +1,22 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// What connects the keys of one model config with those of the other. A plain value, like `Rule`.
 ///
 /// A key may be a path into nested sections: `extra_attention_params.num_kv_groups`.
-public struct ConfigRule: Sendable {
+struct ConfigRule: Sendable {
   /// A value under one key, given the config of the same side with defaults filled in; nil leaves the key out.
-  public typealias Derivation = @Sendable (ConfigObject) throws(ConfigFailure) -> ConfigValue?
+  typealias Derivation = @Sendable (ConfigObject) throws(ConfigFailure) -> ConfigValue?
   /// A value of one side turned into the value of the other, given the whole config of the source.
-  public typealias Mapping = @Sendable (ConfigValue, ConfigObject) throws(ConfigFailure) -> ConfigValue?
+  typealias Mapping = @Sendable (ConfigValue, ConfigObject) throws(ConfigFailure) -> ConfigValue?
   /// Values of several keys of one side turned into values of the other, by path; given the config of the source with
   /// defaults filled in. Keys that are left out are not written.
-  public typealias Translation = @Sendable (ConfigObject) throws(ConfigFailure) -> ConfigObject
+  typealias Translation = @Sendable (ConfigObject) throws(ConfigFailure) -> ConfigObject
   /// A value of the target, given source and target; nil leaves the key as it is.
-  public typealias Completion =
+  typealias Completion =
     @Sendable (_ source: ConfigObject, _ target: ConfigObject) throws(ConfigFailure) -> ConfigValue?
 
   /// What a rule does.
-  public enum Action: Sendable {
+  enum Action: Sendable {
     /// `left` of the left config is `right` of the right config.
     case key(left: String, right: String, ConfigType, forward: Mapping?, backward: Mapping?)
     /// Several keys of one side stand for several of the other.
@@ -43,43 +43,70 @@ public struct ConfigRule: Sendable {
   }
 
   /// What the rule does.
-  public var action: Action
+  var action: Action
   /// When the rule exists at all, by side and config of the source; nil is always.
-  public var condition: (@Sendable (Side, ConfigObject) -> Bool)?
+  var condition: (@Sendable (Side, ConfigObject) -> Bool)?
   /// Where it was written.
-  public let origin: Origin
+  let origin: Origin
 
-  /// A rule.
-  public init(_ action: Action, origin: Origin) {
+  init(_ action: Action, origin: Origin) {
     self.action = action
     self.origin = origin
   }
 
   /// The largest number that is believed as a dimension of a model: 2^31 - 1.
-  public static let largestDimension = 2_147_483_647
+  static let largestDimension = 2_147_483_647
 }
 
 /// Why a config has no counterpart in the other layout.
-public struct ConfigFailure: Error, Sendable {
+struct ConfigFailure: Error, Sendable {
   /// The key at fault.
-  public let key: String
+  let key: String
   /// A sentence that names key, value and what is supported.
-  public let message: String
+  let message: String
 
   /// A failure with its own sentence.
-  public init(_ key: String, _ message: String) {
+  init(_ key: String, _ message: String) {
     self.key = key
     self.message = message
   }
 
   /// A value that the other layout cannot express.
-  public static func unsupported(_ key: String, _ value: ConfigValue, supported: [ConfigValue]) -> ConfigFailure {
+  static func unsupported(_ key: String, _ value: ConfigValue, supported: [ConfigValue]) -> ConfigFailure {
     let choices = supported.map(\.pythonDescription)
     let list =
       choices.count > 1
       ? "\(choices.dropLast().joined(separator: ", ")) and \(choices.last ?? "")" : choices.first ?? "nothing"
     return ConfigFailure(
       key, "Can't convert config with \(key)=\(value.pythonDescription). Only \(list) is supported.")
+  }
+}
+
+extension ConfigRule {
+  /// The keys of a source of `side` that this rule takes care of.
+  func claimedKeys(on side: Side) -> [String] {
+    switch action {
+    case .key(let left, let right, _, _, _): [side == .left ? left : right]
+    case .keys(let left, let right, _, _): side == .left ? left : right
+    case .require(side, let key, _), .ignore(side, let key), .describesNothing(side, let key),
+      .refuse(side, let key, _, _):
+      [key]
+    default: []
+    }
+  }
+
+  /// The key that must not stand in a source of `side`, because only the other side has it.
+  func foreignKey(on side: Side) -> String? {
+    if case .require(side.other, let key, _) = action { key } else { nil }
+  }
+}
+
+extension ConversionError {
+  /// The error for a config with keys at fault: one line for each.
+  static func configRefused(_ failures: [Diagnostic], warnings: [Diagnostic] = []) -> ConversionError {
+    let message = failures.map(\.message).joined(separator: "\n")
+    return ConversionError(
+      .configNotConvertible, "ConfigConversionError: \(message)", diagnostics: warnings + failures)
   }
 }
 
@@ -95,13 +122,13 @@ extension ConfigObject {
   }
 
   /// The value under a key. Throws when there is none.
-  public func required(_ key: String) throws(ConfigFailure) -> ConfigValue {
+  func required(_ key: String) throws(ConfigFailure) -> ConfigValue {
     guard let value = self[key] else { throw ConfigFailure(key, "The config lacks '\(key)', which is needed.") }
     return value
   }
 
   /// The integer under a key. Throws when there is none, or something else.
-  public func requiredInt(_ key: String) throws(ConfigFailure) -> Int {
+  func requiredInt(_ key: String) throws(ConfigFailure) -> Int {
     let value = try required(key)
     guard case .number(let number) = value, let int = number.int else {
       throw ConfigFailure(key, "'\(key)' must be an integer, not \(value.pythonDescription).")

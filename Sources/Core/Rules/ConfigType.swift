@@ -4,12 +4,11 @@ import OrderedCollections
 ///
 /// The vendor's tool copies whatever it finds; a text where a number belongs then fails when the model is built, hours
 /// later. So each key says what it holds, and what does not fit is refused with key and value.
-public enum ConfigType: Sendable, Hashable {
+enum ConfigType: Sendable, Hashable {
   /// Whatever: the rule's own function judges it.
   case any
   /// A size of the model: an integer from 1 to 2^31 - 1.
   case dimension
-  /// An integer.
   case integer
   /// A finite number, or null.
   case number

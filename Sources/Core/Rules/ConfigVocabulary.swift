@@ -2,7 +2,6 @@ internal import OrderedCollections
 
 /// The words that the config rules of a family are written in.
 protocol ConfigRuleGroup {
-  /// The rules.
   var configRules: [ConfigRule] { get }
 }
 

@@ -2,18 +2,16 @@
 ///
 /// `.cs("hidden_size") / .cs("num_heads")` is the size of a head. Computed with checked arithmetic by
 /// `RuleContext.length`.
-public indirect enum Dimension: Sendable, Hashable {
+indirect enum Dimension: Sendable, Hashable {
   /// A constant.
   case fixed(Int)
   /// An integer of the model config of a side; the key may be a path such as `extra_attention_params.num_kv_groups`.
   case config(Side, String)
   /// The same, with what a missing or null key stands for.
   case optional(Side, String, otherwise: Dimension)
-  /// A product.
   case product(Dimension, Dimension)
   /// A quotient, which must be exact.
   case quotient(Dimension, Dimension)
-  /// A sum.
   case sum(Dimension, Dimension)
   /// Whatever a function of the configs yields.
   case derived(Derived)
@@ -21,43 +19,40 @@ public indirect enum Dimension: Sendable, Hashable {
   case choice(RuleCondition, Dimension, Dimension)
 
   /// A named function of the configs. Two are equal when their names are.
-  public struct Derived: Sendable, Hashable {
+  struct Derived: Sendable, Hashable {
     /// What it is called in messages and documents.
-    public let name: String
+    let name: String
     let length: @Sendable (RuleContext) throws(RuleFailure) -> Int
 
-    /// Compares names.
-    public static func == (left: Derived, right: Derived) -> Bool { left.name == right.name }
+    static func == (left: Derived, right: Derived) -> Bool { left.name == right.name }
     /// Hashes what `==` compares.
-    public func hash(into hasher: inout Hasher) { hasher.combine(name) }
+    func hash(into hasher: inout Hasher) { hasher.combine(name) }
   }
 
   /// An integer of the Model Zoo config.
-  public static func cs(_ key: String) -> Dimension { .config(.cs, key) }
+  static func cs(_ key: String) -> Dimension { .config(.cs, key) }
   /// An integer of the Hugging Face config.
-  public static func hf(_ key: String) -> Dimension { .config(.hf, key) }
+  static func hf(_ key: String) -> Dimension { .config(.hf, key) }
   /// An integer of the Model Zoo config, with what a missing or null one stands for.
-  public static func cs(_ key: String, or otherwise: Dimension) -> Dimension {
+  static func cs(_ key: String, or otherwise: Dimension) -> Dimension {
     .optional(.cs, key, otherwise: otherwise)
   }
   /// An integer of the Hugging Face config, with what a missing or null one stands for.
-  public static func hf(_ key: String, or otherwise: Dimension) -> Dimension {
+  static func hf(_ key: String, or otherwise: Dimension) -> Dimension {
     .optional(.hf, key, otherwise: otherwise)
   }
   /// What a function of the configs yields.
-  public static func derived(
+  static func derived(
     _ name: String, _ length: @escaping @Sendable (RuleContext) throws(RuleFailure) -> Int
   ) -> Dimension { .derived(Derived(name: name, length: length)) }
 
-  /// A product.
-  public static func * (left: Dimension, right: Dimension) -> Dimension { .product(left, right) }
+  static func * (left: Dimension, right: Dimension) -> Dimension { .product(left, right) }
   /// A quotient, which must be exact.
-  public static func / (left: Dimension, right: Dimension) -> Dimension { .quotient(left, right) }
-  /// A sum.
-  public static func + (left: Dimension, right: Dimension) -> Dimension { .sum(left, right) }
+  static func / (left: Dimension, right: Dimension) -> Dimension { .quotient(left, right) }
+  static func + (left: Dimension, right: Dimension) -> Dimension { .sum(left, right) }
 
   /// The config keys that the length depends on, for messages.
-  public var keys: [String] {
+  var keys: [String] {
     switch self {
     case .fixed: []
     case .config(_, let key): [key]
@@ -72,16 +67,16 @@ public indirect enum Dimension: Sendable, Hashable {
 
 extension Dimension: ExpressibleByIntegerLiteral {
   /// A constant.
-  public init(integerLiteral value: Int) { self = .fixed(value) }
+  init(integerLiteral value: Int) { self = .fixed(value) }
 }
 
 /// The shape of the tensors of a rule in named axes, and which of them a complete checkpoint has.
 ///
 /// Axes are those of the right side; the planner derives the left side's from the transform. A key that ends in `bias`
 /// has the first axis only.
-public struct DeclaredShape: Sendable, Hashable {
+struct DeclaredShape: Sendable, Hashable {
   /// Which keys of a rule a complete checkpoint has.
-  public enum Presence: Sendable, Hashable {
+  enum Presence: Sendable, Hashable {
     /// All of them.
     case always
     /// Any or none.
@@ -93,17 +88,17 @@ public struct DeclaredShape: Sendable, Hashable {
   }
 
   /// The axes of each key of the right side; one list serves for all keys.
-  public var axes: [[Dimension]]
+  var axes: [[Dimension]]
   /// How many numbers each hole of the keys takes, by name.
-  public var counts: [String: Dimension] = [:]
+  var counts: [String: Dimension] = [:]
   /// Whether the keys have to be there.
-  public var presence: Presence
+  var presence: Presence
   /// Whether those of them that end in `bias` have to be there.
-  public var bias: Presence
+  var bias: Presence
 }
 
 /// A condition on the configs that a rule depends on. Two are equal when their names are.
-public indirect enum RuleCondition: Sendable, Hashable {
+indirect enum RuleCondition: Sendable, Hashable {
   /// True while the config of a side has a value under a path that Python counts as true, or the last where it has none.
   case truthy(Side, String, otherwise: Bool)
   /// True while the config of a side has this value under a path, by Python's equality.
@@ -114,30 +109,26 @@ public indirect enum RuleCondition: Sendable, Hashable {
   /// What no other case can say, with its name.
   case custom(String, @Sendable (RuleContext) -> Bool)
 
-  /// A condition.
-  public init(_ name: String, _ test: @escaping @Sendable (RuleContext) -> Bool) { self = .custom(name, test) }
+  init(_ name: String, _ test: @escaping @Sendable (RuleContext) -> Bool) { self = .custom(name, test) }
 
   /// True while the config of `side` has a value under `key` that Python counts as true; `otherwise` where it has none.
-  public static func flag(_ side: Side, _ key: String, otherwise: Bool = false) -> RuleCondition {
+  static func flag(_ side: Side, _ key: String, otherwise: Bool = false) -> RuleCondition {
     .truthy(side, key, otherwise: otherwise)
   }
 
   /// True while the config of `side` has this value under `key`, by Python's equality.
-  public static func equals(_ side: Side, _ key: String, _ value: ConfigValue) -> RuleCondition {
+  static func equals(_ side: Side, _ key: String, _ value: ConfigValue) -> RuleCondition {
     .equal(side, key, value)
   }
 
-  /// Not this one.
-  public static prefix func ! (condition: RuleCondition) -> RuleCondition { .not(condition) }
+  static prefix func ! (condition: RuleCondition) -> RuleCondition { .not(condition) }
 
-  /// Both.
-  public static func && (left: RuleCondition, right: RuleCondition) -> RuleCondition { .both(left, right) }
+  static func && (left: RuleCondition, right: RuleCondition) -> RuleCondition { .both(left, right) }
 
-  /// Any.
-  public static func || (left: RuleCondition, right: RuleCondition) -> RuleCondition { .either(left, right) }
+  static func || (left: RuleCondition, right: RuleCondition) -> RuleCondition { .either(left, right) }
 
   /// What it is called in plans and documents.
-  public var name: String {
+  var name: String {
     switch self {
     case .truthy(let side, let key, let otherwise): "\(key) of \(side.rawValue)\(otherwise ? " or missing" : "")"
     case .equal(let side, let key, let value): "\(key) of \(side.rawValue) is \(value.pythonDescription)"
@@ -169,8 +160,7 @@ public indirect enum RuleCondition: Sendable, Hashable {
     }
   }
 
-  /// Compares names.
-  public static func == (left: RuleCondition, right: RuleCondition) -> Bool { left.name == right.name }
+  static func == (left: RuleCondition, right: RuleCondition) -> Bool { left.name == right.name }
   /// Hashes what `==` compares.
-  public func hash(into hasher: inout Hasher) { hasher.combine(name) }
+  func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }

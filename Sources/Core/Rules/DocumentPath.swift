@@ -1,27 +1,27 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// A place in a params document: the keys on the way down from the top.
 ///
 /// `"runconfig.num_csx"` has two keys. Keys that hold a dot themselves need the list form:
 /// `["init", "callbacks", "GlobalFlags", "csx.debug.ini"]`.
-public struct DocumentPath: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleByArrayLiteral,
+struct DocumentPath: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleByArrayLiteral,
   CustomStringConvertible
 {
   /// The keys, outermost first.
-  public let keys: [String]
+  let keys: [String]
 
   /// A place by its keys.
-  public init(_ keys: [String]) { self.keys = keys }
+  init(_ keys: [String]) { self.keys = keys }
   /// A place by its keys, joined with dots.
-  public init(stringLiteral value: String) { keys = value.split(separator: ".").map(String.init) }
+  init(stringLiteral value: String) { keys = value.split(separator: ".").map(String.init) }
   /// A place by its keys.
-  public init(arrayLiteral elements: String...) { keys = elements }
+  init(arrayLiteral elements: String...) { keys = elements }
 
   /// The keys joined with dots, as messages show it.
-  public var description: String { keys.joined(separator: ".") }
+  var description: String { keys.joined(separator: ".") }
 
   /// The place of a key below this one.
-  public func appending(_ key: String) -> DocumentPath { DocumentPath(keys + [key]) }
+  func appending(_ key: String) -> DocumentPath { DocumentPath(keys + [key]) }
 }
 
 extension OrderedDictionary where Key == String, Value == ConfigValue {
@@ -29,7 +29,7 @@ extension OrderedDictionary where Key == String, Value == ConfigValue {
   ///
   /// Setting a value makes the mappings on the way, in place of anything else that stands there. Setting nil removes the
   /// last key and leaves the mappings around it, even empty. Complexity: O(keys of the path).
-  public subscript(at path: DocumentPath) -> ConfigValue? {
+  subscript(at path: DocumentPath) -> ConfigValue? {
     get { self[below: path.keys[...]] }
     set { self[below: path.keys[...]] = newValue }
   }

@@ -1,18 +1,18 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// What a release changed in the whole params document, outside of what the config rules do inside the model section.
 ///
 /// A plain value with both directions. A revision lists them in the order in which they apply upwards; downwards they
 /// apply in the reverse order. Sections and keys that no rule names stay as they are.
-public struct DocumentRule: Sendable {
+struct DocumentRule: Sendable {
   /// A value of the older document turned into that of the newer, or back; nil leaves the key out.
-  public typealias Mapping = @Sendable (ConfigValue) throws(ConfigFailure) -> ConfigValue?
+  typealias Mapping = @Sendable (ConfigValue) throws(ConfigFailure) -> ConfigValue?
   /// A change of the whole document that no simpler rule can express.
-  public typealias Rewriting =
+  typealias Rewriting =
     @Sendable (inout ConfigObject, DocumentContext, inout [DocumentNotice]) throws(ConfigFailure) -> Void
 
   /// What a rule does.
-  public enum Action: Sendable {
+  enum Action: Sendable {
     /// The value moves between two places. A value that stands at the target already is kept, unless `replaces`.
     case move(older: DocumentPath, newer: DocumentPath, forward: Mapping, backward: Mapping?, replaces: Bool)
     /// The key exists in documents of one side only and is left out on the way to the other. The message, if there is
@@ -25,16 +25,15 @@ public struct DocumentRule: Sendable {
   }
 
   /// What the rule does.
-  public let action: Action
+  let action: Action
   /// The rule applies only to conversions that start at this release or a later one; nil applies to all.
-  public let since: Release?
+  let since: Release?
   /// The rule applies only where this top-level section exists.
-  public let section: String?
+  let section: String?
   /// Where the rule was written.
-  public let origin: Origin
+  let origin: Origin
 
-  /// A rule.
-  public init(_ action: Action, since: Release? = nil, section: String? = nil, origin: Origin) {
+  init(_ action: Action, since: Release? = nil, section: String? = nil, origin: Origin) {
     self.action = action
     self.since = since
     self.section = section
@@ -42,7 +41,7 @@ public struct DocumentRule: Sendable {
   }
 
   /// The same rule for conversions that start at a release or a later one.
-  public func starting(at release: Release) -> DocumentRule {
+  func starting(at release: Release) -> DocumentRule {
     DocumentRule(action, since: release, section: section, origin: origin)
   }
 
@@ -90,28 +89,20 @@ public struct DocumentRule: Sendable {
 }
 
 /// What a document rule may look at besides the document.
-public struct DocumentContext: Sendable {
+struct DocumentContext: Sendable {
   /// The name that the Model Zoo's registry has for the model.
-  public let modelName: String
+  let modelName: String
   /// The format that the whole conversion starts from, which may be several hops back.
-  public let start: Format
-
-  /// A context.
-  public init(modelName: String, start: Format) {
-    self.modelName = modelName
-    self.start = start
-  }
+  let start: Format
 }
 
 /// Something that a document rule says about a key: a warning for the user.
-public struct DocumentNotice: Sendable, Hashable {
+struct DocumentNotice: Sendable, Hashable {
   /// The key, as a path from the top.
-  public let key: String
-  /// A sentence.
-  public let message: String
+  let key: String
+  let message: String
 
-  /// A notice.
-  public init(_ key: String, _ message: String) {
+  init(_ key: String, _ message: String) {
     self.key = key
     self.message = message
   }

@@ -1,13 +1,13 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// Applies document rules. Pure: values in, values out.
-public enum DocumentRules {
+enum DocumentRules {
   /// The document on the other side of the rules, and what the user should know.
   ///
   /// `side` is the side that `document` is of: `.older` applies the rules in their order, `.newer` in the reverse order.
   /// Applying the same rules a second time changes nothing. Throws `.configNotConvertible` with one diagnostic for each
   /// rule that fails. Complexity: O(rules x depth), and O(nodes) for rules that rewrite.
-  public static func apply(
+  static func apply(
     _ rules: [DocumentRule], to document: ConfigObject, from side: Side, context: DocumentContext
   ) throws(ConversionError) -> (document: ConfigObject, warnings: [Diagnostic]) {
     var document = document

@@ -1,32 +1,31 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// What a release changed in the entries beside the state dict: optimizer, learning rate scheduler, masks.
-public enum EntryRule: String, Sendable, Hashable, CaseIterable {
+enum EntryRule: String, Sendable, Hashable, CaseIterable {
   /// Up: the masks of sparse weights move from `optimizer.sparsity.state.<weight>.mask` to `<weight>_mask` of the state
   /// dict, and `sparsity` takes the step and the position of each weight in its schedule. Release 2.2.
   case sparsityMasks
 }
 
 /// The entries beside the state dict together with the state dict, for rules that move values between them.
-public struct CheckpointEntries: Sendable {
+struct CheckpointEntries: Sendable {
   /// A tree whose tensors are symbolic.
-  public typealias Tree = ObjectTree<SymbolicTensor>
+  typealias Tree = ObjectTree<SymbolicTensor>
 
   /// The entries, in their order.
-  public var entries: [Tree.Entry]
-  /// The state dict.
-  public var stateDict: StateDict
+  var entries: [Tree.Entry]
+  var stateDict: StateDict
   /// What the user should know.
-  public var warnings: [Diagnostic] = []
+  var warnings: [Diagnostic] = []
 
   /// The entries of a checkpoint.
-  public init(_ entries: [Tree.Entry], stateDict: StateDict) {
+  init(_ entries: [Tree.Entry], stateDict: StateDict) {
     self.entries = entries
     self.stateDict = stateDict
   }
 
   /// Applies the rules of a revision. `side` is the side that the entries are of. Complexity: O(entries).
-  public mutating func apply(_ rules: [EntryRule], from side: Side) {
+  mutating func apply(_ rules: [EntryRule], from side: Side) {
     for rule in side == .older ? rules : rules.reversed() {
       switch (rule, side) {
       case (.sparsityMasks, .left): moveMasks()
@@ -37,7 +36,7 @@ public struct CheckpointEntries: Sendable {
 
   /// Makes `lr_scheduler.last_epoch` what `global_step` says. Checkpoints of releases before 2.0 may differ there, and
   /// later releases compute the learning rate from it. Numbers only; a tensor is left as it is.
-  public mutating func repairLastEpoch() {
+  mutating func repairLastEpoch() {
     guard case .int(let step)? = self["global_step"], let scheduler = entryIndex("lr_scheduler"),
       case .int(let epoch)? = entries[scheduler].value["last_epoch"], epoch != step
     else { return }
@@ -45,7 +44,7 @@ public struct CheckpointEntries: Sendable {
   }
 
   /// Appends to `__metadata__` what a conversion made: release, model name (which no release fills) and params document.
-  public mutating func appendMetadata(_ release: Release, params: ConfigObject) {
+  mutating func appendMetadata(_ release: Release, params: ConfigObject) {
     let record = Tree.dictionary(
       [
         .init(.string("version"), .string("\(release.major).\(release.minor).0")),
@@ -66,7 +65,7 @@ public struct CheckpointEntries: Sendable {
   ///
   /// Release 1.6 keeps nothing beside the state dict. Releases up to 1.8 do not know the entry: between them only
   /// checkpoints that have one already get one.
-  public func takesMetadata(from source: Format, to target: Format) -> Bool {
+  func takesMetadata(from source: Format, to target: Format) -> Bool {
     guard case .cs(let target) = target else { return false }
     let source: Release = if case .cs(let source) = source { source } else { target }
     guard min(source, target) > Release(1, 6) else { return false }
@@ -74,7 +73,7 @@ public struct CheckpointEntries: Sendable {
   }
 
   /// The value of an entry; nil when there is none.
-  public subscript(_ name: String) -> Tree? { entryIndex(name).map { entries[$0].value } }
+  subscript(_ name: String) -> Tree? { entryIndex(name).map { entries[$0].value } }
 
   private func entryIndex(_ name: String) -> Int? { entries.firstIndex { $0.key == .string(name) } }
 

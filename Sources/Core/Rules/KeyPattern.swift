@@ -8,7 +8,7 @@
 /// - any other name, such as `{layer}` or `{expert}`, takes decimal digits.
 ///
 /// The same hole stands for the same text on both sides of a rule.
-public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleByStringInterpolation,
+struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleByStringInterpolation,
   CustomStringConvertible
 {
   enum Segment: Sendable, Hashable {
@@ -38,7 +38,7 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
   }
 
   /// The text of each hole, by name. A pattern has few holes, so that a short list in the order of names beats a hash table.
-  public struct Binding: Sendable, Hashable {
+  struct Binding: Sendable, Hashable {
     private var texts = ShortList<Text>()
 
     private struct Text: Hashable {
@@ -48,10 +48,10 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
     }
 
     /// No hole.
-    public init() {}
+    init() {}
 
     /// The text that a hole takes; nil for a hole that takes none. Complexity: O(holes).
-    public subscript(_ hole: String) -> String? {
+    subscript(_ hole: String) -> String? {
       get { texts.first { $0.hole == hole }?.text }
       set {
         if let position = texts.firstIndex(where: { $0.hole >= hole }) {
@@ -78,13 +78,13 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
 
   let segments: [Segment]
   /// The text that the pattern was written as.
-  public let description: String
+  let description: String
 
   /// The pattern that a literal in a family spells.
-  public init(stringLiteral text: String) { self.init(text) }
+  init(stringLiteral text: String) { self.init(text) }
 
   /// Reads a pattern. An empty text is the pattern without segments, useful as the prefix of a scope.
-  public init(_ text: String) {
+  init(_ text: String) {
     description = text
     segments = text.split(separator: ".").map { part in
       guard let open = part.firstIndex(of: "{"), let close = part.firstIndex(of: "}"), open < close else {
@@ -103,14 +103,14 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
   }
 
   /// The pattern with another one before it.
-  public func under(_ prefix: KeyPattern) -> KeyPattern {
+  func under(_ prefix: KeyPattern) -> KeyPattern {
     if prefix.segments.isEmpty { return self }
     if segments.isEmpty { return prefix }
     return KeyPattern("\(prefix.description).\(description)")
   }
 
   /// The names of all holes.
-  public var holes: Set<String> {
+  var holes: Set<String> {
     Set(
       segments.compactMap { segment in
         switch segment {
@@ -136,12 +136,12 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
   }
 
   /// The names of the holes that take decimal digits.
-  public var numericHoles: Set<String> {
+  var numericHoles: Set<String> {
     Set(segments.compactMap { if case .hole(let hole) = $0, hole.words == nil { hole.name } else { nil } })
   }
 
   /// What the holes take when the whole key fits, else nil. Complexity: O(length of the key).
-  public func match(_ key: [Substring]) -> Binding? {
+  func match(_ key: [Substring]) -> Binding? {
     var binding = Binding()
     for (index, segment) in segments.enumerated() {
       guard index < key.count else { return nil }
@@ -160,7 +160,7 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
   }
 
   /// The key that results from putting texts into the holes. Precondition: every hole has a text.
-  public func fill(_ binding: Binding) -> String {
+  func fill(_ binding: Binding) -> String {
     var key = ""
     key.reserveCapacity(description.utf8.count + 8)
     for segment in segments {
@@ -180,7 +180,7 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
   /// The same pattern with every numeric hole replaced by a number and every word hole by a word: an example key.
   ///
   /// `choice` counts the combinations of words, holes in the order of their names; it wraps around at `choiceCount`.
-  public func example(number: Int = 0, choice: Int = 0) -> String {
+  func example(number: Int = 0, choice: Int = 0) -> String {
     var binding = Binding()
     for segment in segments {
       switch segment {
@@ -198,7 +198,7 @@ public struct KeyPattern: Sendable, Hashable, ExpressibleByStringLiteral, Expres
   }
 
   /// The number of combinations of words that the holes take.
-  public var choiceCount: Int { wordHoles.reduce(1) { $0 * $1.words.count } }
+  var choiceCount: Int { wordHoles.reduce(1) { $0 * $1.words.count } }
 
   private var wordHoles: [(name: String, words: [String])] {
     var words: [String: [String]] = [:]

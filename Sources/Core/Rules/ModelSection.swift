@@ -1,20 +1,20 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// Where the part of a params document stands that describes the model.
 ///
 /// Up to release 2.2 it is `model`. From release 2.3 on it is `trainer.init.model`, and `model` is still understood.
-public enum ModelSection {
+enum ModelSection {
   private static let places: [DocumentPath] = ["trainer.init.model", "model"]
 
   /// The first place that holds a mapping; nil when none does.
-  public static func path(in document: ConfigObject) -> DocumentPath? {
+  static func path(in document: ConfigObject) -> DocumentPath? {
     places.first { if case .object = document[at: $0] { true } else { false } }
   }
 
   /// The model section of a params document of `format`.
   ///
   /// Throws `.configNotConvertible` when there is none, or when `trainer` is a list of several trainers.
-  public static func find(in document: ConfigObject, format: Format) throws(ConversionError) -> ConfigObject {
+  static func find(in document: ConfigObject, format: Format) throws(ConversionError) -> ConfigObject {
     if case .array(let trainers) = document["trainer"] {
       throw failure(
         "trainer",
@@ -31,7 +31,7 @@ public enum ModelSection {
   }
 
   /// The document with another model section, in the place where the old one was; a document without one gets `model`.
-  public static func replace(in document: ConfigObject, with section: ConfigObject) -> ConfigObject {
+  static func replace(in document: ConfigObject, with section: ConfigObject) -> ConfigObject {
     var document = document
     document[at: path(in: document) ?? "model"] = .object(section)
     return document

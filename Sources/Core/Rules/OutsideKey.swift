@@ -1,17 +1,17 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// A value that belongs to the model, but that params files of the Model Zoo keep outside the model's section.
 ///
 /// Config rules see it inside the section, under a key of its own.
-public struct OutsideKey: Sendable {
+struct OutsideKey: Sendable {
   /// What rules call it.
-  public let key: String
+  let key: String
   /// Where params files keep it; there it is written.
-  public let place: DocumentPath
+  let place: DocumentPath
   private let alsoIn: @Sendable (ConfigObject) -> ConfigValue?
 
   /// A value at a place, or where a function finds it in documents of another layout.
-  public init(
+  init(
     _ key: String, at place: DocumentPath, alsoIn: @escaping @Sendable (ConfigObject) -> ConfigValue? = { _ in nil }
   ) {
     self.key = key
@@ -20,7 +20,7 @@ public struct OutsideKey: Sendable {
   }
 
   /// The value in a params document; nil for none.
-  public func value(in document: ConfigObject) -> ConfigValue? { document[at: place] ?? alsoIn(document) }
+  func value(in document: ConfigObject) -> ConfigValue? { document[at: place] ?? alsoIn(document) }
 }
 
 extension [OutsideKey] {

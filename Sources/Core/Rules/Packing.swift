@@ -6,9 +6,9 @@
 ///
 /// Parts of different sizes have shares: with grouped queries, each group holds `heads / groups` heads of q, then one of k
 /// and one of v: `[.dimension(groups), .parts, .rest]` with the shares `[heads / groups, 1, 1]`.
-public struct Packing: Sendable, Hashable {
+struct Packing: Sendable, Hashable {
   /// One of the nested loops over the rows.
-  public enum Loop: Sendable, Hashable {
+  enum Loop: Sendable, Hashable {
     /// Over the parts, each as often as its share says. Exactly once.
     case parts
     /// Over so many.
@@ -18,18 +18,17 @@ public struct Packing: Sendable, Hashable {
   }
 
   /// The loops, outermost first.
-  public let rows: [Loop]
+  let rows: [Loop]
   /// How many turns of the loop over parts belong to each part; nil is one for each.
-  public let shares: [Dimension]?
+  let shares: [Dimension]?
   /// True when the packed matrix holds its rows as columns.
-  public let transposed: Bool
+  let transposed: Bool
   /// True when each part of a matrix must have as many rows as columns.
-  public let square: Bool
+  let square: Bool
   /// The parts whose rows are also reordered for rotary embeddings.
-  public let rotary: [RotaryPairs]
+  let rotary: [RotaryPairs]
 
-  /// A packing.
-  public init(
+  init(
     rows: [Loop], shares: [Dimension]? = nil, transposed: Bool = false, square: Bool = false,
     rotary: [RotaryPairs] = []
   ) {

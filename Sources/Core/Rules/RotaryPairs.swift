@@ -2,16 +2,15 @@
 ///
 /// Hugging Face rotates the first half of a head's rotary rows against the second half; the Model Zoo rotates each even row
 /// against the odd row after it. Only the first `rotary` rows of each head take part; the others stay.
-public struct RotaryPairs: Sendable, Hashable {
+struct RotaryPairs: Sendable, Hashable {
   /// Positions, among the packed parts, of those that are reordered: normally q and k.
-  public let parts: Set<Int>
+  let parts: Set<Int>
   /// Heads of the model.
-  public let heads: Dimension
+  let heads: Dimension
   /// Rows of each head that take part. Even.
-  public let rotary: Dimension
+  let rotary: Dimension
 
-  /// A reordering.
-  public init(parts: Set<Int> = [0], heads: Dimension, rotary: Dimension) {
+  init(parts: Set<Int> = [0], heads: Dimension, rotary: Dimension) {
     self.parts = parts
     self.heads = heads
     self.rotary = rotary

@@ -1,12 +1,12 @@
 /// The sections of the two model configs that describe a component. An empty path is the whole config.
-public struct ConfigSections: Sendable, Hashable {
+struct ConfigSections: Sendable, Hashable {
   /// The path in the config of the left side.
-  public let left: String
+  let left: String
   /// The path in the config of the right side.
-  public let right: String
+  let right: String
 
   /// Sections by their paths.
-  public init(_ left: String, _ right: String) {
+  init(_ left: String, _ right: String) {
     self.left = left
     self.right = right
   }

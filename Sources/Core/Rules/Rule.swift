@@ -1,29 +1,29 @@
 /// One of the two layouts that a set of rules connects.
-public enum Side: String, Sendable, Hashable, CaseIterable {
+enum Side: String, Sendable, Hashable, CaseIterable {
   /// Hugging Face, or the older of two releases.
   case left
   /// The Model Zoo, or the newer of two releases.
   case right
 
   /// The Hugging Face side of the rules that bridge to the Model Zoo.
-  public static let hf = Side.left
+  static let hf = Side.left
   /// The Model Zoo side of the rules that bridge from Hugging Face.
-  public static let cs = Side.right
+  static let cs = Side.right
   /// The older side of the rules of a revision.
-  public static let older = Side.left
+  static let older = Side.left
   /// The newer side of the rules of a revision.
-  public static let newer = Side.right
+  static let newer = Side.right
 
   /// The other layout.
-  public var other: Side { self == .left ? .right : .left }
+  var other: Side { self == .left ? .right : .left }
 }
 
 /// What connects keys of one layout with keys of the other. A plain value: nothing downstream sees how it was written.
 ///
 /// One rule serves both directions; the inverse of a transform is derived, never written a second time.
-public struct Rule: Sendable {
+struct Rule: Sendable {
   /// The four kinds of rule; the planner makes one pass for each.
-  public enum Action: Sendable {
+  enum Action: Sendable {
     /// Tensors of one side become tensors of the other.
     case map(TensorTransform)
     /// A tensor of one side is made anew, because the other side has none.
@@ -35,20 +35,19 @@ public struct Rule: Sendable {
   }
 
   /// The keys that the rule claims on the left; empty when it only knows the right.
-  public var left: [KeyPattern]
+  var left: [KeyPattern]
   /// The keys that the rule claims on the right.
-  public var right: [KeyPattern]
+  var right: [KeyPattern]
   /// What the rule does with them.
-  public var action: Action
+  var action: Action
   /// The shape of its tensors, and which of them a complete checkpoint has.
-  public var shape: DeclaredShape?
+  var shape: DeclaredShape?
   /// When the rule exists at all; nil is always. Rules whose condition does not hold are not seen by the planner.
-  public var condition: RuleCondition?
+  var condition: RuleCondition?
   /// Where the rule was written.
-  public let origin: Origin
+  let origin: Origin
 
-  /// A rule.
-  public init(
+  init(
     left: [KeyPattern], right: [KeyPattern], _ action: Action, shape: DeclaredShape? = nil, origin: Origin
   ) {
     self.left = left
@@ -59,10 +58,10 @@ public struct Rule: Sendable {
   }
 
   /// The keys that the rule claims on a side.
-  public func claims(_ side: Side) -> [KeyPattern] { side == .left ? left : right }
+  func claims(_ side: Side) -> [KeyPattern] { side == .left ? left : right }
 
   /// How tensors change, when that is what the rule is about.
-  public var transform: TensorTransform? { if case .map(let transform) = action { transform } else { nil } }
+  var transform: TensorTransform? { if case .map(let transform) = action { transform } else { nil } }
 
   /// The same rule with every key moved under a prefix on each side.
   func under(left leftPrefix: KeyPattern, right rightPrefix: KeyPattern) -> Rule {
@@ -81,7 +80,7 @@ public struct Rule: Sendable {
 }
 
 /// How tensors change between the two sides of a rule.
-public enum TensorTransform: Sendable {
+enum TensorTransform: Sendable {
   /// The value moves from `left[0]` to `right[0]` unchanged. Further keys of a side are mirrors: written with the same
   /// value, and read only where the first is missing.
   case rename
@@ -111,7 +110,7 @@ public enum TensorTransform: Sendable {
 }
 
 /// Where a tensor comes from that only one side has.
-public enum Maker: Sendable {
+enum Maker: Sendable {
   /// A tensor that holds nothing learned: left out on the way to the other side, made anew on the way back wherever a
   /// key fits `beside`.
   case generate(on: Side, beside: KeyPattern, ElementRecipe)
@@ -139,9 +138,9 @@ public enum Maker: Sendable {
 }
 
 /// A tensor that is drawn because no source has it.
-public struct Drawing: Sendable {
+struct Drawing: Sendable {
   /// How its elements are spread.
-  public enum Distribution: Sendable, Hashable {
+  enum Distribution: Sendable, Hashable {
     /// All zeros, as biases start.
     case zeros
     /// Normal with mean 0.
@@ -151,21 +150,19 @@ public struct Drawing: Sendable {
   }
 
   /// The side that needs it.
-  public let side: Side
-  /// Its key.
-  public var key: String
-  /// Its shape.
-  public let shape: [Dimension]
+  let side: Side
+  var key: String
+  let shape: [Dimension]
   /// A tensor whose shape begins as that of the drawn one does, if there is one.
-  public var template: DrawTemplate?
+  var template: DrawTemplate?
   /// How its elements are spread.
-  public let distribution: Distribution
+  let distribution: Distribution
   /// It is not drawn where a key of its side fits this.
-  public var unless: KeyPattern?
+  var unless: KeyPattern?
 }
 
 /// What holds between keys of one side.
-public enum Relation: Sendable {
+enum Relation: Sendable {
   /// The value under `key` may be missing or None, because it is the one under `twin`; always, or while a condition
   /// holds. What is written for Hugging Face does not gain a missing key, which transformers ties by itself, unless
   /// `isWritten`.
@@ -191,7 +188,7 @@ public enum Relation: Sendable {
 }
 
 /// Why keys of one side have no counterpart.
-public enum Omission: Sendable, Hashable {
+enum Omission: Sendable, Hashable {
   /// They are left out on the way to the other side.
   case leaveOut(reason: String)
   /// They may stand there with None, but not with a tensor: it would mean a model that the other side cannot express.
@@ -204,41 +201,39 @@ extension KeyPattern {
 }
 
 /// A tensor beside a drawn one, whose axes the first axes of the drawn one must equal.
-public struct DrawTemplate: Sendable, Hashable {
+struct DrawTemplate: Sendable, Hashable {
   /// Its key, on the side of the drawn tensor.
-  public let key: String
+  let key: String
   /// True where it is believed when the config disagrees; otherwise the conversion ends there.
-  public let overridesConfig: Bool
+  let overridesConfig: Bool
 
-  /// A template.
-  public init(_ key: String, overridesConfig: Bool) {
+  init(_ key: String, overridesConfig: Bool) {
     self.key = key
     self.overridesConfig = overridesConfig
   }
 }
 
 /// Which generator makes a buffer, given the configs.
-public struct ElementRecipe: Sendable {
+struct ElementRecipe: Sendable {
   /// Yields the generator; throws when the configs lack what it needs.
-  public let generator: @Sendable (RuleContext) throws(RuleFailure) -> ElementGenerator
+  let generator: @Sendable (RuleContext) throws(RuleFailure) -> ElementGenerator
 
-  /// A recipe.
-  public init(_ generator: @escaping @Sendable (RuleContext) throws(RuleFailure) -> ElementGenerator) {
+  init(_ generator: @escaping @Sendable (RuleContext) throws(RuleFailure) -> ElementGenerator) {
     self.generator = generator
   }
 }
 
 /// A transform whose inverse cannot be derived. Needs a recorded example of its own in each direction.
-public struct CustomTransform: Sendable {
+struct CustomTransform: Sendable {
   /// What it is called in plans and diagnostics.
-  public let name: String
+  let name: String
   /// Values of the left keys (nil where absent) to values of the right keys (nil leaves a key out).
-  public let forward: @Sendable ([StateDict.Value?], RuleContext) throws(RuleFailure) -> [StateDict.Value?]
+  let forward: @Sendable ([StateDict.Value?], RuleContext) throws(RuleFailure) -> [StateDict.Value?]
   /// Values of the right keys to values of the left keys.
-  public let backward: @Sendable ([StateDict.Value?], RuleContext) throws(RuleFailure) -> [StateDict.Value?]
+  let backward: @Sendable ([StateDict.Value?], RuleContext) throws(RuleFailure) -> [StateDict.Value?]
 
   /// Both directions.
-  public init(
+  init(
     _ name: String,
     forward: @escaping @Sendable ([StateDict.Value?], RuleContext) throws(RuleFailure) -> [StateDict.Value?],
     backward: @escaping @Sendable ([StateDict.Value?], RuleContext) throws(RuleFailure) -> [StateDict.Value?]

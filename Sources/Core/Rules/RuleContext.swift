@@ -1,33 +1,26 @@
-public import OrderedCollections
+import OrderedCollections
 
 /// Why a rule cannot be applied to the tensors it was given.
-public struct RuleFailure: Error, Sendable {
+struct RuleFailure: Error, Sendable {
   /// What does not fit, and what would.
-  public let message: String
+  let message: String
 
-  /// A failure.
-  public init(_ message: String) { self.message = message }
+  init(_ message: String) { self.message = message }
 }
 
 /// What a rule may look at besides its tensors: the model configs of both sides.
-public struct RuleContext: Sendable {
+struct RuleContext: Sendable {
   /// The model config of the left side, defaults filled in.
-  public let left: ConfigObject
+  let left: ConfigObject
   /// The model config of the right side, defaults filled in.
-  public let right: ConfigObject
-
-  /// A context.
-  public init(left: ConfigObject, right: ConfigObject) {
-    self.left = left
-    self.right = right
-  }
+  let right: ConfigObject
 
   /// The model config of a side.
-  public func config(_ side: Side) -> ConfigObject { side == .left ? left : right }
+  func config(_ side: Side) -> ConfigObject { side == .left ? left : right }
 
   /// The length that a dimension stands for. Throws when the config lacks it or holds no positive integer, when a
   /// quotient is not exact and when the result exceeds the largest dimension.
-  public func length(_ dimension: Dimension) throws(RuleFailure) -> Int {
+  func length(_ dimension: Dimension) throws(RuleFailure) -> Int {
     switch dimension {
     case .fixed(let length): return length
     case .config(let side, let key):
@@ -69,7 +62,7 @@ public struct RuleContext: Sendable {
   }
 
   /// The number under a key. Throws when the config lacks it or holds something else.
-  public func number(_ side: Side, _ key: String) throws(RuleFailure) -> Double {
+  func number(_ side: Side, _ key: String) throws(RuleFailure) -> Double {
     guard case .number(let number)? = config(side).value(at: key) else {
       throw RuleFailure("the config has no number under '\(key)', which is needed here")
     }
@@ -77,5 +70,5 @@ public struct RuleContext: Sendable {
   }
 
   /// True where the condition holds for the configs.
-  public func holds(_ condition: RuleCondition) -> Bool { condition.test(self) }
+  func holds(_ condition: RuleCondition) -> Bool { condition.test(self) }
 }

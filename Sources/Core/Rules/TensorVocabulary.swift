@@ -1,6 +1,5 @@
 /// The words that a family is written in. Each word yields rules and records where it was written.
 protocol RuleGroup {
-  /// The rules.
   var rules: [Rule] { get }
 }
 

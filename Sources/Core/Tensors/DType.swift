@@ -1,7 +1,7 @@
 /// The element type of a tensor, named as torch names it.
 ///
 /// The cases are the types that torch checkpoints and safetensors files of model weights hold.
-public enum DType: String, Sendable, Hashable, CaseIterable {
+package enum DType: String, Sendable, Hashable, CaseIterable {
   case float64, float32, float16, bfloat16
   case float8E4M3FN = "float8_e4m3fn"
   case float8E5M2 = "float8_e5m2"
@@ -11,7 +11,7 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
   case complex32, complex64, complex128
 
   /// Bytes of one element.
-  public var size: Int {
+  package var size: Int {
     switch self {
     case .complex128: 16
     case .float64, .int64, .uint64, .complex64: 8
@@ -22,7 +22,7 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
   }
 
   /// True for the real floating-point types, the only ones a change of precision applies to.
-  public var isFloatingPoint: Bool {
+  var isFloatingPoint: Bool {
     switch self {
     case .float64, .float32, .float16, .bfloat16, .float8E4M3FN, .float8E5M2: true
     default: false

@@ -5,9 +5,9 @@
 /// there to the type of the tensor.
 ///
 /// Two operations round twice: `x * a / b` is not `x * (a / b)`, so operations are never merged.
-public struct ScalarOperation: Sendable, Hashable, CustomStringConvertible {
+struct ScalarOperation: Sendable, Hashable, CustomStringConvertible {
   /// The four operations.
-  public enum Kind: Sendable, Hashable {
+  enum Kind: Sendable, Hashable {
     /// `x * s`.
     case multiply
     /// `x / s`.
@@ -18,25 +18,23 @@ public struct ScalarOperation: Sendable, Hashable, CustomStringConvertible {
     case subtract
   }
 
-  /// Which operation.
-  public let kind: Kind
+  let kind: Kind
   /// The bits of the number: unlike numbers, bits tell -0 from 0 and a NaN equals itself.
   private let bits: UInt64
 
   /// An operation with a number, which may be infinite or NaN.
-  public init(_ kind: Kind, _ scalar: Double) {
+  init(_ kind: Kind, _ scalar: Double) {
     self.kind = kind
     bits = scalar.bitPattern
   }
 
-  /// The number.
-  public var scalar: Double { Double(bitPattern: bits) }
+  var scalar: Double { Double(bitPattern: bits) }
 
   /// True for `x * 1` and `x / 1`, which change no element. A sum with 0 does: -0 becomes 0.
-  public var isIdentity: Bool { (kind == .multiply || kind == .divide) && scalar == 1 }
+  var isIdentity: Bool { (kind == .multiply || kind == .divide) && scalar == 1 }
 
   /// Such as `multiply by 0.5`.
-  public var description: String {
+  var description: String {
     switch kind {
     case .multiply: "multiply by \(scalar)"
     case .divide: "divide by \(scalar)"

@@ -3,13 +3,13 @@
 /// Each operation checks shapes and simplifies, so that a conversion and its inverse mostly cancel out in symbols, and a
 /// tensor that ends as it began is recognised as a plain copy. Operations cost O(size of the expression) and touch no
 /// tensor byte.
-public struct SymbolicTensor: Sendable, Hashable {
+package struct SymbolicTensor: Sendable, Hashable {
   /// Element type.
-  public let dtype: DType
+  package let dtype: DType
   /// Length of each axis.
-  public let shape: [Int]
+  package let shape: [Int]
   /// Where the elements come from.
-  public let expression: TensorExpression
+  let expression: TensorExpression
 
   private init(_ dtype: DType, _ shape: [Int], _ expression: TensorExpression) {
     self.dtype = dtype
@@ -20,12 +20,12 @@ public struct SymbolicTensor: Sendable, Hashable {
   /// A tensor of the source state dict, as its container describes it.
   ///
   /// Precondition: `TensorShape.problem` finds nothing wrong with the shape, as containers have made sure.
-  public init(source key: String, dtype: DType, shape: [Int]) {
+  package init(source key: String, dtype: DType, shape: [Int]) {
     self.init(dtype, shape, .source(key))
   }
 
   /// A tensor that no source holds. Throws when its shape, which comes from a config, is beyond the limits.
-  public init(generated generator: ElementGenerator) throws(ShapeError) {
+  init(generated generator: ElementGenerator) throws(ShapeError) {
     if let problem = TensorShape.problem(generator.shape) {
       throw ShapeError(message: "a tensor would have \(problem)")
     }
@@ -33,16 +33,16 @@ public struct SymbolicTensor: Sendable, Hashable {
   }
 
   /// Bytes of the tensor written contiguously. Does not overflow: every shape of a plan is within the limits.
-  public var byteCount: Int { (TensorShape.elementCount(shape) ?? 0) * dtype.size }
+  package var byteCount: Int { (TensorShape.elementCount(shape) ?? 0) * dtype.size }
 
   /// A shape that an operation cannot take.
-  public struct ShapeError: Error, Sendable {
+  struct ShapeError: Error, Sendable {
     /// What does not fit.
-    public let message: String
+    let message: String
   }
 
   /// Axis `i` of the result is axis `axes[i]` of this tensor. Precondition: `axes` is a permutation of the axes.
-  public func permuted(_ axes: [Int]) -> SymbolicTensor {
+  func permuted(_ axes: [Int]) -> SymbolicTensor {
     precondition(axes.sorted() == Array(shape.indices), "\(axes) is no permutation of \(shape.count) axes")
     if axes == Array(shape.indices) { return self }
     let result = axes.map { shape[$0] }
@@ -55,10 +55,10 @@ public struct SymbolicTensor: Sendable, Hashable {
   }
 
   /// The first and second axis of a matrix exchanged; a tensor of any other rank as it is.
-  public var matrixTransposed: SymbolicTensor { shape.count == 2 ? permuted([1, 0]) : self }
+  var matrixTransposed: SymbolicTensor { shape.count == 2 ? permuted([1, 0]) : self }
 
   /// The part of one axis. Throws when the range exceeds the axis.
-  public func sliced(axis: Int, _ range: Range<Int>) throws(ShapeError) -> SymbolicTensor {
+  func sliced(axis: Int, _ range: Range<Int>) throws(ShapeError) -> SymbolicTensor {
     guard shape.indices.contains(axis), range.lowerBound >= 0, range.upperBound <= shape[axis] else {
       throw ShapeError(message: "shape \(shape) has no range \(range) along axis \(axis)")
     }
@@ -86,7 +86,7 @@ public struct SymbolicTensor: Sendable, Hashable {
   }
 
   /// The same elements in row-major order under another shape. Throws when the element counts differ.
-  public func reshaped(_ target: [Int]) throws(ShapeError) -> SymbolicTensor {
+  func reshaped(_ target: [Int]) throws(ShapeError) -> SymbolicTensor {
     guard TensorShape.problem(target) == nil, TensorShape.elementCount(target) == TensorShape.elementCount(shape) else {
       throw ShapeError(message: "shape \(shape) cannot be read as \(target)")
     }
@@ -99,7 +99,7 @@ public struct SymbolicTensor: Sendable, Hashable {
   }
 
   /// Tensors one after the other along an axis. Throws when dtypes or the other axes differ.
-  public static func concatenated(_ parts: [SymbolicTensor], axis: Int) throws(ShapeError) -> SymbolicTensor {
+  static func concatenated(_ parts: [SymbolicTensor], axis: Int) throws(ShapeError) -> SymbolicTensor {
     guard let first = parts.first, first.shape.indices.contains(axis) else {
       throw ShapeError(message: "nothing to concatenate along axis \(axis)")
     }
@@ -144,7 +144,7 @@ public struct SymbolicTensor: Sendable, Hashable {
   /// The function goes down to the sources, so that what moves elements still cancels out around it; `x * 1` and `x / 1`
   /// are left out. Tensors of integers, booleans and complex numbers stay as they are: torch would make them float32, and
   /// what they hold (masks, positions, packed codes) is not what a scale is meant for.
-  public func mapped(_ function: ElementFunction) -> SymbolicTensor {
+  func mapped(_ function: ElementFunction) -> SymbolicTensor {
     switch function {
     case .cast(_, let target): return cast(to: target)
     case .scalar(let operation) where operation.isIdentity: return self
@@ -156,7 +156,7 @@ public struct SymbolicTensor: Sendable, Hashable {
 
   /// The tensor in another precision; as it is when it holds no real floating-point numbers, or when it is a constant that
   /// models compute in float32 whatever their weights are.
-  public func cast(to target: DType) -> SymbolicTensor {
+  func cast(to target: DType) -> SymbolicTensor {
     guard dtype.isFloatingPoint, target.isFloatingPoint, dtype != target else { return self }
     switch expression {
     case .generate(.scalar), .generate(.values), .generate(.inverseFrequencies): return self

@@ -1,27 +1,27 @@
 /// Names a storage of one `TensorSource`: an index into its `storages`.
-public struct StorageID: Sendable, Hashable {
+package struct StorageID: Sendable, Hashable {
   /// Position in `TensorSource.storages`.
-  public let index: Int
+  package let index: Int
 
   /// The storage at a position.
-  public init(_ index: Int) { self.index = index }
+  package init(_ index: Int) { self.index = index }
 }
 
 /// What a container says of one tensor: a strided view over a storage. Holds no element.
-public struct TensorDescriptor: Sendable, Hashable {
+package struct TensorDescriptor: Sendable, Hashable {
   /// Element type.
-  public let dtype: DType
+  package let dtype: DType
   /// Length of each axis; empty for a scalar.
-  public let shape: [Int]
+  package let shape: [Int]
   /// Distance of neighbours along each axis, in elements; zero for an expanded axis.
-  public let strides: [Int]
+  package let strides: [Int]
   /// The storage the view looks into.
-  public let storage: StorageID
+  package let storage: StorageID
   /// Position of the first element in the storage, in elements.
-  public let offset: Int
+  package let offset: Int
 
   /// A strided view; `TensorDescriptor.validate(storageBytes:)` checks it against its storage.
-  public init(dtype: DType, shape: [Int], strides: [Int], storage: StorageID, offset: Int) {
+  package init(dtype: DType, shape: [Int], strides: [Int], storage: StorageID, offset: Int) {
     self.dtype = dtype
     self.shape = shape
     self.strides = strides
@@ -30,25 +30,25 @@ public struct TensorDescriptor: Sendable, Hashable {
   }
 
   /// A contiguous tensor that starts at the beginning of its storage.
-  public init(dtype: DType, shape: [Int], storage: StorageID) {
+  package init(dtype: DType, shape: [Int], storage: StorageID) {
     self.init(
       dtype: dtype, shape: shape, strides: TensorShape.contiguousStrides(shape), storage: storage, offset: 0)
   }
 
   /// Number of elements. Precondition: the descriptor was validated.
-  public var elementCount: Int { TensorShape.elementCount(shape) ?? 0 }
+  package var elementCount: Int { TensorShape.elementCount(shape) ?? 0 }
 
   /// Bytes of the tensor written contiguously. Precondition: the descriptor was validated.
-  public var byteCount: Int { elementCount * dtype.size }
+  package var byteCount: Int { elementCount * dtype.size }
 
   /// True when the elements lie in row-major order without gaps.
-  public var isContiguous: Bool { TensorShape.isContiguous(shape, strides: strides) }
+  var isContiguous: Bool { TensorShape.isContiguous(shape, strides: strides) }
 
   /// The reason why this view cannot be read from a storage of `storageBytes` bytes, or nil when it can.
   ///
   /// Every product and sum is checked. A shape or a reach beyond `Limits.elements` is refused, because a stride of zero lets
   /// a few bytes claim any shape, and a zero among the dimensions needs no byte at all. Complexity: O(rank).
-  public func problem(storageBytes: Int, limits: Limits = .standard) -> String? {
+  package func problem(storageBytes: Int, limits: Limits = .standard) -> String? {
     guard shape.count == strides.count else {
       return "\(shape.count) dimensions but \(strides.count) strides"
     }

@@ -2,7 +2,7 @@
 ///
 /// Build it through `SymbolicTensor`, which knows dtype and shape, checks every step and simplifies. Two output tensors with
 /// equal expressions have equal elements, so they can share one storage.
-public indirect enum TensorExpression: Sendable, Hashable {
+indirect enum TensorExpression: Sendable, Hashable {
   /// The tensor of the source state dict under this key.
   case source(String)
   /// Axis `i` of the result is axis `axes[i]` of the operand.
@@ -20,7 +20,7 @@ public indirect enum TensorExpression: Sendable, Hashable {
   case generate(ElementGenerator)
 
   /// The keys of all source tensors, in the order in which they appear, each once. Complexity: O(size).
-  public var sourceKeys: [String] {
+  var sourceKeys: [String] {
     var keys: [String] = []
     func visit(_ expression: TensorExpression) {
       switch expression {
@@ -36,7 +36,7 @@ public indirect enum TensorExpression: Sendable, Hashable {
   }
 
   /// A short name of what is done, for reports and plans: `copy`, `permute`, `slice`, `concatenate` ...
-  public var summary: String {
+  var summary: String {
     switch self {
     case .source: "copy"
     case .permute(let operand, let axes): Self.chain(operand, "permute\(axes)")
@@ -56,7 +56,7 @@ public indirect enum TensorExpression: Sendable, Hashable {
 }
 
 /// A function of one element, computed as torch computes it.
-public enum ElementFunction: Sendable, Hashable, CustomStringConvertible {
+enum ElementFunction: Sendable, Hashable, CustomStringConvertible {
   /// `x[x.isnan()] = 0`: how a sparse Model Zoo checkpoint becomes dense.
   case nanToZero
   /// `x.to(dtype)` between floating-point types.
@@ -65,16 +65,16 @@ public enum ElementFunction: Sendable, Hashable, CustomStringConvertible {
   case scalar(ScalarOperation)
 
   /// `x * scalar`.
-  public static func multiply(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.multiply, scalar)) }
+  static func multiply(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.multiply, scalar)) }
   /// `x / scalar`: a division, which a product with the reciprocal does not always equal.
-  public static func divide(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.divide, scalar)) }
+  static func divide(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.divide, scalar)) }
   /// `x + scalar`.
-  public static func add(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.add, scalar)) }
+  static func add(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.add, scalar)) }
   /// `x - scalar`.
-  public static func subtract(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.subtract, scalar)) }
+  static func subtract(_ scalar: Double) -> ElementFunction { .scalar(ScalarOperation(.subtract, scalar)) }
 
   /// A few words for plans and reports.
-  public var description: String {
+  var description: String {
     switch self {
     case .nanToZero: "NaN to 0"
     case .cast(let from, let to): "\(from.rawValue) to \(to.rawValue)"
@@ -84,7 +84,7 @@ public enum ElementFunction: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// Tensors that a format demands and no source holds.
-public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
+enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   /// One float32 value, rank 0: `torch.tensor(value)`.
   case scalar(Float)
   /// Zeros of any type.
@@ -103,7 +103,7 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   case uniform(shape: [Int], bound: Float, seed: UInt64)
 
   /// Element type.
-  public var dtype: DType {
+  var dtype: DType {
     switch self {
     case .scalar, .values, .inverseFrequencies, .normal, .uniform: .float32
     case .zeros(_, let dtype): dtype
@@ -113,7 +113,7 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// Length of each axis.
-  public var shape: [Int] {
+  var shape: [Int] {
     switch self {
     case .scalar: []
     case .zeros(let shape, _), .values(_, let shape): shape
@@ -125,7 +125,7 @@ public enum ElementGenerator: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// A few words for plans and reports.
-  public var description: String {
+  var description: String {
     switch self {
     case .scalar(let value): "constant \(value)"
     case .zeros: "zeros"

@@ -1,5 +1,5 @@
-public import ArgumentParser
-public import Core
+import ArgumentParser
+package import Core
 
 /// The flags that say what a checkpoint is written as, those of the vendor's tools among them.
 struct OutputOptions: ParsableArguments {

@@ -15,9 +15,8 @@ struct TerminalSession {
     TerminalSignal.watch()
     let bar = bar
     do throws(ConversionError) {
-      let result = try Conversion.run(request, monitor: TerminalMonitor(bar: bar))
-      bar?.clear()
-      say(result)
+      let monitor = TerminalMonitor(bar: bar)
+      try execute(Conversion.prepare(request, monitor: monitor), monitor, bar)
     } catch {
       bar?.clear()
       throw fail(error)
@@ -37,22 +36,21 @@ struct TerminalSession {
     defer { try? FileManager.default.removeItem(atPath: work.string) }
     let folder = AttemptFolder(root: work)
     let space = FreeSpace(path: FilePath(output), floor: inputs.diskFloor)
-    let watch = SpaceWatch(TerminalMonitor(bar: bar), reservation: DiskReservation(space)) { _ in }
+    let reservation = DiskReservation(space)
     do throws(ConversionError) {
       let staged = try bring(job, paths, into: folder, FilePath(output), inputs, bar)
       var request = request
       staged.hand(to: &request)
       request.outputDirectory = output
       request.companions = staged.carried
-      let result = try Conversion.run(request, monitor: watch)
-      bar?.clear()
-      for warning in staged.warnings { say("WARNING: \(warning)") }
-      say(result)
+      let monitor = WritingMonitor(base: TerminalMonitor(bar: bar), reservation: reservation)
+      let prepared = try Conversion.prepare(request, monitor: monitor)
+      try reservation.reserve(prepared.costs)
+      try execute(prepared, monitor, bar, warnings: staged.warnings)
       withExtendedLifetime(staged) {}
     } catch {
       bar?.clear()
-      let shortage = watch.failure.map { ConversionError(.diskFull, $0.problem.detail) }
-      throw fail((shortage ?? error).replacing(folder.config.string + "/", folder.checkpoint.string + "/"))
+      throw fail(error)
     }
   }
 
@@ -79,6 +77,18 @@ struct TerminalSession {
     } catch {
       throw ConversionError(.outputFailed, "the temporary folder cannot be used", cause: "\(error)")
     }
+  }
+
+  /// Executes a conversion and says what came of it.
+  private func execute(
+    _ prepared: PreparedConversion, _ monitor: some ConversionMonitor, _ bar: ProgressBar?, warnings: [String] = []
+  ) throws(ConversionError) {
+    let start = ContinuousClock.now
+    let result = try prepared.execute(monitor)
+    bar?.clear()
+    for warning in warnings { say("WARNING: \(warning)") }
+    say(result)
+    if showsProgress { say(ProgressBar.summary(result, in: .now - start)) }
   }
 
   private var bar: ProgressBar? { showsProgress && isatty(STDERR_FILENO) == 1 ? ProgressBar() : nil }
@@ -109,14 +119,6 @@ struct TerminalSession {
   private func text(_ finding: Diagnostic) -> String { debug ? finding.description : finding.message }
 
   private func say(_ line: String) { StandardError.write(line + "\n") }
-}
-
-extension ConversionError {
-  /// The error without the folders that inputs were staged in.
-  fileprivate func replacing(_ folders: String...) -> ConversionError {
-    let message = folders.reduce(message) { $0.replacingOccurrences(of: $1, with: "") }
-    return reworded(message)
-  }
 }
 
 /// Standard error, unbuffered.

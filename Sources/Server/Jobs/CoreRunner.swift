@@ -2,9 +2,9 @@ import Core
 
 /// The runner of the service: the same code path as the command line.
 struct CoreRunner: ConversionRunner {
-  func run(
+  func prepare(
     _ request: ConversionRequest, monitor: some ConversionMonitor
-  ) throws(ConversionError) -> ConversionResult {
-    try Conversion.run(request, monitor: monitor)
+  ) throws(ConversionError) -> PreparedConversion {
+    try Conversion.prepare(request, monitor: monitor)
   }
 }

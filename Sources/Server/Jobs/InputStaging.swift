@@ -100,6 +100,10 @@ struct InputStaging: Sendable {
     let carried = inputs.carried.map { places.carried.appending($0.name.description) }
     var staged = Staged(
       configs: configs.map { ($0, $1.string) }, checkpoint: checkpoint.map { ($0, $1.string) })
+    for (file, path) in configs + checkpoint {
+      if places.leavesUploads, case .upload = file { continue }
+      staged.files.call(path.string, file.name.description)
+    }
     staged.carried = carried.map(\.string)
     staged.warnings = inputs.warnings
     let isStreamed = try decide(inputs, places, streams: streams)
@@ -114,7 +118,7 @@ struct InputStaging: Sendable {
       case .remote(let remote):
         let isWeights = index >= configs.count && !HubSelection.isIndex(remote.name.description)
         if isStreamed, isWeights, let bytes = ranges(of: remote) {
-          staged.files.bring(InputFile(path: path.string, bytes: bytes), as: path.string)
+          staged.files.bring(InputFile(path: file.name.description, bytes: bytes), as: path.string)
         } else {
           downloads.append((remote, path))
         }

@@ -75,7 +75,7 @@ struct JobOutput: Sendable, Hashable {
   let sha256: String
 }
 
-/// How far an attempt is: bytes downloaded while fetching, bytes of tensor data after that.
+/// How far an attempt is. Bytes are those of the phase; when the job has ended, the bytes of tensor data.
 struct JobProgress: Sendable, Hashable, Codable {
   /// Nil when the job is not running.
   var phase: String?

@@ -1,5 +1,4 @@
 import Core
-import Crypto
 import Foundation
 import SystemPackage
 
@@ -25,11 +24,11 @@ struct JobExecution {
     var threads: Int
   }
 
-  /// Fetches, converts and digests. The outputs are complete and synced in `folder.outputs` when it returns.
+  /// Fetches and converts. The outputs are complete and synced in `folder.outputs` when it returns.
   ///
   /// `pin` is told the commits that references to a hub stand for, before anything is downloaded.
-  func run(
-    _ runner: some ConversionRunner, pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
+  func run<Runner: ConversionRunner>(
+    _ runner: Runner, pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
   ) throws(JobFailure) -> JobResult {
     do {
       return try convert(runner, pin: pin)
@@ -40,8 +39,8 @@ struct JobExecution {
     }
   }
 
-  private func convert(
-    _ runner: some ConversionRunner, pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
+  private func convert<Runner: ConversionRunner>(
+    _ runner: Runner, pin: (_ config: JobInput, _ checkpoint: [JobInput]) throws -> Void
   ) throws -> JobResult {
     let staged = try stage(pin: pin)
     defer { withExtendedLifetime(staged) {} }
@@ -55,30 +54,21 @@ struct JobExecution {
     staged.hand(to: &request)
     request.memory = memory
     request.companions = staged.carried
-    let result: ConversionResult
-    let watch = SpaceWatch(attempt, reservation: reservation, quota: quota)
-    do {
-      result = try runner.run(request, monitor: watch)
-    } catch {
-      if let refusal = watch.failure { throw refusal }
-      throw withoutPaths(error)
-    }
-
-    var progress = attempt.progress
-    var outputs: [JobOutput] = []
+    request.hidesFolders = true
+    let prepared = try runner.prepare(request, monitor: attempt)
+    if prepared.costs.bytesWritten > 0 { try quota(prepared.costs.bytesWritten) }
+    try reservation.reserve(prepared.costs)
+    let result = try prepared.execute(WritingMonitor(base: attempt, reservation: reservation))
     // Components have folders, which are part of the names of their files.
     let hasFolders = result.configs.count > 1
-    for path in result.files {
-      let path = FilePath(path)
-      outputs.append(try digest(hasFolders ? path : try raised(path)))
-    }
-    progress.phase = nil
-    return JobResult(outputs: outputs, warnings: staged.warnings + warnings(of: result), progress: progress)
+    let outputs = try result.files.map { try output($0, keepsFolder: hasFolders) }
+    return JobResult(
+      outputs: outputs, warnings: staged.warnings + warnings(of: result), progress: attempt.finalProgress)
   }
 
   /// The warnings as sentences. A job shows as many as people read; its report, which is an output, has them all.
   private func warnings(of result: ConversionResult) -> [String] {
-    let shown = result.warnings.prefix(Findings.limitOfConversions).map { withoutPaths($0.message) }
+    let shown = result.warnings.prefix(Findings.limitOfConversions).map(\.message)
     let rest = result.warnings.count - shown.count
     return rest > 0 ? shown + ["\(rest) more warnings are in the report"] : shown
   }
@@ -105,27 +95,6 @@ struct JobExecution {
     return staged
   }
 
-  /// The error with the client's file names in place of the server's paths.
-  private func withoutPaths(_ error: ConversionError) -> ConversionError {
-    error.reworded(
-      withoutPaths(error.message),
-      diagnostics: error.diagnostics.map { finding in
-        var subject = finding.subject
-        if case .file(let path) = subject { subject = .file(withoutPaths(path)) }
-        return Diagnostic(
-          finding.severity, finding.kind, subject, withoutPaths(finding.message), origin: finding.origin)
-      },
-      cause: error.cause ?? error.message)
-  }
-
-  private func withoutPaths(_ text: String) -> String {
-    var text = text
-    for part in [folder.config, folder.checkpoint, folder.outputs] {
-      text = text.replacingOccurrences(of: part.string + "/", with: "")
-    }
-    return text
-  }
-
   /// Moves an output out of the folder that shards are written into: the outputs of one checkpoint have no folder.
   private func raised(_ path: FilePath) throws(ConversionError) -> FilePath {
     guard let name = path.lastComponent, path.removingLastComponent() != folder.outputs else { return path }
@@ -141,24 +110,16 @@ struct JobExecution {
     return target
   }
 
-  /// Size and digest of an output. Complexity: reads the file once, 1 MiB at a time.
-  private func digest(_ path: FilePath) throws(ConversionError) -> JobOutput {
-    var place = path
+  /// An output as the job names it: without the folder of a checkpoint, but with that of a component.
+  private func output(_ file: OutputFile, keepsFolder: Bool) throws(ConversionError) -> JobOutput {
+    var place = FilePath(file.path)
+    if !keepsFolder { place = try raised(place) }
     guard place.removePrefix(folder.outputs), let name = FileName.output(place.string) else {
-      throw ConversionError(.internal, "an output has a name that cannot be served", cause: path.string)
+      throw ConversionError(.internal, "an output has a name that cannot be served", cause: file.path)
     }
-    let file = try InputFile(path: path.string)
-    var hash = SHA256()
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
-    defer { buffer.deallocate() }
-    var offset = 0
-    while offset < file.size {
-      if attempt.isCancelled { throw ConversionError(.cancelled, "cancelled") }
-      let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, file.size - offset)])
-      try file.read(at: offset, into: piece)
-      hash.update(bufferPointer: UnsafeRawBufferPointer(piece))
-      offset += piece.count
+    guard let digest = file.sha256 else {
+      throw ConversionError(.internal, "\(name) has no digest")
     }
-    return JobOutput(name: name, size: file.size, sha256: hash.finalize().hexadecimal)
+    return JobOutput(name: name, size: file.size, sha256: digest)
   }
 }

@@ -57,6 +57,8 @@ final class Attempt: ConversionMonitor {
   private struct State {
     var reason: StopReason?
     var progress = JobProgress()
+    /// Bytes of tensor data, as the conversion counted them last.
+    var converted = (done: 0, total: 0)
   }
 
   let lease: Lease
@@ -74,13 +76,23 @@ final class Attempt: ConversionMonitor {
 
   var progress: JobProgress { state.withLock { $0.progress } }
 
+  /// How far it got: no phase any more, and the bytes and tensors of the conversion.
+  var finalProgress: JobProgress {
+    state.withLock { state in
+      var progress = state.progress
+      progress.phase = nil
+      (progress.bytesDone, progress.bytesTotal) = state.converted
+      return progress
+    }
+  }
+
   func report(_ progress: ConversionProgress) {
     var next = JobProgress(progress)
     state.withLock { state in
-      // Publishing has no counts of its own; those of the conversion stay.
-      if progress.phase == .publishing, next.tensorsTotal == 0 {
-        next = state.progress
-        next.phase = progress.phase.rawValue
+      if progress.phase == .converting { state.converted = (progress.bytesDone, progress.bytesTotal) }
+      // Later phases count bytes of their own, but no tensors: those that are written stay.
+      if next.tensorsTotal == 0 {
+        (next.tensorsDone, next.tensorsTotal) = (state.progress.tensorsDone, state.progress.tensorsTotal)
       }
       next.follow(state.progress)
       state.progress = next

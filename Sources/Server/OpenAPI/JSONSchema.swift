@@ -60,8 +60,16 @@ struct JSONSchema: Sendable {
 
   /// An object with these fields and no others. Those in `optional` may be absent.
   static func object(_ members: KeyValuePairs<String, JSONSchema>, optional: Set<String> = []) -> JSONSchema {
-    let fields = members.map { Field(name: $0.key, schema: $0.value, isRequired: !optional.contains($0.key)) }
-    return JSONSchema(
+    object(members.map { Field(name: $0.key, schema: $0.value, isRequired: !optional.contains($0.key)) })
+  }
+
+  /// An object with these fields and no others. All of them may be absent.
+  static func object(optional members: [(name: String, schema: JSONSchema)]) -> JSONSchema {
+    object(members.map { Field(name: $0.name, schema: $0.schema, isRequired: false) })
+  }
+
+  private static func object(_ fields: [Field]) -> JSONSchema {
+    JSONSchema(
       [
         "type": "object", "additionalProperties": false,
         "properties": .object(Dictionary(uniqueKeysWithValues: fields.map { ($0.name, $0.schema.described) })),

@@ -158,11 +158,10 @@ enum SchemaName: String, CaseIterable, Sendable {
           + "jobs of others may come before it."),
     "attempt": .count.about("How often it was started."),
     "progress": .object([
-      "phase": .choice(["fetching", "planning", "converting", "verifying", "publishing"]).orNull,
+      "phase": .choice(ConversionProgress.Phase.allCases.map(\.rawValue)).orNull,
       "bytes_done": .count, "bytes_total": .count, "tensors_done": .count, "tensors_total": .count,
       "phases": JSONSchema.object(
-        ["fetching": time, "planning": time, "converting": time, "verifying": time, "publishing": time],
-        optional: ["fetching", "planning", "converting", "verifying", "publishing"]
+        optional: ConversionProgress.Phase.allCases.map { ($0.rawValue, time) }
       ).about("When each phase of the latest attempt began; of a reused job, of the one that made the outputs."),
     ]),
     "warnings": .array(.string()), "error": JSONSchema.named(.problem).orNull,

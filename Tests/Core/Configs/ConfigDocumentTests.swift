@@ -1,7 +1,8 @@
-import Core
 import Foundation
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct ConfigDocumentTests {
   private func yaml(_ text: String) throws -> ConfigDocument {

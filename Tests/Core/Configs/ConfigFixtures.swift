@@ -1,6 +1,7 @@
-import Core
 import Foundation
 import OrderedCollections
+
+@testable import Core
 
 /// The full sets of files beside the project, where they are present, and a Python to compare with.
 enum ConfigFixtures {

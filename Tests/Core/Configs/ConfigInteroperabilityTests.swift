@@ -1,7 +1,8 @@
-import Core
 import Foundation
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// Python and PyYAML are the judges here; all of this needs `ZOOPORT_PYTHON`.
 @Suite(.enabled(if: ConfigFixtures.python != nil)) struct ConfigInteroperabilityTests {

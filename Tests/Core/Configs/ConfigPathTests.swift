@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct ConfigPathTests {
   static let config: ConfigObject = [

@@ -1,5 +1,6 @@
-import Core
 import OrderedCollections
+
+@testable import Core
 
 /// Seeded values made of the scalars that YAML writers get wrong.
 enum ConfigSamples {

@@ -1,6 +1,7 @@
 import OrderedCollections
-import Core
 import Testing
+
+@testable import Core
 
 /// Configs in other encodings, and files that are no configs.
 @Suite struct ConfigTextTests {

@@ -1,7 +1,8 @@
-import Core
 import Foundation
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct HostileConfigTests {
   /// The files of the hostile set that are readable configs, strange as they are.

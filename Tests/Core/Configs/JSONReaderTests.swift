@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct JSONReaderTests {
   private func parse(_ text: String, limits: Limits = .standard) throws -> ConfigValue {

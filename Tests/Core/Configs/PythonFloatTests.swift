@@ -1,5 +1,6 @@
-import Core
 import Testing
+
+@testable import Core
 
 @Suite struct PythonFloatTests {
   // Every expectation was printed by Python 3.11 and PyYAML 6.

@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct PythonSemanticsTests {
   // Every expectation was printed by Python 3.11.

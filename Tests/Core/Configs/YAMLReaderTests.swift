@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct YAMLReaderTests {
   private func parse(_ text: String, limits: Limits = .standard) throws -> ConfigValue {

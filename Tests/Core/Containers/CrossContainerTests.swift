@@ -56,7 +56,8 @@ import Testing
 
   private func expectRefusal<Sink: TensorSink>(of sample: Sample, by sink: Sink.Type) throws {
     let folder = try TemporaryFolder()
-    #expect(conversionError { try Sink(path: folder.file("copy"), layout: sample.layout) }?.kind == .usage)
+    #expect(
+      conversionError { try Sink(file: StagedFile(path: folder.file("copy")), layout: sample.layout) }?.kind == .usage)
   }
 
   /// A flat dictionary of named tensors of types that the format has.

@@ -1,6 +1,7 @@
-import Core
 import Foundation
 import Testing
+
+@testable import Core
 
 /// Every recorded hostile file of torch and safetensors: refused with the right kind of error, and nothing is executed.
 @Suite(.enabled(if: SharedFiles.exist)) struct HostileFileTests {

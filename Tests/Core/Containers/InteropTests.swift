@@ -1,6 +1,7 @@
-import Core
 import Foundation
 import Testing
+
+@testable import Core
 
 /// The interpreter that `ZOOPORT_PYTHON` names.
 private let interopPython = ProcessInfo.processInfo.environment["ZOOPORT_PYTHON"]

@@ -1,6 +1,7 @@
-import Core
 import Foundation
 import Testing
+
+@testable import Core
 
 /// Sizes at which 32 bits, 16 bits or the number of open files run out. The files are sparse.
 @Suite(.serialized) struct LargeFileTests {
@@ -15,7 +16,8 @@ import Testing
         .init(.string("large"), .tensor(OutputTensor(dtype: .uint8, shape: [5, 1 << 30], storage: 0))),
         .init(.string("small"), .tensor(OutputTensor(dtype: .int32, shape: [2], storage: 1))),
       ], ordered: true)
-    let sink = try kind.writer.init(path: folder.file("large"), layout: SinkLayout(tree: tree, storages: [large, 8]))
+    let sink = try kind.writer.init(
+      file: StagedFile(path: folder.file("large")), layout: SinkLayout(tree: tree, storages: [large, 8]))
     let places = [sink.offsets[0] + large - 4, sink.offsets[1]]
     try sink.file.write([1, 2, 3, 4], at: places[0])
     try sink.file.write([5, 0, 0, 0, 6, 0, 0, 0], at: places[1])
@@ -46,7 +48,7 @@ import Testing
         .string("layers.\(index).weight"), .tensor(OutputTensor(dtype: .int32, shape: [1], storage: index)))
     }
     let layout = SinkLayout(tree: .dictionary(tensors, ordered: true), storages: .init(repeating: 4, count: count))
-    let sink = try kind.writer.init(path: folder.file("many"), layout: layout)
+    let sink = try kind.writer.init(file: StagedFile(path: folder.file("many")), layout: layout)
     func bytes(_ index: Int) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: index >> (8 * $0)) } }
     for index in 0..<count { try sink.file.write(bytes(index), at: sink.offsets[index]) }
     try sink.finish(checksums: sink.needsChecksums ? (0..<count).map { Checksum.crc32(bytes($0)) } : [])

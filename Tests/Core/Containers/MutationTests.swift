@@ -1,6 +1,7 @@
-import Core
 import Foundation
 import Testing
+
+@testable import Core
 
 /// Thousands of damaged files: each opens or is refused with a `ConversionError`; none crashes, hangs or reads outside.
 @Suite struct MutationTests {

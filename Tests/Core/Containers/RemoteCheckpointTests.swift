@@ -35,7 +35,7 @@ struct RemoteCheckpointTests {
     #expect(streamed.diskNeeded == streamed.bytesOut + stored.bytesIn)
     let second = try Conversion.run(request, monitor: UnattendedMonitor())
     for (one, other) in zip(first.files, second.files) {
-      #expect(try Data(contentsOf: URL(filePath: one)) == Data(contentsOf: URL(filePath: other)), "\(one)")
+      #expect(try Data(contentsOf: URL(filePath: one.path)) == Data(contentsOf: URL(filePath: other.path)), "\(one)")
     }
     // Nothing but the outputs is left.
     let names = try FileManager.default.contentsOfDirectory(atPath: model.folder.file("remote"))
@@ -148,10 +148,10 @@ struct RemoteCheckpointTests {
     #expect(SpooledSource.disk([5, 7, 3], readers: 2, capacity: 10) == 12)
     #expect(SpooledSource.disk([.max, .max], readers: 2) == .max)
     for (bytes, threads) in [(256 << 20, 4), (1 << 20, 1), (64 << 20, 16), (4 << 30, 2)] {
-      let budget = Executor.Budget(bytes: bytes, threads: threads)
-      let tiles = budget.besideSpools.tileBytes
-      #expect(threads * (3 * tiles + budget.spoolBytes) <= bytes, "\(bytes) for \(threads)")
-      #expect(budget.spoolBytes >= 64 << 10)
+      var memory = MemoryPlan(bytes: bytes, threads: threads)
+      memory.spools = true
+      #expect(threads * (3 * memory.tiles.tileBytes + memory.spoolPieceBytes) <= bytes, "\(bytes) for \(threads)")
+      #expect(memory.spoolPieceBytes >= 64 << 10)
     }
   }
 

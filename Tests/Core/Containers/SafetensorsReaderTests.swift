@@ -1,5 +1,6 @@
-import Core
 import Testing
+
+@testable import Core
 
 @Suite struct SafetensorsReaderTests {
   private func open(_ header: String, data: Int) throws -> SafetensorsReader {

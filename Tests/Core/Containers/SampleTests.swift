@@ -1,6 +1,7 @@
-import Core
 import Foundation
 import Testing
+
+@testable import Core
 
 /// Every recorded sample of torch and safetensors, compared value by value with what Python saw in it.
 @Suite(.enabled(if: SharedFiles.exist)) struct SampleTests {

@@ -1,5 +1,6 @@
-import Core
 import Testing
+
+@testable import Core
 
 /// What is put into a container: a tree whose tensors carry their bytes.
 struct Sample {
@@ -27,7 +28,7 @@ struct Sample {
 
   /// Writes the sample; storages are filled last to first.
   func write<Sink: TensorSink>(with sink: Sink.Type, to path: String) throws {
-    let sink = try Sink(path: path, layout: layout)
+    let sink = try Sink(file: StagedFile(path: path), layout: layout)
     for index in contents.indices.reversed() { try sink.file.write(contents[index], at: sink.offsets[index]) }
     try sink.finish(checksums: sink.needsChecksums ? contents.map { Checksum.crc32($0) } : [])
     try sink.file.publish()
@@ -93,7 +94,7 @@ enum SinkConformance {
       try sharing().roundTrip(with: sink, kind: kind)
     } else {
       let folder = try TemporaryFolder()
-      let error = conversionError { try Sink(path: folder.file("shared"), layout: sharing().layout) }
+      let error = conversionError { try Sink(file: StagedFile(path: folder.file("shared")), layout: sharing().layout) }
       #expect(error?.kind == .usage)
     }
   }

@@ -1,6 +1,7 @@
-import Core
 import Crypto
 import Testing
+
+@testable import Core
 
 extension TensorSource {
   /// The elements of a tensor in row-major order, gathered one by one: slow, and plain enough to trust.

@@ -1,6 +1,7 @@
-import Core
 import Foundation
 import Testing
+
+@testable import Core
 
 @Suite struct WriterTests {
   @Test func torchZipConforms() throws {
@@ -15,9 +16,13 @@ import Testing
   @Test func safetensorsRefusesWhatItCannotHold() throws {
     let folder = try TemporaryFolder()
     var sample = Sample.flat([("z", .complex128, [1])])
-    #expect(conversionError { try SafetensorsWriter(path: folder.file("a"), layout: sample.layout) }?.kind == .usage)
+    #expect(
+      conversionError { try SafetensorsWriter(file: StagedFile(path: folder.file("a")), layout: sample.layout) }?.kind
+        == .usage)
     sample = Sample(tree: .dictionary([.init(.string("step"), .int(3))], ordered: false), contents: [])
-    let error = conversionError { try SafetensorsWriter(path: folder.file("a"), layout: sample.layout) }
+    let error = conversionError {
+      try SafetensorsWriter(file: StagedFile(path: folder.file("a")), layout: sample.layout)
+    }
     #expect(error?.kind == .usage)
     #expect(error?.message.contains("'step'") == true)
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
@@ -44,7 +49,7 @@ import Testing
     guard case .dictionary(var entries, _) = sample.tree else { return }
     entries.append(.init(.string("tied"), entries[0].value))
     sample.tree = .dictionary(entries, ordered: false)
-    let sink = try TorchZipWriter(path: folder.file("t"), layout: sample.layout)
+    let sink = try TorchZipWriter(file: StagedFile(path: folder.file("t")), layout: sample.layout)
     #expect(sink.offsets.allSatisfy { $0.isMultiple(of: 64) })
     try sample.write(with: TorchZipWriter.self, to: folder.file("t"))
     let source = try Checkpoint.open(path: folder.file("t"))
@@ -55,7 +60,9 @@ import Testing
 
   @Test func unpublishedFilesVanish() throws {
     let folder = try TemporaryFolder()
-    do { _ = try TorchZipWriter(path: folder.file("t"), layout: Sample.flat([("a", .int8, [3])]).layout) }
+    do {
+      _ = try TorchZipWriter(file: StagedFile(path: folder.file("t")), layout: Sample.flat([("a", .int8, [3])]).layout)
+    }
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
   }
 
@@ -83,8 +90,8 @@ import Testing
         ], ordered: false), storages: [size, 4])
     let sink: any TensorSink =
       torch
-      ? try TorchZipWriter(path: folder.file("l"), layout: layout)
-      : try SafetensorsWriter(path: folder.file("l"), layout: layout)
+      ? try TorchZipWriter(file: StagedFile(path: folder.file("l")), layout: layout)
+      : try SafetensorsWriter(file: StagedFile(path: folder.file("l")), layout: layout)
     try sink.file.write([1, 2, 3, 4], at: sink.offsets[1])
     try sink.file.write([9], at: sink.offsets[0] + size - 1)
     // The content of the large storage is not checked here, so its checksum does not matter.

@@ -1,6 +1,7 @@
-import Core
 import Foundation
 import Testing
+
+@testable import Core
 
 /// Whatever form a checkpoint has, the conversion is that of the single file.
 @Suite struct CheckpointInputTests {

@@ -381,7 +381,7 @@ import Testing
     let there = try convert([source], config: source)
     let back = try convert(
       there.checkpoints, config: there.config, from: "cs-2.9", to: "hf", into: "back", options: options)
-    let report = try ConfigDocument.load(path: try #require(back.files.last)).root
+    let report = try ConfigDocument.load(path: try #require(back.files.last?.path)).root
     func names(_ key: String, _ name: String) -> [String] {
       guard case .array(let items)? = report[key] else { return [] }
       return items.compactMap { item in

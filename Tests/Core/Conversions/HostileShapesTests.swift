@@ -1,6 +1,7 @@
-import Core
 import HostileShapes
 import Testing
+
+@testable import Core
 
 /// Random shapes with zeros and extremes in a recorded checkpoint of every family, through whole conversions.
 ///

@@ -44,7 +44,7 @@ import Testing
     let folder = model.folder.file("out/model_to_cs-2.9_to_hf")
     #expect(back.checkpoint == folder)
     #expect(
-      back.files.map { String($0.dropFirst(folder.count + 1)) }
+      back.files.map { String($0.path.dropFirst(folder.count + 1)) }
         == ["pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json", "config.json"])
     var options = ConversionOptions()
     options.maxShardSize = 0
@@ -97,7 +97,7 @@ import Testing
     let tree = ObjectTree<OutputTensor>.dictionary(
       [.init(.string("w"), .tensor(OutputTensor(dtype: .float32, shape: [1], storage: 0)))], ordered: true)
     let writer = try HDF5Writer(
-      path: folder.file("a.mdl"), layout: SinkLayout(tree: tree, storages: [4], release: release))
+      file: StagedFile(path: folder.file("a.mdl")), layout: SinkLayout(tree: tree, storages: [4], release: release))
     try writer.finish(checksums: [])
     var publication = Publication()
     publication.add(writer.file)

@@ -1,13 +1,25 @@
-import Core
 import Foundation
 import Testing
 
+@testable import Core
+
 @Suite struct ReportTests {
   private func report(_ result: ConversionResult) throws -> [String: Any] {
-    let path = try #require(result.files.last)
+    let path = try #require(result.files.last?.path)
     #expect(path.hasSuffix(".report.json"))
     return try #require(
       try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: path))) as? [String: Any])
+  }
+
+  /// Size and digest of every file, the report's among them, are those of what was published.
+  private func checkFiles(_ result: ConversionResult) throws {
+    for file in result.files {
+      let bytes = [UInt8](try Data(contentsOf: URL(filePath: file.path)))
+      #expect(file.size == bytes.count, "\(file.name)")
+      #expect(file.sha256 == sha256(bytes), "\(file.name)")
+      #expect(file.name == file.path.split(separator: "/").last.map(String.init))
+    }
+    #expect(result.size == result.files.reduce(0) { $0 + $1.size })
   }
 
   private func digest(_ path: String) throws -> String { sha256([UInt8](try Data(contentsOf: URL(filePath: path)))) }
@@ -19,7 +31,7 @@ import Testing
     options.dtype = .bfloat16
     let path = try model.write(TorchZipWriter.self, as: "model.bin")
     let result = try model.convert([path], options: options)
-    #expect(result.files.last == model.folder.file("out/model_to_cs-1.8.report.json"))
+    #expect(result.files.last?.path == model.folder.file("out/model_to_cs-1.8.report.json"))
     let report = try report(result)
     #expect(report["zooport"] as? String == Zooport.version)
     #expect(report["hops"] as? [String] == ["hf", "cs-1.8"])
@@ -29,9 +41,11 @@ import Testing
     #expect(inputs.map { $0["sha256"] as? String } == [try digest(path), try digest(model.config)])
     let outputs = try #require(report["outputs"] as? [[String: Any]])
     #expect(outputs.map { $0["name"] as? String } == ["model_to_cs-1.8.mdl", "config_to_cs-1.8.yaml"])
-    #expect(outputs.map { $0["sha256"] as? String } == [try digest(result.files[0]), try digest(result.files[1])])
+    #expect(
+      outputs.map { $0["sha256"] as? String } == [try digest(result.files[0].path), try digest(result.files[1].path)])
+    try checkFiles(result)
 
-    let written = try Checkpoint.open(path: result.files[0]).tensors()
+    let written = try Checkpoint.open(path: result.files[0].path).tensors()
     let tensors = try #require(report["tensors"] as? [[String: Any]])
     #expect(tensors.count == written.count)
     for tensor in tensors {
@@ -72,10 +86,12 @@ import Testing
     options.report = true
     let result = try model.convert([try model.write(TorchZipWriter.self, as: "model.bin")], options: options)
     options.maxShardSize = 4_000
-    let back = try model.convert([result.files[0]], from: "cs-1.8", to: "hf", config: result.config, options: options)
+    let back = try model.convert(
+      [result.files[0].path], from: "cs-1.8", to: "hf", config: result.config, options: options)
     let report = try report(back)
     let outputs = try #require(report["outputs"] as? [[String: Any]])
-    for (output, path) in zip(outputs, back.files) { #expect(output["sha256"] as? String == (try digest(path))) }
+    for (output, file) in zip(outputs, back.files) { #expect(output["sha256"] as? String == (try digest(file.path))) }
+    try checkFiles(back)
     #expect(outputs.count == back.files.count - 1)
     let files = Set(try #require(report["tensors"] as? [[String: Any]]).compactMap { $0["file"] as? String })
     #expect(files.count == outputs.count - 2)
@@ -84,7 +100,8 @@ import Testing
       ConversionRequest(
         command: .convertConfig, model: "gpt2", sourceFormat: "cs-1.8", targetFormat: "hf", config: result.config,
         outputDirectory: model.folder.file("alone"), options: options), monitor: UnattendedMonitor())
-    #expect(alone.files.last == model.folder.file("alone/config_to_cs-1.8_to_hf.report.json"))
+    #expect(alone.files.last?.path == model.folder.file("alone/config_to_cs-1.8_to_hf.report.json"))
     #expect((try self.report(alone)["tensors"] as? [Any])?.isEmpty == true)
+    try checkFiles(alone)
   }
 }

@@ -53,7 +53,7 @@ import Testing
     #expect((index["metadata"] as? [String: Int])?["total_size"] == total)
     #expect(size > total ? names.count == 1 : names.count > 3)
     #expect(
-      result.files.map { ($0 as NSString).lastPathComponent }
+      result.files.map(\.name)
         == names + ["\(base).\(ending).index.json", "config.json"])
     // What was written is read again as one checkpoint.
     let again = try model.convert([folder], config: folder + "/config.json")
@@ -72,7 +72,7 @@ import Testing
   /// A folder in the place of one shard: nothing of the others may be left.
   @Test func publishesAllFilesOrNone() throws {
     let folder = model.folder.file("out/model_to_cs-1.8_to_hf")
-    let probe = try Self.back(model, .bin, size: 2_000).files
+    let probe = try Self.back(model, .bin, size: 2_000).files.map(\.path)
     try FileManager.default.removeItem(atPath: folder)
     try FileManager.default.createDirectory(atPath: probe[2] + "/x", withIntermediateDirectories: true)
     let before = model.outputs

@@ -33,10 +33,11 @@ import Testing
     // safetensors holds the state dict alone.
     let tree = format == .safetensors ? try #require(plan.tree?["model"]) : try #require(plan.tree)
     let layout = try OutputLayout(plan, trees: [tree], sharing: format.sink.sharesStorages)
-    let sink = try format.sink.init(path: folder.file("model"), layout: layout.sinks[0])
+    let sink = try format.sink.init(file: StagedFile(path: folder.file("model")), layout: layout.sinks[0])
     let budget = Executor.Budget(bytes: 1 << 20, threads: 2)
     try Executor(source: checkpoint, budget: budget, monitor: UnattendedMonitor()).run(layout.jobs, into: [sink])
-    let verification = Verification(source: checkpoint, budget: budget, monitor: UnattendedMonitor())
+    let progress = PhaseProgress(.verifying, total: plan.byteCount, monitor: UnattendedMonitor())
+    let verification = Verification(source: checkpoint, budget: budget, progress: progress)
     try verification.check(sink.file, holds: tree, of: plan)
 
     let last = try #require(sink.offsets.last)

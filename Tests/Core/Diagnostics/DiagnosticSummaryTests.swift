@@ -1,5 +1,6 @@
-import Core
 import Testing
+
+@testable import Core
 
 /// Findings as people read them.
 @Suite struct DiagnosticSummaryTests {

@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// What CodeGen does otherwise than GPT-J, and that it does the rest alike.
 @Suite struct CodeGenTests {

@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct GPT2Tests {
   static let configs = ConfigConversion(model: "gpt2", csBase: ["dropout_rate": 0.1])

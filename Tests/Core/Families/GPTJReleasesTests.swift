@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// GPT-J, CodeGen and GPT-NeoX in releases of 2.x: what differs from 1.8.
 @Suite struct GPTJReleasesTests {

@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct GPTNeoXTests {
   static let configs = ConfigConversion(

@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct Gemma2Tests {
   static let section = LlamaTests.section.merging([

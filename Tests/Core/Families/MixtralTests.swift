@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 @Suite struct MixtralTests {
   static let section = LlamaTests.section.merging(["moe": ["num_experts": 3, "top_k": 2]]) { _, new in new }

@@ -1,7 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
 
+@testable import Core
 @testable import Core
 
 @Suite struct MuPTests {

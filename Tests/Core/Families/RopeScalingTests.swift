@@ -1,7 +1,8 @@
-import Core
 import Foundation
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// Rotary scaling, tried on Llama.
 @Suite struct RopeScalingTests {

@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// A small consistent config for each family, in the first format of its models, and for models that begin with another:
 /// what the laws are tried on.

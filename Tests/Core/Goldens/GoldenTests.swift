@@ -1,7 +1,8 @@
-import Core
 import Foundation
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// The main case of every model and pair, against what the vendor's tool wrote: the same names, shapes, bits and values.
 @Suite struct GoldenTests {

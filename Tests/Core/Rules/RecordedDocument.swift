@@ -1,7 +1,8 @@
-import Core
 import Foundation
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// A recorded conversion of a params document from one release to the next.
 struct RecordedDocument: Sendable, CustomTestStringConvertible {

@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// A config key that converts: what stands in the source and what comes out.
 struct AcceptedKey: Sendable, CustomTestStringConvertible {

@@ -1,6 +1,7 @@
-import Core
 import Foundation
 import Testing
+
+@testable import Core
 
 /// A GPT-2 of two layers as files, in whatever container and number of shards a test wants.
 struct SmallGPT2 {

@@ -1,7 +1,7 @@
-import Core
 import SystemPackage
 import Testing
 
+@testable import Core
 @testable import Server
 
 /// What every token store must do. A second implementation adds its factory here and passes.

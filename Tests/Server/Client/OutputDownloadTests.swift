@@ -1,4 +1,3 @@
-import Core
 import Crypto
 import Foundation
 import Synchronization
@@ -6,6 +5,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@testable import Core
 @testable import Server
 
 @Suite("Download of an output")

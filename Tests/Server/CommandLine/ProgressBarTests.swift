@@ -1,6 +1,6 @@
-import Core
 import Testing
 
+@testable import Core
 @testable import Server
 
 @Suite("Progress bar")
@@ -15,7 +15,7 @@ struct ProgressBarTests {
   @Test("Bytes, rate and time left")
   func usual() {
     let cells = String(repeating: "#", count: 15) + String(repeating: ".", count: 15)
-    #expect(line(done: 500, of: 1000) == "[\(cells)] 50% 500 B/1.0 KB 250 B/s 0:02 left, 1/2 tensors")
+    #expect(line(done: 500, of: 1000) == "converting [\(cells)] 50% 500 B/1.0 KB 250 B/s 0:02 left, 1/2 tensors")
   }
 
   @Test("Percents and rates fit, whatever a service says")
@@ -40,10 +40,46 @@ struct ProgressBarTests {
   func impossible() {
     let full = String(repeating: "#", count: 30)
     for done in [1000, 1001, .max] {
-      #expect(line(done: done, of: 1000) == "[\(full)] 100% 1.0 KB/1.0 KB 500 B/s 0:00 left, 1/2 tensors", "\(done)")
+      #expect(
+        line(done: done, of: 1000) == "converting [\(full)] 100% 1.0 KB/1.0 KB 500 B/s 0:00 left, 1/2 tensors",
+        "\(done)")
     }
     let empty = String(repeating: ".", count: 30)
-    #expect(line(done: -1, of: 1000) == "[\(empty)] 0% 0 B/1.0 KB, 1/2 tensors")
+    #expect(line(done: -1, of: 1000) == "converting [\(empty)] 0% 0 B/1.0 KB, 1/2 tensors")
     #expect(line(done: 1, of: .max).contains(" 5999:59 left"))
+  }
+
+  @Test("Every phase has its bar; a phase that counts no bytes has its name alone")
+  func phases() {
+    for phase in ConversionProgress.Phase.allCases where phase != .converting {
+      var progress = ConversionProgress(phase: phase)
+      let name = phase.rawValue
+      #expect(ProgressBar.line(progress, elapsed: .seconds(1), width: 80) == "\(name) ...")
+      (progress.bytesDone, progress.bytesTotal) = (750, 1000)
+      let line = ProgressBar.line(progress, elapsed: .seconds(3), width: 80)
+      #expect(line.hasPrefix("\(name) [####") && line.hasSuffix("] 75% 750 B/1.0 KB 250 B/s 0:01 left"), "\(line)")
+      #expect(line.count <= 80)
+      #expect(ProgressBar.line(progress, elapsed: .seconds(3), width: 40).hasPrefix("\(name) 75% 750 B/1.0 KB"))
+    }
+  }
+
+  @Test("What was done before somebody looked is no part of the rate")
+  func joinedLate() {
+    var progress = ConversionProgress(phase: .digesting)
+    (progress.bytesDone, progress.bytesTotal) = (900, 1000)
+    let line = ProgressBar.line(progress, from: 800, elapsed: .seconds(2), width: 80)
+    #expect(line.hasSuffix(" 90% 900 B/1.0 KB 50 B/s 0:02 left"), "\(line)")
+  }
+
+  @Test("The last line says what was written, how large it is and how fast that went")
+  func summary() {
+    func result(_ sizes: Int...) -> ConversionResult {
+      let files = sizes.map { OutputFile(name: "a", path: "/a", size: $0) }
+      return ConversionResult(checkpoints: [], configs: [], files: files, warnings: [])
+    }
+    #expect(
+      ProgressBar.summary(result(2_000_000, 500), in: .milliseconds(2500))
+        == "Wrote 2 files, 2.0 MB, in 2.5 s, 800.2 KB/s")
+    #expect(ProgressBar.summary(result(5), in: .zero) == "Wrote 1 file, 5 B, in 0.0 s")
   }
 }

@@ -1,10 +1,10 @@
-import Core
 import Foundation
 import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
 
+@testable import Core
 @testable import Server
 
 @Suite("Fetcher")

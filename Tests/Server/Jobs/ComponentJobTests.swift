@@ -1,4 +1,3 @@
-import Core
 import Crypto
 import Foundation
 import HTTPTypes
@@ -8,6 +7,7 @@ import NIOCore
 import SystemPackage
 import Testing
 
+@testable import Core
 @testable import Server
 
 /// Jobs and plans of models that are a folder for each component, with the real conversion.

@@ -71,16 +71,46 @@ struct InputStagingTests {
     let folder = try TemporaryFolder()
     let floor = try FreeSpace(path: folder.path, floor: 0).available() / 2
     let space = FreeSpace(path: folder.path, floor: floor)
-    var progress = ConversionProgress(phase: .converting)
-    progress.bytesTotal = 1000
-    let fits = SpaceWatch(UnattendedMonitor(), reservation: DiskReservation(space)) { _ in }
-    fits.report(progress)
-    #expect(fits.failure == nil)
-    progress.scratchBytes = .max
-    let full = SpaceWatch(UnattendedMonitor(), reservation: DiskReservation(space)) { _ in }
-    full.report(progress)
-    #expect(full.failure?.problem.code == ProblemCode(.diskFull) && full.isCancelled)
-    #expect(full.failure?.problem.detail.contains("the outputs and what is spooled take \(Int.max) bytes") == true)
+    var costs = PreparedConversion.Costs()
+    costs.bytesWritten = 1000
+    let fits = DiskReservation(space)
+    try fits.reserve(costs)
+    costs.scratchBytes = .max
+    let full = DiskReservation(space)
+    let error = #expect(throws: ConversionError.self) { try full.reserve(costs) }
+    #expect(error?.kind == .diskFull)
+    #expect(error?.message.contains("the outputs and what is spooled take \(Int.max) bytes") == true)
+    costs.bytesWritten = .max
+    costs.scratchBytes = 0
+    let large = #expect(throws: ConversionError.self) { try full.reserve(costs) }
+    #expect(large?.message.contains("the outputs take \(Int.max) bytes") == true)
+    // A config alone needs no room.
+    try full.reserve(PreparedConversion.Costs())
+  }
+
+  @Test("A reservation shrinks as tensors are written, and only then")
+  func reservationShrinks() throws {
+    let folder = try TemporaryFolder()
+    let available = try FreeSpace(path: folder.path, floor: 0).available()
+    let space = FreeSpace(path: folder.path, floor: 0)
+    var costs = PreparedConversion.Costs()
+    costs.bytesWritten = available / 5 * 3
+    let first = DiskReservation(space)
+    try first.reserve(costs)
+    let second = DiskReservation(space)
+    #expect(throws: ConversionError.self) { try second.reserve(costs) }
+    #expect(second.isHeldByOthers)
+    let monitor = WritingMonitor(base: UnattendedMonitor(), reservation: first)
+    for phase in [ConversionProgress.Phase.verifying, .digesting, .publishing] {
+      var progress = ConversionProgress(phase: phase)
+      progress.bytesDone = costs.bytesWritten
+      monitor.report(progress)
+    }
+    #expect(throws: ConversionError.self) { try second.reserve(costs) }
+    var written = ConversionProgress(phase: .converting)
+    written.bytesDone = costs.bytesWritten
+    monitor.report(written)
+    try second.reserve(costs)
   }
 
   @Test("Streaming is refused in a sentence when ranges are not served")

@@ -1,4 +1,3 @@
-import Core
 import Foundation
 import HTTPTypes
 import HummingbirdTesting
@@ -6,6 +5,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@testable import Core
 @testable import Server
 
 @Suite("Job endpoints")

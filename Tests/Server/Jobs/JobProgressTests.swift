@@ -1,7 +1,7 @@
-import Core
 import Foundation
 import Testing
 
+@testable import Core
 @testable import Server
 
 @Suite("Progress of an attempt")
@@ -27,16 +27,27 @@ struct JobProgressTests {
     #expect(progress == JobProgress(bytesDone: 1, bytesTotal: 2, tensorsDone: 3, tensorsTotal: 4))
   }
 
-  @Test("An attempt keeps the counts of the conversion, and all times, while it publishes")
+  @Test("Later phases count bytes of their own; at the end the counts of the conversion stay")
   func attempt() {
     let attempt = Attempt(lease: Lease(job: .generate(), fence: 1))
     attempt.reportFetching(done: 1, total: 2)
     var converting = ConversionProgress(phase: .converting)
-    converting.tensorsTotal = 7
+    (converting.bytesDone, converting.bytesTotal) = (50, 50)
+    (converting.tensorsDone, converting.tensorsTotal) = (7, 7)
     attempt.report(converting)
+    var digesting = ConversionProgress(phase: .digesting)
+    (digesting.bytesDone, digesting.bytesTotal) = (3, 120)
+    attempt.report(digesting)
+    #expect(attempt.progress.phase == "digesting")
+    #expect(attempt.progress.bytesDone == 3 && attempt.progress.bytesTotal == 120)
+    #expect(attempt.progress.tensorsDone == 7 && attempt.progress.tensorsTotal == 7)
     attempt.report(ConversionProgress(phase: .publishing))
     #expect(attempt.progress.phase == "publishing")
-    #expect(attempt.progress.tensorsTotal == 7)
-    #expect(Set(attempt.progress.phases?.keys.map { $0 } ?? []) == ["fetching", "converting", "publishing"])
+    #expect(attempt.progress.bytesTotal == 0 && attempt.progress.tensorsTotal == 7)
+    let phases = Set(attempt.progress.phases?.keys.map { $0 } ?? [])
+    #expect(phases == ["fetching", "converting", "digesting", "publishing"])
+    let last = attempt.finalProgress
+    #expect(last.phase == nil && last.bytesDone == 50 && last.bytesTotal == 50 && last.tensorsDone == 7)
+    #expect(last.phases?.keys.contains("digesting") == true)
   }
 }

@@ -1,4 +1,3 @@
-import Core
 import Crypto
 import Foundation
 import HTTPTypes
@@ -7,6 +6,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
+@testable import Core
 @testable import Server
 
 /// Uploads in several requests, as tus 1.0.0 has them.

@@ -1,10 +1,10 @@
-import Core
 import Crypto
 import Foundation
 import NIOCore
 import SystemPackage
 import Testing
 
+@testable import Core
 @testable import Server
 
 @Suite("Upload file")

@@ -1,6 +1,5 @@
 /// An attribute of an HDF5 object: its name, and its value on demand.
 struct HDF5Attribute {
-  /// The name.
   let name: String
   private let typeMessage: HDF5Cursor
   private let spaceMessage: HDF5Cursor

@@ -36,7 +36,6 @@ final class HDF5Contents {
     nodes = HDF5Cache(limit: 4 << 20)
   }
 
-  /// The file.
   var file: HDF5File { reader.file }
 
   /// The path of the file, for messages.

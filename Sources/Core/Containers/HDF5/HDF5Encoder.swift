@@ -7,7 +7,6 @@ struct HDF5Encoder {
   /// The address that means none.
   static let undefined = UInt64.max
 
-  /// Appends an integer.
   mutating func append(_ value: some FixedWidthInteger) {
     withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
   }

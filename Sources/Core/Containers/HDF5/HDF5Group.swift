@@ -1,6 +1,5 @@
 /// A group of an HDF5 file: the names of its members and the addresses of their object headers.
 struct HDF5Group {
-  /// The members.
   let members: [String: Int]
 
   /// Reads an old-style group: a symbol table message, a version-1 B-tree, symbol nodes and a local heap.

@@ -3,7 +3,6 @@
 ///
 /// Used by one thread. Memory is at most 32 MiB of cached heaps, or the largest single heap where that is more.
 final class HDF5MetadataReader {
-  /// The file.
   let file: HDF5File
   private var bytesLeft: Int
   private var pacer = Interruption.Pacer()

@@ -5,18 +5,17 @@
 ///
 /// Memory: on opening, about 2 KB for each leaf, of which the tree and the storages stay; later at most
 /// `chunkCacheBytes` of decoded chunks.
-public final class HDF5Reader: TensorSource {
-  /// Always `.hdf5`.
-  public let kind = ContainerKind.hdf5
+final class HDF5Reader: TensorSource {
+  let kind = ContainerKind.hdf5
   /// The object tree, entries in the order in which they were saved. Numpy arrays are tensors in it.
-  public let tree: ObjectTree<TensorDescriptor>
+  let tree: ObjectTree<TensorDescriptor>
   /// One storage for each dataset and for each constant tensor.
-  public let storages: [StorageDescriptor]
+  let storages: [StorageDescriptor]
   private let input: InputFile
   private let data: [HDF5Storage]
 
   /// True when a file that begins with these bytes is HDF5. Eight bytes are needed.
-  public static func recognizes(_ prefix: some Sequence<UInt8>) -> Bool { prefix.starts(with: HDF5File.signature) }
+  static func recognizes(_ prefix: some Sequence<UInt8>) -> Bool { prefix.starts(with: HDF5File.signature) }
 
   /// Opens a checkpoint.
   ///
@@ -25,7 +24,7 @@ public final class HDF5Reader: TensorSource {
   /// Throws `.unreadableInput` when the file is no complete checkpoint, refers to another file or uses a part of HDF5
   /// that no release writes, `.hostileInput` when it is damaged, exceeds a limit or holds a pickled class that is not
   /// known. Complexity: O(metadata).
-  public init(
+  init(
     file input: InputFile, limits: Limits = .standard, chunkCacheBytes: Int = 32 << 20
   ) throws(ConversionError) {
     let contents = try HDF5Contents(file: try HDF5File(input: input, limits: limits), chunkCacheBytes: chunkCacheBytes)
@@ -50,7 +49,7 @@ public final class HDF5Reader: TensorSource {
   /// Precondition: the range lies inside the storage. Throws `.unreadableInput` when the file cannot be read,
   /// `.hostileInput` when a chunk does not decode to its stated size. Memory: one chunk, at most
   /// `Limits.hdf5ChunkBytes`, beside the cache.
-  public func read(
+  func read(
     _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {
     guard !buffer.isEmpty else { return }

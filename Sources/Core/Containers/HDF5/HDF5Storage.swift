@@ -8,7 +8,6 @@ enum HDF5Storage: Sendable {
   case inline([UInt8])
   /// One element again and again, little-endian; empty for zeros.
   case constant([UInt8])
-  /// Chunks.
   case chunked(HDF5ChunkedData)
 
   /// Fills `buffer` with the bytes from `offset` on. Precondition: the range lies inside the storage.

@@ -2,7 +2,6 @@
 enum HDF5Value: Sendable, Hashable {
   /// Numbers in row-major order.
   case numbers([HDF5Number])
-  /// Strings.
   case strings([String])
   /// Opaque bytes.
   case bytes([UInt8])

@@ -5,15 +5,15 @@
 /// h5py reads without a plugin. Two entries that are the same tensor become one dataset and a link, as in the tool.
 ///
 /// Memory while it is made: the names of the leaves and a few hundred bytes for each of them.
-public final class HDF5Writer: TensorSink {
+package final class HDF5Writer: TensorSink {
   /// True: a tensor under several keys is one dataset and links to it.
-  public static let sharesStorages = true
+  static let sharesStorages = true
   /// The file being written.
-  public let file: StagedFile
+  package let file: StagedFile
   /// Absolute offset of each storage, a multiple of 64.
-  public let offsets: [Int]
+  package let offsets: [Int]
   /// False: the container holds no checksum.
-  public let needsChecksums = false
+  let needsChecksums = false
   private let superblock: [UInt8]
 
   /// Lays out and writes everything but the bytes of the tensors.
@@ -24,8 +24,7 @@ public final class HDF5Writer: TensorSink {
   /// Throws `.outputFailed` or `.diskFull`, and `.usage` when the format cannot hold the tree: element types that
   /// `cstorch.save` refuses (int8, complex, 8-bit floats, wide unsigned), two leaves with one key, tuples as keys,
   /// objects above 64 KiB. Complexity: O(leaves log leaves).
-  public init(path: String, layout: SinkLayout) throws(ConversionError) {
-    let file = try StagedFile(path: path)
+  package init(file: StagedFile, layout: SinkLayout) throws(ConversionError) {
     var offsets: [Int] = []
     var end = 128
     for byteCount in layout.storages {
@@ -33,12 +32,13 @@ public final class HDF5Writer: TensorSink {
       // Aligned for vector loads by whoever maps the file.
       let (next, overflow) = end.addingReportingOverflow(byteCount)
       guard !overflow, next < 1 << 62 else {
-        throw ConversionError(.outputFailed, "\(path): the checkpoint is larger than a file can be")
+        throw ConversionError(.outputFailed, "\(file.name): the checkpoint is larger than a file can be")
       }
       end = (next + 63) / 64 * 64
     }
     var leaves = HDF5LeafWriter(
-      metadata: HDF5MetadataWriter(file: file, offset: end), path: path, offsets: offsets, storages: layout.storages)
+      metadata: HDF5MetadataWriter(file: file, offset: end), path: file.name, offsets: offsets,
+      storages: layout.storages)
     try leaves.attribute("__version__", number: 0.5)
     try leaves.attribute("__cstorch_version__", text: Self.version(layout.release))
     try leaves.attribute("__spec__", text: try PytreeEncoder.encode(layout.tree))
@@ -56,5 +56,5 @@ public final class HDF5Writer: TensorSink {
   }
 
   /// Writes the superblock: before that, nothing takes the file for HDF5.
-  public func finish(checksums: [UInt32]) throws(ConversionError) { try file.write(superblock, at: 0) }
+  package func finish(checksums: [UInt32]) throws(ConversionError) { try file.write(superblock, at: 0) }
 }

@@ -6,7 +6,6 @@
 ///
 /// Nodes refer to each other by index, so a pickle that contains itself is no cycle of references.
 struct HarmlessPickle {
-  /// One value.
   enum Node {
     case none
     case bool(Bool)

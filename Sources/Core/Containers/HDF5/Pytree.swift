@@ -7,11 +7,8 @@ indirect enum Pytree: Sendable, Hashable {
   case leaf
   /// A `dict` or an `OrderedDict`; as many children as keys.
   case dictionary([Tree.Key], [Pytree], ordered: Bool)
-  /// A `list`.
   case list([Pytree])
-  /// A `tuple`.
   case tuple([Pytree])
-  /// A `set`.
   case set([Pytree])
 
   /// The tree with a value for each leaf, asked for in depth-first order by its key: dictionary keys and positions

@@ -54,7 +54,6 @@ struct SafetensorsHeaderParser {
     return key
   }
 
-  /// A string.
   mutating func string() throws(ConversionError) -> String {
     try expect("\"")
     let start = position

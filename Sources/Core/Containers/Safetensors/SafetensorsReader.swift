@@ -2,21 +2,20 @@
 ///
 /// The rules are those of the library: ranges follow each other without holes or overlaps and fill the file exactly.
 /// Source: `Metadata::validate` and `SafeTensors::read_metadata` in safetensors/src/tensor.rs.
-public struct SafetensorsReader: TensorSource {
-  /// `safetensors`.
-  public let kind = ContainerKind.safetensors
+struct SafetensorsReader: TensorSource {
+  let kind = ContainerKind.safetensors
   /// One dictionary, in the order of the header.
-  public let tree: ObjectTree<TensorDescriptor>
+  let tree: ObjectTree<TensorDescriptor>
   /// One storage for each tensor.
-  public let storages: [StorageDescriptor]
+  let storages: [StorageDescriptor]
   /// The `__metadata__` of the file.
-  public let metadata: [String: String]
+  let metadata: [String: String]
 
   /// Opens a file; reads the header only.
   ///
   /// Throws `.unreadableInput` when the file is cut off or its header no JSON, `.hostileInput` when ranges, shapes and
   /// file contradict each other or a limit is exceeded. Complexity: O(tensors log tensors).
-  public init(file: InputFile, limits: Limits = .standard) throws(ConversionError) {
+  init(file: InputFile, limits: Limits = .standard) throws(ConversionError) {
     let length = try Self.headerLength(file, limits)
     let start = 8 + length
     try limits.take(2 * length)
@@ -40,7 +39,7 @@ public struct SafetensorsReader: TensorSource {
   }
 
   /// Fills `buffer` from a storage.
-  public func read(
+  func read(
     _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {
     guard let extent = storages[storage.index].extent else { return }

@@ -1,22 +1,22 @@
 /// Writes safetensors as the library's `save_file(tensors, path, metadata={"format": "pt"})` does, byte for byte.
 ///
 /// Peak memory: the header.
-public struct SafetensorsWriter: TensorSink {
+struct SafetensorsWriter: TensorSink {
   /// False: the format has one range for each tensor and forbids that ranges overlap.
-  public static let sharesStorages = false
+  static let sharesStorages = false
   /// The file being written.
-  public let file: StagedFile
+  let file: StagedFile
   /// Where each storage goes.
-  public let offsets: [Int]
+  let offsets: [Int]
   /// False: the format has no checksums.
-  public let needsChecksums = false
+  let needsChecksums = false
 
   /// Writes the header and sets the length of the file.
   ///
   /// Throws `.usage` when the tree is anything but a flat dictionary of named tensors with a storage each, or has a
   /// type that the format lacks.
-  public init(path: String, layout: SinkLayout) throws(ConversionError) {
-    var tensors = try Self.tensors(layout, path: path)
+  init(file: StagedFile, layout: SinkLayout) throws(ConversionError) {
+    var tensors = try Self.tensors(layout, of: file.name)
     tensors.sort { left, right in
       let ranks = (SafetensorsDType.rank(left.tensor.dtype), SafetensorsDType.rank(right.tensor.dtype))
       return ranks.0 == ranks.1 ? left.name.utf8.lexicographicallyPrecedes(right.name.utf8) : ranks.0 > ranks.1
@@ -30,7 +30,7 @@ public struct SafetensorsWriter: TensorSink {
       offsets[tensor.storage] = position
       let (end, overflow) = position.addingReportingOverflow(layout.storages[tensor.storage])
       guard !overflow else {
-        throw ConversionError(.outputFailed, "\(path): the checkpoint is larger than a file can be")
+        throw ConversionError(.outputFailed, "\(file.name): the checkpoint is larger than a file can be")
       }
       header += Self.quoted(name, after: ",")
       header += #":{"dtype":"\#(type)","shape":[\#(tensor.shape.map { "\($0)" }.joined(separator: ","))],"#.utf8
@@ -41,21 +41,21 @@ public struct SafetensorsWriter: TensorSink {
     while !header.count.isMultiple(of: 8) { header.append(0x20) }
     guard header.count <= Limits.standard.safetensorsHeader else {
       throw ConversionError(
-        .usage, "\(path): the header would have \(header.count) bytes, more than safetensors allows; write shards")
+        .usage, "\(file.name): the header would have \(header.count) bytes, more than safetensors allows; write shards")
     }
     let start = 8 + header.count
     self.offsets = offsets.map { start + $0 }
-    file = try StagedFile(path: path)
+    self.file = file
     let length = (0..<8).map { UInt8(truncatingIfNeeded: header.count >> (8 * $0)) }
     try file.write(length + header, at: 0)
     try file.resize(to: start + position)
   }
 
   /// Nothing remains to be written.
-  public func finish(checksums: [UInt32]) throws(ConversionError) {}
+  func finish(checksums: [UInt32]) throws(ConversionError) {}
 
   private static func tensors(
-    _ layout: SinkLayout, path: String
+    _ layout: SinkLayout, of path: String
   ) throws(ConversionError) -> [(name: String, tensor: OutputTensor, type: String)] {
     guard case .dictionary(let entries, _) = layout.tree else {
       throw ConversionError(.usage, "\(path): safetensors holds a dictionary of tensors and nothing else")

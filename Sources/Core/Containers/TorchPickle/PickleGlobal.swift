@@ -11,7 +11,6 @@ enum PickleGlobal: Equatable {
   case dictionary
   /// `set` or `frozenset`.
   case set
-  /// `complex`.
   case complex
   /// `bytearray` or `bytes`.
   case bytes

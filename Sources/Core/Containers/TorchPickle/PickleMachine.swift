@@ -173,7 +173,6 @@ struct PickleMachine<Resolver: PickleStorageResolver> {
 
   // MARK: Stack and memo
 
-  /// Pushes a value.
   mutating func push(_ value: PickleValue) { stack.append(value) }
 
   private func top() throws(ConversionError) -> PickleValue {

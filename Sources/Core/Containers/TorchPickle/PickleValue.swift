@@ -46,7 +46,6 @@ typealias PickleTree = ObjectTree<TensorDescriptor>
 
 /// What a persistent id of torch stands for: a storage, or a part of one.
 struct PickleStorage {
-  /// The storage.
   let id: StorageID
   /// Element type of the storage class; nil for an untyped one.
   let dtype: DType?

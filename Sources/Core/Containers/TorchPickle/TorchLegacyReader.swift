@@ -2,22 +2,21 @@
 ///
 /// Five pickles (magic number, protocol, system information, object, storage keys), then for each key an 8-byte element
 /// count and the elements. Source: `_legacy_save` and `_legacy_load` in torch/serialization.py.
-public struct TorchLegacyReader: TensorSource {
-  /// `torchLegacy`.
-  public let kind = ContainerKind.torchLegacy
+struct TorchLegacyReader: TensorSource {
+  let kind = ContainerKind.torchLegacy
   /// What the fourth pickle describes.
-  public let tree: ObjectTree<TensorDescriptor>
+  let tree: ObjectTree<TensorDescriptor>
   /// The storages in the order in which the pickle names them.
-  public let storages: [StorageDescriptor]
+  let storages: [StorageDescriptor]
   /// Objects beside the tensors that were read as plain values.
-  public let notices: [Diagnostic]
+  let notices: [Diagnostic]
   private let inline: [Int: [UInt8]]
 
   /// Opens a stream; reads the pickles and the count of each storage.
   ///
   /// Throws `.unreadableInput` when the file is another pickle, is cut off, or was written on a big-endian machine;
   /// `.hostileInput` as `TorchZipReader` does.
-  public init(file: InputFile, limits: Limits = .standard) throws(ConversionError) {
+  init(file: InputFile, limits: Limits = .standard) throws(ConversionError) {
     var machine = PickleMachine(
       input: PickleInput(file: file, range: 0..<min(file.size, limits.pickleBytes)),
       resolver: TorchLegacyStorages(path: file.path), limits: limits)
@@ -42,7 +41,7 @@ public struct TorchLegacyReader: TensorSource {
   }
 
   /// Fills `buffer` from a storage.
-  public func read(
+  func read(
     _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {
     if let extent = storages[storage.index].extent {

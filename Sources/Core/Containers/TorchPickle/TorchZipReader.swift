@@ -4,15 +4,14 @@ import Synchronization
 ///
 /// Opening reads the directory, the local headers and `data.pkl`; storages are found in the directory and never
 /// touched. Peak memory: the directory, and the values of the pickle.
-public struct TorchZipReader: TensorSource {
-  /// `torchZip`.
-  public let kind = ContainerKind.torchZip
+struct TorchZipReader: TensorSource {
+  let kind = ContainerKind.torchZip
   /// What `data.pkl` describes.
-  public let tree: ObjectTree<TensorDescriptor>
+  let tree: ObjectTree<TensorDescriptor>
   /// The `data/N` entries that the pickle names, and numpy arrays that lie inside it.
-  public let storages: [StorageDescriptor]
+  let storages: [StorageDescriptor]
   /// Objects beside the tensors that were read as plain values.
-  public let notices: [Diagnostic]
+  let notices: [Diagnostic]
   private let inline: [Int: [UInt8]]
   /// Where storages of an archive that is elsewhere lie, found out when they are read.
   private let remote: RemoteEntries
@@ -21,7 +20,7 @@ public struct TorchZipReader: TensorSource {
   ///
   /// Throws `.unreadableInput` when the file is no checkpoint, is cut off or big-endian; `.hostileInput` when it
   /// contradicts itself, exceeds a limit, or mentions a Python name that is not allowed.
-  public init(file: InputFile, limits: Limits = .standard) throws(ConversionError) {
+  init(file: InputFile, limits: Limits = .standard) throws(ConversionError) {
     let directory = try ZipDirectory(file: file, limits: limits)
     let root = try Self.root(of: directory)
     let (input, checksums) = try Self.pickle(directory, root: root, limits: limits)
@@ -37,7 +36,7 @@ public struct TorchZipReader: TensorSource {
   }
 
   /// Fills `buffer` from a storage.
-  public func read(
+  func read(
     _ storage: StorageID, at offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws(ConversionError) {
     if let extent = storages[storage.index].extent {

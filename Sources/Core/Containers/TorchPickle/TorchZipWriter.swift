@@ -3,15 +3,15 @@
 /// Layout, alignment and data descriptors are those of torch 2.13, so that `torch.load` may map the file or compute the
 /// offsets of storages by itself. Source: `PyTorchStreamWriter` in caffe2/serialize/inline_container.cc, over miniz.
 /// Peak memory: `data.pkl` and the directory.
-public final class TorchZipWriter: TensorSink {
+final class TorchZipWriter: TensorSink {
   /// True: tied tensors name one `data/N` entry.
-  public static let sharesStorages = true
+  static let sharesStorages = true
   /// The file being written.
-  public let file: StagedFile
+  let file: StagedFile
   /// Where each storage goes.
-  public let offsets: [Int]
+  let offsets: [Int]
   /// True: zip states a CRC-32 for each entry.
-  public let needsChecksums = true
+  let needsChecksums = true
   private let records: [ZipRecord]
   /// Index in `records` of the first storage.
   private let firstStorage: Int
@@ -24,7 +24,7 @@ public final class TorchZipWriter: TensorSink {
   ///
   /// Throws `.internal` when a tensor does not fit its storage, `.outputFailed` or `.diskFull` when the file cannot be
   /// made.
-  public init(path: String, layout: SinkLayout) throws(ConversionError) {
+  init(file: StagedFile, layout: SinkLayout) throws(ConversionError) {
     let pickle = try PickleWriter.data(layout)
     let leading: [(String, [UInt8])] = [
       ("data.pkl", pickle), (".format_version", Array("1".utf8)), (".storage_alignment", Array("64".utf8)),
@@ -37,7 +37,7 @@ public final class TorchZipWriter: TensorSink {
       try pacer.step()
       let record = ZipRecord(name: "\(Self.root)/\(name)", size: size, content: content, headerOffset: position)
       guard let end = record.end else {
-        throw ConversionError(.outputFailed, "\(path): the checkpoint is larger than a file can be")
+        throw ConversionError(.outputFailed, "\(file.name): the checkpoint is larger than a file can be")
       }
       position = end
       records.append(record)
@@ -48,13 +48,13 @@ public final class TorchZipWriter: TensorSink {
     self.records = records
     firstStorage = leading.count
     offsets = records[leading.count..<records.count - 1].map(\.dataOffset)
-    file = try StagedFile(path: path)
+    self.file = file
     try file.resize(to: position)
     for record in records { if let content = record.content { try file.write(content, at: record.dataOffset) } }
   }
 
   /// Writes local headers, data descriptors and the directory.
-  public func finish(checksums: [UInt32]) throws(ConversionError) {
+  func finish(checksums: [UInt32]) throws(ConversionError) {
     guard checksums.count == offsets.count else {
       throw ConversionError(.internal, "\(checksums.count) checksums for \(offsets.count) storages")
     }

@@ -6,7 +6,6 @@
 /// Where the content of an entry begins stands in its local header, beside the content. In a file that is elsewhere each
 /// of these headers costs a request, so it is read when the content is asked for, and not before.
 struct ZipDirectory {
-  /// One entry.
   struct Entry {
     let name: String
     /// Bytes in the archive, as the directory states them.

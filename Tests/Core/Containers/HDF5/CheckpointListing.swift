@@ -1,7 +1,8 @@
-import Core
 import Crypto
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// What a sample checkpoint holds, as the tool that wrote it saw it: `<sample>.listing.json`.
 struct CheckpointListing: Sendable {

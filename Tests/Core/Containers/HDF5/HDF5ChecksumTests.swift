@@ -1,5 +1,6 @@
-@testable import Core
 import Testing
+
+@testable import Core
 
 struct HDF5ChecksumTests {
   /// The values that the driver of lookup3.c prints, and those of libhdf5's own test.

@@ -1,6 +1,7 @@
-@testable import Core
 import Foundation
 import Testing
+
+@testable import Core
 
 /// Damaged and hostile files: each ends in a `ConversionError`, quickly, and nothing it names is opened or run.
 struct HDF5HostileTests {

@@ -1,7 +1,8 @@
-import Core
 import Foundation
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// Exchange of files with the programs that checkpoints come from and go to. Skipped unless the environment names a
 /// Python: `ZOOPORT_PYTHON` with h5py, `ZOOPORT_CEREBRAS_PYTHON` with cerebras_pytorch as well.

@@ -1,6 +1,7 @@
-import Core
 import Foundation
 import Testing
+
+@testable import Core
 
 /// Checkpoints written by `HDF5Writer` and read again.
 struct HDF5RoundTripTests {
@@ -11,7 +12,7 @@ struct HDF5RoundTripTests {
     _ tree: Output, storages: [Int], to path: String,
     fill: (Int, Int) -> UInt8 = { UInt8(truncatingIfNeeded: $0 * 31 &+ $1) }
   ) throws {
-    let writer = try HDF5Writer(path: path, layout: SinkLayout(tree: tree, storages: storages))
+    let writer = try HDF5Writer(file: StagedFile(path: path), layout: SinkLayout(tree: tree, storages: storages))
     for (storage, count) in storages.enumerated() {
       try writer.file.write((0..<count).map { fill(storage, $0) }, at: writer.offsets[storage])
     }
@@ -89,7 +90,7 @@ struct HDF5RoundTripTests {
     let layout = SinkLayout(
       tree: .dictionary([.init(.string("w"), Self.tensor(dtype, [1], 0))], ordered: false), storages: [16])
     let error = try #require(throws: ConversionError.self) {
-      try HDF5Writer(path: folder.file("x.mdl"), layout: layout)
+      try HDF5Writer(file: StagedFile(path: folder.file("x.mdl")), layout: layout)
     }
     #expect(error.kind == .usage)
     #expect(error.message.contains("w is a tensor of \(dtype.rawValue)"), "\(error.message)")
@@ -110,7 +111,7 @@ struct HDF5RoundTripTests {
     }
     let layout = SinkLayout(tree: .dictionary(entries, ordered: false), storages: keys.map { _ in 1 })
     let error = try #require(throws: ConversionError.self) {
-      try HDF5Writer(path: folder.file("x.mdl"), layout: layout)
+      try HDF5Writer(file: StagedFile(path: folder.file("x.mdl")), layout: layout)
     }
     #expect(error.kind == .usage)
   }
@@ -119,7 +120,7 @@ struct HDF5RoundTripTests {
     let folder = try TemporaryFolder()
     let layout = SinkLayout(
       tree: .dictionary([.init(.string("w"), Self.tensor(.uint8, [1], 0))], ordered: false), storages: [1])
-    let writer = try HDF5Writer(path: folder.file("x.mdl"), layout: layout)
+    let writer = try HDF5Writer(file: StagedFile(path: folder.file("x.mdl")), layout: layout)
     try writer.file.publish()
     #expect(throws: ConversionError.self) { try HDF5Reader(file: InputFile(path: folder.file("x.mdl"))) }
   }

@@ -1,6 +1,7 @@
-import Core
 import OrderedCollections
 import Testing
+
+@testable import Core
 
 /// Real checkpoints, read and compared value by value with what the tool that wrote them holds.
 @Suite(.enabled(if: CheckpointListing.folder != nil))

@@ -1,5 +1,6 @@
-@testable import Core
 import Testing
+
+@testable import Core
 
 /// Pickles in HDF5 checkpoints: plain values are read, everything else is refused by name.
 struct HarmlessPickleTests {
