@@ -72,7 +72,7 @@ def test_ages_come_from_the_clock_of_the_service(service, visit):
     someone = visit(service)
     someone.page.add_init_script("""{ const real = Date.now; Date.now = () => real() + 3600e3; }""")
     page = someone.open()
-    expect(page.locator("#job-list .meta").first).to_contain_text(re.compile("just now|[0-9]+ s ago"))
+    expect(page.locator("#job-list small").first).to_contain_text(re.compile("just now|[0-9]+ s ago"))
 
 
 def test_a_folder_is_taken_with_its_parts(service, visit, tmp_path):

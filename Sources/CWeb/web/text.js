@@ -7,8 +7,7 @@ export function bytes(count) {
   let unit = 0;
   let value = count;
   while (value >= 999.5 && unit < UNITS.length - 1) { value /= 1000; unit += 1; }
-  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  return unit === 0 && count === 1 ? '1 byte' : `${value.toFixed(digits)} ${UNITS[unit]}`;
+  return count === 1 ? '1 byte' : `${unit ? value.toPrecision(3) : Math.round(value)} ${UNITS[unit]}`;
 }
 
 export const number = count => count.toLocaleString('en');
@@ -33,8 +32,10 @@ export function duration(milliseconds) {
 
 export function ago(milliseconds) {
   const seconds = Math.max(0, milliseconds / 1000);
-  const [size, unit] = [[172800, 'days', 86400], [3600, 'h'], [60, 'min'], [5, 's', 1]].map(([from, name, by = from]) => seconds >= from && [by, name]).find(Boolean) ?? [];
-  return size ? `${Math.round(seconds / size)} ${unit} ago` : 'just now';
+  for (const [from, size, unit] of [[172800, 86400, 'days'], [3600, 3600, 'h'], [60, 60, 'min'], [5, 1, 's']]) {
+    if (seconds >= from) return `${Math.round(seconds / size)} ${unit} ago`;
+  }
+  return 'just now';
 }
 
 export const sum = (list, of = one => one) => list.reduce((all, one) => all + of(one), 0);
@@ -49,7 +50,7 @@ export const PHASES = [
   ['fetching', 'Fetch'], ['planning', 'Plan'], ['converting', 'Convert'], ['verifying', 'Verify'], ['publishing', 'Publish'],
 ];
 
-export const SIDES = { hf: 'Hugging Face', auto: 'Detected' };
+const SIDES = { hf: 'Hugging Face', auto: 'Detected' };
 // `Hugging Face` for hf, `Model Zoo 2.10` for cs-2.10.
 export function formatName(format) {
   if (SIDES[format]) return SIDES[format];
