@@ -108,7 +108,11 @@ class Visit:
     def shot(self, name):
         if SCREENSHOTS:
             Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)
+            # A window as high as the page, so that nothing that sticks to its edge covers the rest.
+            before = self.page.viewport_size
+            self.page.set_viewport_size({**before, "height": max(before["height"], self.run("document.body.scrollHeight"))})
+            self.page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+            self.page.set_viewport_size(before)
 
     def check_accessibility(self, where):
         """No violation of WCAG 2.2 AA that axe finds, and contrast computed from the colours themselves."""

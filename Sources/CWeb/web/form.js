@@ -1,7 +1,7 @@
 import { askCaller, caller, get, hasToken, maySubmit, newKey, post } from './api.js';
 import { showCommands } from './command.js';
 import { $, code, fill, h, put, on, problemBox, say } from './dom.js';
-import { showNoPlan, showPlan, verdict } from './plan.js';
+import { showNoPlan, showPlan } from './plan.js';
 import { bytes, duration, formatName, percent, plural, sum } from './text.js';
 import { Upload } from './tus.js';
 
@@ -251,7 +251,7 @@ function drawReady() {
   $('show-plan').disabled = Boolean(missing) || sending.length > 0;
   $('ready').textContent = state || (refused ? 'The plan below says why this does not convert.'
     : body.command === 'convert-config' && used.length ? 'No checkpoint: the config alone is converted.'
-    : !isPlanned ? '' : result ? verdict(result)[1] : 'Making the plan …');
+    : !isPlanned ? '' : result ? 'This converts. The plan below says how.' : 'Making the plan …');
 }
 
 // Called after each change: shows what follows from it, and asks for a plan when there is enough for one.

@@ -50,7 +50,7 @@ function countKinds(plan) {
   return counts;
 }
 
-export function verdict(plan, counts = countKinds(plan)) {
+function verdict(plan, counts) {
   const pair = `${plan.model}, ${formatName(plan.src_fmt)} to ${formatName(plan.tgt_fmt)}`;
   if (!plan.convertible) {
     return [false, plan.error?.code === 'keys_unmatched'

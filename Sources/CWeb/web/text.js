@@ -59,10 +59,7 @@ export function formatName(format) {
 }
 
 // How a transform of the plan is called here, and which kind it is.
-export function kindOf(tensor) {
-  if (!tensor.sources.length) return 'new';
-  return tensor.transform === 'copy' ? 'copied' : 'changed';
-}
+export const kindOf = tensor => (!tensor.sources.length ? 'new' : tensor.transform === 'copy' ? 'copied' : 'changed');
 
 export const KINDS = {
   copied: 'copied bit for bit', changed: 'reshaped or computed', new: 'new, not in the source', dropped: 'dropped',
