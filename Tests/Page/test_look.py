@@ -133,6 +133,17 @@ def test_nothing_is_lost_at_a_zoom(service, visit, zoom):
     assert someone.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+def test_nothing_moves_for_those_who_want_that(service, visit):
+    moving = "[...document.querySelectorAll('*')].filter(e => ['', '::before'].some(p => getComputedStyle(e, p).transitionDuration !== '0s')).length"
+    calm = visit(service)
+    calm.open()
+    calm.choose(FIXTURE / "config.json", FIXTURE / "pytorch_model.bin")
+    calm.wait_for_plan()
+    assert calm.run(moving) == 0
+    calm.page.emulate_media(reduced_motion="no-preference")
+    assert calm.run(moving) > 0
+
+
 def test_targets_are_large_enough(service, visit):
     someone = visit(service, width=320)
     page = someone.open()
