@@ -70,6 +70,8 @@ def test_a_config_alone_and_a_repository(service, visit, tmp_path):
     someone = visit(service)
     page = someone.open()
     someone.choose(FIXTURE / "config.json")
+    page.select_option("#model", "gpt2")
+    page.select_option("#src", "hf")
     someone.wait_for_plan()
     page.click("#show-commands")
     expect(page.locator("pre.command")).to_contain_text("zooport submit convert-config")
