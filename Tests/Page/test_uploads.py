@@ -67,7 +67,7 @@ def test_an_upload_goes_on_after_a_kill_and_after_a_reload(visit, large, tmp_pat
         page = someone.open()
         expect(page.locator("#resume")).to_contain_text("pytorch_model.bin is on the service to")
         someone.choose(large)
-        expect(page.locator("#file-list")).to_contain_text("on the service")
+        expect(page.locator("#file-list")).to_contain_text("on the service", timeout=120_000)
         uploads = service.get("/v1/uploads").json["uploads"]
         assert [upload["id"] for upload in uploads] == [before["id"]]
         assert uploads[0]["sha256"] == digest(large)

@@ -1,6 +1,6 @@
 import { askCaller, caller, get, hasToken, maySubmit, newKey, post } from './api.js';
 import { showCommands } from './command.js';
-import { $, code, fill, h, put, on, problemBox, say } from './dom.js';
+import { $, clean, code, fill, h, put, on, problemBox, say } from './dom.js';
 import { showNoPlan, showPlan } from './plan.js';
 import { bytes, duration, formatName, percent, plural, sum } from './text.js';
 import { Upload } from './tus.js';
@@ -91,7 +91,7 @@ function draw(entry, quiet = false) {
   } else {
     entry.bar = h('progress', { max: upload.size || 1, value: upload.sent, 'aria-label': `Upload of ${name}` });
     entry.word = h('span', word);
-    fill(entry.progress, ['sending', 'paused'].includes(upload.state) && entry.bar, entry.word, upload.error && h('p.error-text', upload.error.message));
+    fill(entry.progress, ['sending', 'paused'].includes(upload.state) && entry.bar, entry.word, upload.error && h('p.error-text', clean(upload.error.message)));
   }
   if (entry.state === upload.state && entry.actions.childElementCount) { drawReady(); return; }
   entry.state = upload.state;
@@ -239,7 +239,7 @@ function drawReady() {
   const failed = sending.find(entry => entry.upload.state === 'failed');
   const paused = sending.every(entry => entry.upload.state === 'paused');
   let state = missing;
-  if (!state && failed) state = `${failed.name.slice(0, 80)} could not be sent.`;
+  if (!state && failed) state = `${clean(failed.name, 80)} could not be sent.`;
   else if (!state && sending.length) {
     const part = percent(sum(sending, entry => entry.upload.sent), sum(sending, entry => entry.upload.size)) ?? 0;
     state = paused ? 'The upload is paused.' : `${plural(sending.length, 'file')} on the way to the service: ${part} %.`;
@@ -284,7 +284,6 @@ async function makePlan(isWanted = false) {
   showNoPlan('Reading the headers …');
   drawReady();
   try {
-    // How much disk is free changes all the time.
     const [plan] = await Promise.all([post('/v1/plans', body, { signal: stop.signal }), askCaller()]);
     planning.result = plan;
     showPlan(plan, () => { setOption('drop_unmatched_keys', true); changed(); });
@@ -296,7 +295,7 @@ async function makePlan(isWanted = false) {
     const isBare = error.message === 'config is missing';
     if (isBare) Object.assign(error, { message: 'the config is missing: choose its file as well, or give its URL', diagnostics: [] });
     showNoPlan('', error);
-    if (text('hub')) $('hub-error').textContent = error.message.replace(/^checkpoint: /, '');
+    if (text('hub')) $('hub-error').textContent = clean(error.message).replace(/^checkpoint: /, '');
     if (isBare || /^(source|token)_/.test(error.code)) $('hub-more').open = true;
   } finally {
     if (planning.stop === stop) $('plan').ariaBusy = null;
