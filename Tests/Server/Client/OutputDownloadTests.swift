@@ -24,7 +24,10 @@ struct OutputDownloadTests {
     ]
     let ranges = Mutex<[String?]>([])
     let server = try LoopbackServer.answering { request, send in
-      guard request.method == "GET" else { return send(LoopbackServer.answer("404 Not Found", "")) }
+      guard request.method == "GET" else {
+        send(LoopbackServer.answer("404 Not Found", ""))
+        return
+      }
       let range = request.header("Range")
       let isFirst = ranges.withLock { ranges in
         ranges.append(range)
@@ -61,7 +64,10 @@ struct OutputDownloadTests {
     let seen = Mutex<[String?]>([])
     func server() throws -> LoopbackServer {
       try LoopbackServer.answering { request, send in
-        guard request.method == "GET" else { return send(LoopbackServer.answer("405 Method Not Allowed", "")) }
+        guard request.method == "GET" else {
+          send(LoopbackServer.answer("405 Method Not Allowed", ""))
+          return
+        }
         seen.withLock { $0.append(request.header("Authorization")) }
         send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
       }
@@ -91,20 +97,25 @@ struct OutputDownloadTests {
     whenLinksAre url: @escaping @Sendable (_ number: Int) -> String, token: String? = "zpt_secret"
   ) async throws -> (result: Result<FilePath, any Error>, requests: [String]) {
     let log = Mutex<[String]>([])
-    let server = try LoopbackServer.answering { request, send in
-      let (earlier, links) = log.withLock { log in
-        defer { log.append("\(request.method) \(request.target) \(request.header("Authorization") ?? "-")") }
-        return (log.contains { $0.hasPrefix("GET \(request.target) ") }, log.count { $0.hasPrefix("POST") })
+    @Sendable func answer(_ request: LoopbackServer.Request) -> String {
+      let authorization = request.header("Authorization")
+      let earlier = log.withLock { (log: inout [String]) -> [String] in
+        defer { log.append("\(request.method) \(request.target) \(authorization ?? "-")") }
+        return log
       }
       if request.method == "POST" {
-        return send(LoopbackServer.answer("201 Created", #"{"url":"\#(url(links + 1))","expires_at":"x"}"#))
+        let number = earlier.count { $0.hasPrefix("POST") } + 1
+        return LoopbackServer.answer("201 Created", #"{"url":"\#(url(number))","expires_at":"x"}"#)
       }
-      let isAllowed = request.target.hasPrefix("/x?link=") ? !earlier : request.header("Authorization") != nil
-      guard isAllowed else { return send(LoopbackServer.answer("401 Unauthorized", "")) }
+      let isUsed = earlier.contains { $0.hasPrefix("GET \(request.target) ") }
+      let isAllowed = request.target.hasPrefix("/x?link=") ? !isUsed : authorization != nil
+      guard isAllowed else { return LoopbackServer.answer("401 Unauthorized", "") }
       let start = request.header("Range").flatMap { Int($0.dropFirst("bytes=".count).dropLast()) } ?? 0
-      send("HTTP/1.1 \(start == 0 ? "200 OK" : "206 Partial Content")\r\nContent-Length: \(10 - start)\r\n")
-      send("Connection: close\r\n\r\n\("0123456789".dropFirst(start).prefix(4))")
+      let head = start == 0 ? "HTTP/1.1 200 OK" : "HTTP/1.1 206 Partial Content"
+      let part = "0123456789".dropFirst(start).prefix(4)
+      return "\(head)\r\nContent-Length: \(10 - start)\r\nConnection: close\r\n\r\n\(part)"
     }
+    let server = try LoopbackServer.answering { request, send in send(answer(request)) }
     defer { server.stop() }
     let folder = try TemporaryFolder()
     let client = ServiceClient(base: "http://127.0.0.1:\(server.port)", token: token, patience: .seconds(20))
