@@ -64,7 +64,7 @@ function drawFiles() {
       entry.progress = h('td');
       entry.actions = h('td');
       const row = h('tr', h('th', { scope: 'row', class: 'file-name' }, code(entry.name, 120), entry.upload.file && h('small', ` ${bytes(entry.upload.size)}`)),
-        h('td', h('select', { 'aria-label': `What ${entry.name.slice(0, 100)} is used as`, onchange: event => {
+        h('td', h('select', { 'aria-label': `What ${clean(entry.name, 100)} is used as`, onchange: event => {
           entry.role = event.target.value;
           if (entry.role !== 'none') entry.upload.start();
           guessTarget();
@@ -79,7 +79,7 @@ function drawFiles() {
 function draw(entry, quiet = false) {
   const { upload } = entry;
   if (!entry.progress) return;
-  const name = entry.name.slice(0, 100);
+  const name = clean(entry.name, 100);
   const part = percent(upload.sent, upload.size) ?? 0;
   const speed = upload.rate > 0 ? `, ${bytes(upload.rate)}/s, ${duration((upload.size - upload.sent) / upload.rate * 1000)} left` : '';
   const word = {

@@ -90,12 +90,10 @@ export class Upload {
   async find(signal) {
     if (!this.address) return 0;
     const answer = await request('HEAD', this.address, { headers: TUS, signal, accept: [403, 404, 410] });
-    if (answer.ok && Number(answer.headers.get('Upload-Length')) === this.size) {
-      return (this.sent = Number(answer.headers.get('Upload-Offset')));
-    }
-    this.address = null;
-    memory.set(this.key, null);
-    return 0;
+    const isThere = answer.ok && Number(answer.headers.get('Upload-Length')) === this.size;
+    if (!isThere) this.address = null;
+    memory.set(this.key, this.address);
+    return (this.sent = isThere ? Number(answer.headers.get('Upload-Offset')) : 0);
   }
 
   async create(signal) {
