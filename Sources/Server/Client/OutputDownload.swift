@@ -17,6 +17,15 @@ final class OutputDownload {
   private let report: (_ done: Int, _ total: Int) -> Void
   private var hash = SHA256()
   private var size = 0
+  /// A link that stands for the token; nil until it is asked for, and when the last one is worth nothing any more.
+  private var link: String?
+  /// False for a server that gives no link, and for an output that is elsewhere.
+  private var hasLinks: Bool
+
+  /// The part of the answer that a download needs.
+  private struct Link: Decodable {
+    let url: String
+  }
 
   init(
     _ output: RemoteJob.Output, into folder: FilePath, client: ServiceClient,
@@ -25,6 +34,7 @@ final class OutputDownload {
     self.client = client
     self.output = output
     self.report = report
+    hasLinks = output.url.hasPrefix("/")
     target = folder.appending(output.name.description)
     // A server may say anything, and this becomes a path.
     let digest = output.sha256.filter(\.isHexDigit).prefix(8)
@@ -73,7 +83,11 @@ final class OutputDownload {
     let start = size
     let tag = EntityTag(sha256: output.sha256).value
     let headers = start == 0 ? [] : [("Range", "bytes=\(start)-"), ("If-Range", tag)]
-    let answer = try client.once(.get, output.url, headers: headers) { [self] head, bytes in
+    let isFresh = link == nil
+    if isFresh { try askForLink() }
+    let isLinked = link != nil
+    let answer = try client.once(.get, link ?? output.url, headers: headers, sendsToken: !isLinked) {
+      [self] head, bytes in
       guard start == 0 || head.status == 206 else {
         throw ClientFailure("\(output.name) is another file now; remove \(part) and try again")
       }
@@ -86,8 +100,22 @@ final class OutputDownload {
       attempts.progressed()
       report(size, output.size)
     }
+    if isLinked, answer.head.status == 401 {
+      // It has expired, or its token has. The token itself is asked with when a new link is no better.
+      link = nil
+      if isFresh { hasLinks = false }
+      return
+    }
     _ = try client.check(answer)
     guard size > start else { throw ClientFailure("\(client.base) sends nothing of \(output.name)") }
+  }
+
+  /// Asks for a link, so that the token is not in the requests that take long. Servers before links answer 404 or 405.
+  private func askForLink() throws {
+    guard hasLinks else { return }
+    let answer = try client.once(.post, output.url + "/links")
+    hasLinks = answer.head.status == 201
+    if hasLinks { link = try client.decode(Link.self, answer).url }
   }
 
   private func hash(_ path: FilePath, upTo end: Int) throws {

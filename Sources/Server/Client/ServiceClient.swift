@@ -23,16 +23,20 @@ struct ServiceClient {
   typealias Answer = CurlRequest.Answer
 
   /// Sends a request once. `path` begins with a slash, or is a whole URL. One of another origin, such as that of an output
-  /// that the server keeps elsewhere, is asked without the token: it is for the server that was named.
+  /// that the server keeps elsewhere, is asked without the token: it is for the server that was named. `sendsToken` is false
+  /// for an address that stands for the token.
   ///
   /// Throws `TransferFailure` without an answer, and `ClientFailure` for a URL that cannot be one.
   func once(
     _ method: HTTPRequest.Method, _ path: String, headers: [(name: String, value: String)] = [],
-    body: CurlRequest.Body = .none, limits: CurlRequest.Limits = .init(), sink: CurlRequest.Sink? = nil
+    body: CurlRequest.Body = .none, limits: CurlRequest.Limits = .init(), sendsToken: Bool = true,
+    sink: CurlRequest.Sink? = nil
   ) throws -> Answer {
     var headers = headers
     let url = try url(path)
-    if let token, try url.origin == self.url("/").origin { headers.append(("Authorization", "Bearer \(token)")) }
+    if sendsToken, let token, try url.origin == self.url("/").origin {
+      headers.append(("Authorization", "Bearer \(token)"))
+    }
     return try CurlRequest(
       method, url, headers: headers, body: body, policy: .client(trusting: authorities), limits: limits,
       sink: sink
