@@ -42,7 +42,7 @@ final class AccessControl: Sendable {
     let names = scopes.map(\.rawValue).sorted()
     guard token.has(anyOf: scopes) else {
       throw Problem(
-        .forbidden, .forbidden, "the token \(token.name) lacks the scope \(names.joined(separator: " or "))",
+        .forbidden, "the token \(token.name) lacks the scope \(names.joined(separator: " or "))",
         headers: [.wwwAuthenticate: Self.challenge("insufficient_scope", scope: names.joined(separator: " "))])
     }
     uses.note(token, at: .now)
@@ -57,7 +57,7 @@ final class AccessControl: Sendable {
         return token
       }
       throw Problem(
-        .unauthorized, .unauthorized, "send an access token: Authorization: Bearer zpt_...",
+        .unauthorized, "send an access token: Authorization: Bearer zpt_...",
         headers: [.wwwAuthenticate: Self.challenge()])
     }
     let parts = header.split(separator: " ", omittingEmptySubsequences: true)
@@ -69,7 +69,7 @@ final class AccessControl: Sendable {
   }
 
   private static func refused(_ detail: String) -> Problem {
-    Problem(.unauthorized, .unauthorized, detail, headers: [.wwwAuthenticate: challenge("invalid_token")])
+    Problem(.unauthorized, detail, headers: [.wwwAuthenticate: challenge("invalid_token")])
   }
 
   /// The value of `WWW-Authenticate`.

@@ -55,6 +55,6 @@ struct DownloadLinks: Sendable {
   }
 
   private static func refused(_ detail: String) -> Problem {
-    Problem(.unauthorized, .unauthorized, detail, headers: [.wwwAuthenticate: AccessControl.challenge("invalid_token")])
+    Problem(.unauthorized, detail, headers: [.wwwAuthenticate: AccessControl.challenge("invalid_token")])
   }
 }

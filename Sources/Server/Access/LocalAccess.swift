@@ -16,7 +16,7 @@ struct LocalAccess: Sendable {
     host = settings.host
   }
 
-  /// Throws `Problem` 403 for a request that a page of another origin may have sent.
+  /// Throws `Fault` 403 for a request that a page of another origin may have sent.
   func check(_ request: Request) throws {
     let authority = request.head.authority
     if let authority, !isLocal(authority) {
@@ -41,9 +41,9 @@ struct LocalAccess: Sendable {
     return Exposure.isLoopback(String(name)) || name.lowercased() == host.lowercased()
   }
 
-  private static func refused(_ detail: String) -> Problem {
-    Problem(
-      .forbidden, .forbidden,
+  private static func refused(_ detail: String) -> Fault {
+    Fault(
+      .forbidden,
       "\(detail); without access tokens the service answers programs on this machine only. Make tokens with `zooport token "
         + "create`, or start it with --allow-anonymous")
   }

@@ -47,11 +47,11 @@ struct Principal: Sendable {
     domain.includes(ownership) && token?.has(anyOf: [.submit]) ?? true
   }
 
-  /// Throws `Problem` 403 when a record that may be seen may not be changed.
+  /// Throws `Fault` 403 when a record that may be seen may not be changed.
   func requireChange(of what: String, _ ownership: Ownership) throws {
     guard !domain.includes(ownership) else { return }
-    throw Problem(
-      .forbidden, .forbidden,
+    throw Fault(
+      .forbidden,
       "\(what) belongs to \(ownership.owner ?? "nobody"); only the owner, the owner's team and a "
         + "token with the scope admin may change it")
   }

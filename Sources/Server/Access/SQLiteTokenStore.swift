@@ -8,7 +8,7 @@ struct SQLiteTokenStore: TokenStore {
 
   func insert(_ token: AccessToken, digest: TokenDigest) throws {
     do {
-      try database.pool.write { db in
+      try database.write { db in
         // A name whose token expired is free again; the record stays.
         try db.execute(
           sql: Statements.retireExpiredToken,
@@ -27,18 +27,18 @@ struct SQLiteTokenStore: TokenStore {
   }
 
   func tokens() throws -> [AccessToken] {
-    try database.pool.read { try Row.fetchAll($0, sql: Statements.tokens).map(Self.token) }
+    try database.read { try Row.fetchAll($0, sql: Statements.tokens).map(Self.token) }
   }
 
   func revoke(_ nameOrID: String, at now: Timestamp) throws -> AccessToken? {
-    try database.pool.write { db in
+    try database.write { db in
       try Row.fetchOne(db, sql: Statements.revokeToken, arguments: ["subject": nameOrID, "now": now.milliseconds])
         .map(Self.token)
     }
   }
 
   func token(for digest: TokenDigest) async throws -> AccessToken? {
-    try await database.pool.read { db in
+    try await database.read { db in
       // No early exit: whether and where one matches shows in no timing.
       var found: AccessToken?
       let rows = try db.cachedStatement(sql: Statements.tokensByLookup)
@@ -53,17 +53,17 @@ struct SQLiteTokenStore: TokenStore {
   }
 
   func token(_ id: Identifier) async throws -> AccessToken? {
-    try await database.pool.read { db in
+    try await database.read { db in
       try Row.fetchOne(db, sql: Statements.token, arguments: ["id": id.description]).map(Self.token)
     }
   }
 
   func hasTokens() async throws -> Bool {
-    try await database.pool.read { try Bool.fetchOne(try $0.cachedStatement(sql: Statements.hasTokens)) ?? false }
+    try await database.read { try Bool.fetchOne(try $0.cachedStatement(sql: Statements.hasTokens)) ?? false }
   }
 
   func noteUse(of token: Identifier, at now: Timestamp) async throws {
-    try await database.pool.write { db in
+    try await database.write { db in
       try db.execute(sql: Statements.noteUseOfToken, arguments: ["id": token.description, "now": now.milliseconds])
     }
   }

@@ -1,5 +1,3 @@
-import HTTPTypes
-
 /// Throws when an owner may not store more; told how many bytes there are. A store calls it in the transaction that adds to
 /// them, so that two requests at once cannot both pass.
 typealias StorageCheck = @Sendable (_ stored: Int) throws -> Void
@@ -13,34 +11,32 @@ struct Admission: Sendable {
   let space: FreeSpace
 
   /// Seconds after which a refused client may ask again: queues and disks do not empty sooner.
-  private static let pause = "30"
+  private static let pause: Duration = .seconds(30)
 
-  /// Throws `Problem` 429 or 507 when a job may not be queued. `bytes` is what its outputs are expected to take. Blocks
+  /// Throws `Fault` when a job may not be queued. `bytes` is what its outputs are expected to take. Blocks
   /// for a call into the file system.
   func admit(_ job: Job, needing bytes: Int, _ load: AdmissionLoad) throws {
     if let limit = limits.queue, try load.queued() > limit {
-      throw Self.tooMany("queue-limit", limit, "\(limit) jobs are waiting, which is all that the service queues")
+      throw Self.tooMany(.queue, limit, "\(limit) jobs are waiting, which is all that the service queues")
     }
     if let owner = job.ownership.owner {
       if let limit = limits.queuePerToken, try load.ownQueued() > limit {
         throw Self.tooMany(
-          "token-queue-limit", limit, "\(limit) jobs of \(owner) are waiting, which is all that a token may queue")
+          .queuePerToken, limit, "\(limit) jobs of \(owner) are waiting, which is all that a token may queue")
       }
       if limits.storagePerToken != nil { try requireStorage(for: owner, stored: load.ownBytes(), adding: bytes) }
     }
     try space.require(bytes, for: "the job")
   }
 
-  /// Throws `Problem` 507 when what an owner stores would grow over the limit of a token.
+  /// Throws `Fault` when what an owner stores would grow over the limit of a token.
   func requireStorage(for owner: String, stored: Int, adding bytes: Int) throws {
     let (sum, isTooMuch) = stored.addingReportingOverflow(bytes)
     guard let limit = limits.storagePerToken, isTooMuch || sum > limit else { return }
-    var problem = Problem(
-      .insufficientStorage, .limitReached,
+    throw Fault(
+      .limitReached,
       "\(owner) would store \(isTooMuch ? .max : sum) bytes with this; a token may store \(limit); delete jobs or uploads",
-      headers: [.retryAfter: Self.pause])
-    problem.limit = LimitDocument(name: "token-storage-limit", value: limit)
-    throw problem
+      limit: .init(name: .storagePerToken, value: limit), retryAfter: Self.pause)
   }
 
   /// The same for the caller of a request, off the cooperative pool.
@@ -55,10 +51,9 @@ struct Admission: Sendable {
     return { stored in try requireStorage(for: owner, stored: stored, adding: bytes) }
   }
 
-  private static func tooMany(_ name: String, _ value: Int, _ detail: String) -> Problem {
-    var problem = Problem(
-      .tooManyRequests, .limitReached, "\(detail); try again when some have ended", headers: [.retryAfter: pause])
-    problem.limit = LimitDocument(name: name, value: value)
-    return problem
+  private static func tooMany(_ name: Fault.Limit.Name, _ value: Int, _ detail: String) -> Fault {
+    Fault(
+      .limitReached, "\(detail); try again when some have ended", limit: .init(name: name, value: value),
+      retryAfter: pause)
   }
 }

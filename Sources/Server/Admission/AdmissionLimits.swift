@@ -21,10 +21,3 @@ struct AdmissionLoad {
   /// Complexity: O(n) in these, 2 ms for a thousand jobs.
   let ownBytes: () throws -> Int
 }
-
-/// A limit that a request ran into, as clients see it.
-struct LimitDocument: Codable, Hashable, Sendable {
-  /// The setting that the operator would change.
-  let name: String
-  let value: Int
-}

@@ -13,13 +13,14 @@ struct ClientFailure: Error {
   }
 
   /// What a server refused, or why a job failed. The status is that of `convert` for the same fault.
-  init(_ problem: Problem.Document) {
+  init(_ problem: RemoteProblem) {
     message = problem.detail
     details = problem.diagnostics.map { finding in
       finding.rule.map { "\(finding.message) (\($0))" } ?? finding.message
     }
     if details == [problem.detail] { details = [] }
     // What the service finds wrong with a submission is an argument that was wrong.
-    exitStatus = ErrorKind(rawValue: problem.code.rawValue)?.exitStatus ?? (problem.code == .invalidRequest ? 2 : 1)
+    exitStatus =
+      ErrorKind(rawValue: problem.code)?.exitStatus ?? (problem.code == FaultCode.invalidRequest.rawValue ? 2 : 1)
   }
 }

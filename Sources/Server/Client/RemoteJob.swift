@@ -19,7 +19,7 @@ struct RemoteJob: Decodable, Sendable {
   let createdAt: Timestamp
   let progress: JobProgress
   let warnings: [String]
-  let error: Problem.Document?
+  let error: RemoteProblem?
   let outputs: [Output]
 
   /// Progress as the bar of the command line shows it; nil when the job does not run.
@@ -32,6 +32,18 @@ struct RemoteJob: Decodable, Sendable {
     result.tensorsTotal = progress.tensorsTotal
     return result
   }
+}
+
+/// Why a server refused a request, or why a job failed. Codes are text: a newer server may have more of them.
+struct RemoteProblem: Decodable, Sendable {
+  struct Diagnostic: Decodable, Sendable {
+    let message: String
+    let rule: String?
+  }
+
+  let code: String
+  let detail: String
+  let diagnostics: [Diagnostic]
 }
 
 /// A page of jobs.

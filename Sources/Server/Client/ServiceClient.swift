@@ -74,7 +74,7 @@ struct ServiceClient {
   func check(_ answer: Answer, accepting: Set<Int> = []) throws -> Answer {
     let status = answer.head.status
     if (200..<300).contains(status) || accepting.contains(status) { return answer }
-    let problem = try? JSONBody.decode(Problem.Document.self, from: String(decoding: answer.body, as: UTF8.self))
+    let problem = try? JSONBody.decode(RemoteProblem.self, from: String(decoding: answer.body, as: UTF8.self))
     let failure = problem.map { ClientFailure($0) } ?? ClientFailure(unexpected(answer.head))
     guard [408, 423, 425, 429, 502, 503, 504, 507].contains(status) else { throw failure }
     throw Transient(failure: failure, pause: answer.head.headers[.retryAfter].flatMap { Int($0) }.map { .seconds($0) })

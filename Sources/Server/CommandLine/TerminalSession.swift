@@ -51,7 +51,7 @@ struct TerminalSession {
       withExtendedLifetime(staged) {}
     } catch {
       bar?.clear()
-      let shortage = watch.failure.map { ConversionError(.diskFull, $0.problem.detail) }
+      let shortage = watch.failure.map { ConversionError(.diskFull, $0.fault.message) }
       throw fail((shortage ?? error).replacing(folder.config.string + "/", folder.checkpoint.string + "/"))
     }
   }

@@ -18,7 +18,7 @@ struct BodyReader {
     channel = context.channel
   }
 
-  /// The next piece, nil at the end. Throws `Problem` 400 when the body breaks off.
+  /// The next piece, nil at the end. Throws `Fault` 400 when the body breaks off.
   mutating func next() async throws -> ByteBuffer? {
     if !isAskedFor {
       isAskedFor = true
@@ -29,16 +29,16 @@ struct BodyReader {
     } catch is CancellationError {
       throw CancellationError()
     } catch {
-      throw Problem(.badRequest, .malformedRequest, "the body broke off", cause: String(reflecting: error))
+      throw Fault(.malformedRequest, "the body broke off", cause: String(reflecting: error))
     }
   }
 
-  /// The whole body. Throws `Problem` 413 when it has more than `limit` bytes.
+  /// The whole body. Throws `Fault` 413 when it has more than `limit` bytes.
   mutating func collect(limit: Int) async throws -> ByteBuffer {
-    guard announced ?? 0 <= limit else { throw Problem.tooLarge("the body", limit: limit) }
+    guard announced ?? 0 <= limit else { throw Fault.tooLarge("the body", limit: limit) }
     var body = ByteBuffer()
     while let piece = try await next() {
-      guard body.readableBytes + piece.readableBytes <= limit else { throw Problem.tooLarge("the body", limit: limit) }
+      guard body.readableBytes + piece.readableBytes <= limit else { throw Fault.tooLarge("the body", limit: limit) }
       body.writeImmutableBuffer(piece)
     }
     return body

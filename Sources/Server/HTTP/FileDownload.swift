@@ -19,7 +19,7 @@ struct FileDownload: Sendable {
   /// The answer to GET (or HEAD): 200, 206, 304, 412 or 416.
   ///
   /// `sent` is told of the bytes that were handed to the connection, as they go.
-  /// Throws `Problem` when the file cannot be opened or has another size than it had, and `Errno.noSuchFileOrDirectory`
+  /// Throws `Fault` when the file cannot be opened or has another size than it had, and `Errno.noSuchFileOrDirectory`
   /// when it is gone: the caller knows whether it may be.
   func response(
     to request: Request, sent: @escaping @Sendable (Int) -> Void = { _ in }
@@ -33,7 +33,7 @@ struct FileDownload: Sendable {
 
     guard tag.isWanted(by: request.headers[.ifMatch]) else {
       throw Problem(
-        .preconditionFailed, .preconditionFailed, "\(name) has the ETag \(tag.value)", headers: [.eTag: tag.value])
+        .preconditionFailed, "\(name) has the ETag \(tag.value)", headers: [.eTag: tag.value])
     }
     if tag.matchesAny(of: request.headers[.ifNoneMatch]) {
       headers[.contentType] = nil
@@ -52,7 +52,7 @@ struct FileDownload: Sendable {
       headers[.contentRange] = "bytes \(range.lowerBound)-\(range.upperBound - 1)/\(size)"
     case .unsatisfiable:
       throw Problem(
-        .rangeNotSatisfiable, .rangeNotSatisfiable, "\(name) has \(size) bytes",
+        .rangeNotSatisfiable, "\(name) has \(size) bytes",
         headers: [.contentRange: "bytes */\(size)"])
     }
     if request.method == .head {
@@ -72,11 +72,11 @@ struct FileDownload: Sendable {
     do {
       let file = try await FileThreads.run { try OpenFile(path) }
       guard file.size == size else {
-        throw Problem(.internalServerError, .internal, "\(name) is damaged", cause: "\(path) has \(file.size) bytes")
+        throw Fault(.internal, "\(name) is damaged", cause: "\(path) has \(file.size) bytes")
       }
       return file
     } catch let error as Errno where error != .noSuchFileOrDirectory {
-      throw Problem(.internalServerError, .internal, "\(name) cannot be read", cause: "\(path): \(error)")
+      throw Fault(.internal, "\(name) cannot be read", cause: "\(path): \(error)")
     }
   }
 

@@ -12,7 +12,7 @@ enum JSONTree: Encodable, Sendable {
   case array([JSONTree])
   case object([String: JSONTree])
 
-  /// Parses a document by the rules that configs are read by: UTF-8, and no key twice in an object. Throws `Problem` 400 for
+  /// Parses a document by the rules that configs are read by: UTF-8, and no key twice in an object. Throws `Fault` 400 for
   /// anything else. Complexity: O(bytes), some 100 MB/s.
   static func parse(_ data: Data) throws -> JSONTree {
     var limits = Limits.standard
@@ -20,7 +20,7 @@ enum JSONTree: Encodable, Sendable {
     do {
       return JSONTree(try JSONReader.parse([UInt8](data), name: "the body", limits: limits))
     } catch {
-      throw Problem(.badRequest, .malformedRequest, "the body is not valid JSON: \(error.message)")
+      throw Fault(.malformedRequest, "the body is not valid JSON: \(error.message)")
     }
   }
 

@@ -1,132 +1,142 @@
-import Core
 import HTTPTypes
 import Hummingbird
-import NIOCore
 
-/// An error as clients see it: `application/problem+json` after RFC 9457, with `code` and `diagnostics` added.
+/// A fault as clients of the REST API see it: a status, header fields and `application/problem+json` after RFC 9457.
 ///
-/// The same document stands in the `error` field of a failed job. `cause` is for the log and is never sent.
+/// Everything that depends on the code of a fault stands in this file, in switches without a default. Handlers throw a
+/// `Problem` only where the answer has a status or a field of its own, and a `Fault` otherwise.
 struct Problem: HTTPResponseError, Sendable {
-  /// The JSON document.
-  struct Document: Codable, Hashable, Sendable {
-    let type: String
-    let title: String
-    let status: Int
-    let detail: String
-    let code: ProblemCode
-    let diagnostics: [Finding]
-    /// The limit of the operator that stands in the way, if one does.
-    var limit: LimitDocument?
-  }
-
-  /// One entry of `diagnostics`.
-  struct Finding: Codable, Hashable, Sendable {
-    /// `error` or `warning`.
-    let severity: String
-    let code: ProblemCode
-    /// The field, config key, tensor or file; empty for the request as a whole.
-    let subject: String
-    let message: String
-    /// File and line of the conversion rule that found it.
-    var rule: String?
-  }
-
+  let fault: Fault
   let status: HTTPResponse.Status
-  let code: ProblemCode
-  let title: String
-  let detail: String
-  var findings: [Finding] = []
-  var headers = HTTPFields()
-  var limit: LimitDocument?
-  var cause: String?
+  /// Beside `Retry-After`, which follows from the fault.
+  var headers: HTTPFields
 
-  /// A problem of the request or the service.
-  init(
-    _ status: HTTPResponse.Status, _ code: ProblemCode, title: String? = nil, _ detail: String,
-    findings: [Finding] = [], headers: HTTPFields = [:], cause: String? = nil
-  ) {
-    self.status = status
-    self.code = code
-    self.title = title ?? status.reasonPhrase
-    self.detail = detail
-    self.findings = findings
+  /// The problem of a fault. `status` is another than that of the code where the resource gives it another meaning.
+  init(_ fault: Fault, status: HTTPResponse.Status? = nil, headers: HTTPFields = [:]) {
+    self.fault = fault
+    self.status = status ?? fault.status
     self.headers = headers
-    self.cause = cause
+    if let pause = fault.retryAfter {
+      let (seconds, rest) = pause.components
+      self.headers[.retryAfter] = "\(seconds + (rest > 0 ? 1 : 0))"
+    }
   }
 
-  /// A problem of a conversion.
-  init(_ error: ConversionError) {
-    let findings = Findings(error.diagnostics.lazy.map(Finding.init), limit: Findings.limitOfConversions)
-    self.init(
-      error.kind.status, ProblemCode(error.kind), title: error.kind.title,
-      error.message + (findings.omitted > 0 ? " (\(findings.omitted) more diagnostics are left out)" : ""),
-      findings: Array(findings), cause: error.cause)
-  }
-
-  var document: Document {
-    Document(
-      type: "urn:zooport:problem:\(code.rawValue)", title: title, status: status.code, detail: detail, code: code,
-      diagnostics: findings, limit: limit)
+  /// A problem with header fields of its own.
+  init(_ code: FaultCode, _ message: String, headers: HTTPFields) {
+    self.init(Fault(code, message), headers: headers)
   }
 
   func response(from request: Request, context: some RequestContext) throws -> Response {
-    var response = try JSONBody.response(document, status: status)
+    var response = try JSONBody.response(ProblemDocument(fault, status: status), status: status)
     response.headers[.contentType] = "application/problem+json"
     for field in headers { response.headers[field.name] = field.value }
     return response
   }
 }
 
-extension Problem.Finding {
-  /// The finding of a conversion.
-  init(_ diagnostic: Diagnostic) {
-    self.init(
-      severity: diagnostic.severity.rawValue, code: ProblemCode(diagnostic.kind),
-      subject: diagnostic.subject.description, message: diagnostic.message, rule: diagnostic.origin?.description)
-  }
+/// The JSON of a problem, with `code`, `diagnostics` and `limit` added to the members of RFC 9457. The same document stands in
+/// the `error` field of a failed job.
+struct ProblemDocument: Encodable, Sendable {
+  let type: String
+  let title: String
+  let status: Int
+  let detail: String
+  let code: FaultCode
+  let diagnostics: [Finding]
+  let limit: Fault.Limit?
 
-  /// A field of a request that is missing or wrong.
-  init(field: String, _ message: String, code: ProblemCode = .invalidRequest) {
-    self.init(severity: "error", code: code, subject: field, message: message)
+  init(_ fault: Fault) { self.init(fault, status: fault.status) }
+
+  init(_ fault: Fault, status: HTTPResponse.Status) {
+    type = "urn:zooport:problem:\(fault.code.rawValue)"
+    title = fault.code.title
+    self.status = status.code
+    detail = fault.message
+    code = fault.code
+    diagnostics = fault.findings
+    limit = fault.limit
   }
 }
 
-extension Problem {
-  /// Nothing is at this path.
-  static func notFound(_ detail: String) -> Problem { Problem(.notFound, .notFound, detail) }
-
-  /// The bytes of the request cannot be understood.
-  static func malformed(_ detail: String) -> Problem { Problem(.badRequest, .malformedRequest, detail) }
-
-  /// One field of the request is wrong.
-  static func invalid(field: String, _ message: String) -> Problem {
-    .invalid(Findings([Finding(field: field, message)]))
-  }
-
-  /// Fields of the request are wrong. The code is that of the findings when they agree on one.
-  static func invalid(_ findings: Findings) -> Problem {
-    let codes = Set(findings.map(\.code))
-    let code = codes.count == 1 ? codes.first ?? .invalidRequest : .invalidRequest
-    return Problem(.unprocessableContent, code, findings.summary, findings: Array(findings))
-  }
-
-  /// The database takes no writes at the moment. Nothing has changed, and the request can be sent again.
-  static func database(_ fault: DatabaseFault, cause: String) -> Problem {
-    switch fault {
-    case .full:
-      Problem(
-        ErrorKind.diskFull.status, ProblemCode(.diskFull), title: ErrorKind.diskFull.title,
-        "no space is left for the database; delete jobs or uploads, or try again later",
-        headers: [.retryAfter: "60"], cause: cause)
-    case .busy:
-      Problem(
-        .serviceUnavailable, .unavailable, "another process holds the database; try again",
-        headers: [.retryAfter: "5"], cause: cause)
+extension Fault {
+  /// The HTTP status that carries this fault, in an answer and in the `error` of a job.
+  var status: HTTPResponse.Status {
+    switch code {
+    case .malformedRequest: .badRequest
+    case .invalidRequest, .usage, .unknownModel, .unsupportedPair, .configNotConvertible, .keysUnmatched,
+      .stateDictMismatch, .unreadableInput, .hostileInput, .sourceGated, .sourceNotFound, .tokenRefused,
+      .revisionNotFound, .fileNotFound:
+      .unprocessableContent
+    case .unauthorized: .unauthorized
+    case .forbidden: .forbidden
+    case .notFound: .notFound
+    case .methodNotAllowed: .methodNotAllowed
+    case .conflict, .cancelled: .conflict
+    case .locked: .locked
+    case .gone: .gone
+    case .unsupportedProtocol, .preconditionFailed: .preconditionFailed
+    case .checksumMismatch: .checksumMismatch
+    case .tooLarge: .contentTooLarge
+    case .limitReached:
+      switch limit?.name {
+      case .storagePerToken: .insufficientStorage
+      case .queue, .queuePerToken, nil: .tooManyRequests
+      }
+    case .unsupportedMediaType: .unsupportedMediaType
+    case .rangeNotSatisfiable: .rangeNotSatisfiable
+    case .unavailable: .serviceUnavailable
+    case .fetchFailed: .badGateway
+    case .diskFull: .insufficientStorage
+    case .outputFailed, .internal: .internalServerError
     }
   }
+}
 
-  /// More bytes than the service takes.
-  static func tooLarge(_ what: String, limit: Int) -> Problem {
-    Problem(.contentTooLarge, .tooLarge, "\(what) may have at most \(limit) bytes")
+extension FaultCode {
+  /// The short text for people. It is the same for all problems of one type, as RFC 9457, section 3.1.3, asks.
+  var title: String {
+    switch self {
+    case .malformedRequest: "Bad Request"
+    case .invalidRequest: "Unprocessable Content"
+    case .unauthorized: "Unauthorized"
+    case .forbidden: "Forbidden"
+    case .notFound: "Not Found"
+    case .methodNotAllowed: "Method Not Allowed"
+    case .conflict: "Conflict"
+    case .locked: "Locked"
+    case .gone: "Gone"
+    case .unsupportedProtocol: "Precondition Failed"
+    case .preconditionFailed: "Precondition Failed"
+    case .checksumMismatch: "Checksum Mismatch"
+    case .tooLarge: "Content Too Large"
+    case .limitReached: "A limit is reached"
+    case .unsupportedMediaType: "Unsupported Media Type"
+    case .rangeNotSatisfiable: "Range Not Satisfiable"
+    case .unavailable: "Service Unavailable"
+    case .usage: "The request contradicts itself"
+    case .unknownModel: "Unknown model"
+    case .unsupportedPair: "Unsupported pair of formats"
+    case .configNotConvertible: "The config cannot be converted"
+    case .keysUnmatched: "Keys of the checkpoint match no rule"
+    case .stateDictMismatch: "The checkpoint does not fit the model"
+    case .unreadableInput: "An input cannot be read"
+    case .hostileInput: "An input breaks the rules of its format"
+    case .outputFailed: "The output cannot be written"
+    case .diskFull: "The disk is full"
+    case .fetchFailed: "A download failed"
+    case .sourceGated: "The owner of the repository has to grant access"
+    case .sourceNotFound: "The repository does not exist or is private"
+    case .tokenRefused: "The hub does not take the token"
+    case .revisionNotFound: "The repository has no such revision"
+    case .fileNotFound: "The repository has no such file"
+    case .cancelled: "Cancelled"
+    case .internal: "Internal error"
+    }
   }
+}
+
+extension HTTPResponse.Status {
+  /// RFC 4918, section 11.5.
+  static let insufficientStorage = HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage")
 }

@@ -6,7 +6,7 @@ import NIOCore
 /// Finds the handler and who calls it, turns every thrown error into problem+json, puts the request id on every answer,
 /// counts it and writes one log line for it.
 ///
-/// An error that is no `Problem` becomes a 500 whose detail says nothing; the log has the cause.
+/// An error that is neither a `Fault` nor a `Problem` becomes a 500 whose detail says nothing; the log has the cause.
 struct ProblemResponder: HTTPResponder {
   typealias Context = ServiceContext
 
@@ -46,8 +46,8 @@ struct ProblemResponder: HTTPResponder {
       response = try await match.respond(to: request, context: context)
     } catch {
       let problem = Self.problem(for: error)
-      metadata["code"] = "\(problem.code.rawValue)"
-      if let cause = problem.cause { metadata["cause"] = "\(cause)" }
+      metadata["code"] = "\(problem.fault.code.rawValue)"
+      if let cause = problem.fault.cause { metadata["cause"] = "\(cause)" }
       response = try problem.response(from: request, context: context)
     }
     if request.method == .head || sent == .head { response = response.headOnly }
@@ -78,17 +78,20 @@ struct ProblemResponder: HTTPResponder {
   private static func problem(for error: any Error) -> Problem {
     switch error {
     case let problem as Problem: problem
+    case let fault as Fault: Problem(fault)
     case let error as HTTPError:
-      Problem(error.status, error.status.kind == .serverError ? .internal : .malformedRequest, error.body ?? "")
+      Problem(
+        Fault(error.status.kind == .serverError ? .internal : .malformedRequest, error.body ?? ""), status: error.status
+      )
     case is NIOTooManyBytesError:
-      Problem(.contentTooLarge, .tooLarge, "the body is too large")
+      Problem(Fault(.tooLarge, "the body is too large"))
     case is CancellationError:
-      Problem(.serviceUnavailable, .unavailable, "the service stops; try again", headers: [.retryAfter: "5"])
+      Problem(Fault(.unavailable, "the service stops; try again", retryAfter: .seconds(5)))
     default:
-      DatabaseFault(error).map { .database($0, cause: "\(error)") }
-        ?? Problem(
-          .internalServerError, .internal, "the service failed; the log has the reason under the request id",
-          cause: String(reflecting: error))
+      Problem(
+        Fault(
+          .internal, "the service failed; the log has the reason under the request id",
+          cause: String(reflecting: error)))
     }
   }
 }

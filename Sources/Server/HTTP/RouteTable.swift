@@ -79,10 +79,10 @@ struct RouteTable: Sendable {
     return segments
   }
 
-  /// The row for a request. Throws `Problem` 400, 404 or 405.
+  /// The row for a request. Throws `Fault` 400 or 404, or `Problem` 405.
   func match(_ request: Request) throws -> Match {
     guard let segments = Self.segments(of: request.uri.path) else {
-      throw Problem.malformed("the path is not percent-encoded UTF-8")
+      throw Fault.malformed("the path is not percent-encoded UTF-8")
     }
     var others: [(method: HTTPRequest.Method, captures: Int)] = []
     for route in routes {
@@ -95,11 +95,11 @@ struct RouteTable: Sendable {
     }
     // Where a path is both a row of its own and fits a row with captures, as `links` might be an output, the former counts.
     guard let fewest = others.map(\.captures).min() else {
-      throw Problem.notFound("nothing is at \(request.uri.path)")
+      throw Fault.notFound("nothing is at \(request.uri.path)")
     }
     let methods = others.filter { $0.captures == fewest }.map(\.method.rawValue).joined(separator: ", ")
     throw Problem(
-      .methodNotAllowed, .methodNotAllowed, "\(request.uri.path) answers \(methods), not \(request.method)",
+      .methodNotAllowed, "\(request.uri.path) answers \(methods), not \(request.method)",
       headers: [.allow: methods])
   }
 }

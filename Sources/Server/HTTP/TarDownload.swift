@@ -20,7 +20,7 @@ struct TarDownload: Sendable {
   /// The time that every entry gets.
   let time: Timestamp
 
-  /// The answer to GET or HEAD. Throws `Problem` when a file cannot be opened or has another size than it had, and
+  /// The answer to GET or HEAD. Throws `Fault` when a file cannot be opened or has another size than it had, and
   /// `Errno.noSuchFileOrDirectory` when one is gone: the caller knows whether it may be.
   func response(to request: Request, sent: @escaping @Sendable (Int) -> Void) async throws -> Response {
     var parts: [(header: [UInt8], entry: Entry)] = []
@@ -60,10 +60,10 @@ struct TarDownload: Sendable {
           let file = try OpenFile(entry.path)
           if file.size == entry.size { return file }
         } catch let error as Errno where error != .noSuchFileOrDirectory {
-          throw Problem(
-            .internalServerError, .internal, "\(entry.name) cannot be read", cause: "\(entry.path): \(error)")
+          throw Fault(
+            .internal, "\(entry.name) cannot be read", cause: "\(entry.path): \(error)")
         }
-        throw Problem(.internalServerError, .internal, "\(entry.name) is damaged", cause: "\(entry.path)")
+        throw Fault(.internal, "\(entry.name) is damaged", cause: "\(entry.path)")
       }
     }
   }

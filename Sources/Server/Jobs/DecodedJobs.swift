@@ -19,7 +19,7 @@ struct DecodedJobs: Sendable {
     let values = Array(row.databaseValues)
     if let entry = entries[id], entry.row == values { return entry.job }
     let job = try decode(row)
-    if job.warnings.count <= Self.longestList, job.error?.diagnostics.count ?? 0 <= Self.longestList {
+    if job.warnings.count <= Self.longestList, job.error?.findings.count ?? 0 <= Self.longestList {
       entries[id] = Entry(row: values, job: job)
     }
     return job

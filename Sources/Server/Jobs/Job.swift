@@ -54,7 +54,7 @@ struct Job: Sendable, Hashable {
   /// Set while the job waits for another attempt after a fault that may pass.
   var notBefore: Timestamp?
   /// Set when the job failed, and while it waits for another attempt.
-  var error: Problem.Document?
+  var error: Fault?
   /// Set when the job succeeded.
   var outputs: [JobOutput] = []
 

@@ -8,7 +8,7 @@ extension JobController {
   /// `POST /v1/jobs/{job}/again`: 202 with a new job of the same inputs, options, hub token and webhook.
   ///
   /// It belongs to the caller, who must be allowed to change the old one: a sealed token comes with it. A repository stays
-  /// at the commit that the old job was pinned to. It always runs. Throws `Problem` 409 when an input is gone.
+  /// at the commit that the old job was pinned to. It always runs. Throws `Fault` 409 when an input is gone.
   @Sendable func again(_ request: Request, context: ServiceContext) async throws -> Response {
     let id = try await findOwn(context)
     guard let former = try await store.submitted(id) else { throw Self.notFound(id.description) }
@@ -33,7 +33,7 @@ extension JobController {
     }
   }
 
-  /// The fingerprint of a job under this version of the program; nil when an input is a download. Throws `Problem` 409 when
+  /// The fingerprint of a job under this version of the program; nil when an input is a download. Throws `Fault` 409 when
   /// an input is gone.
   private func fingerprint(of job: Job, _ context: ServiceContext) async throws -> String? {
     var fingerprint = try JobFingerprint(
@@ -57,7 +57,7 @@ extension JobController {
     return isLocal ? fingerprint.value : nil
   }
 
-  private static func incomplete(_ id: Identifier, _ reason: String) -> Problem {
-    Problem(.conflict, .conflict, "the job cannot be run again: \(reason); submit a new job")
+  private static func incomplete(_ id: Identifier, _ reason: String) -> Fault {
+    Fault(.conflict, "the job cannot be run again: \(reason); submit a new job")
   }
 }

@@ -13,7 +13,7 @@ extension JobController {
   @Sendable func linkAll(_ request: Request, context: ServiceContext) async throws -> Response {
     let job = try await find(context)
     guard job.status == .succeeded else {
-      throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no outputs")
+      throw Fault.notFound("job \(job.id) is \(job.status.rawValue) and has no outputs")
     }
     return try answer(linkTo: "/v1/jobs/\(job.id)/outputs", context)
   }

@@ -44,7 +44,7 @@ extension JobController {
   @Sendable func list(_ request: Request, context: ServiceContext) async throws -> Response {
     var query = Query(filter: JobFilter(reach: context.principal.reach))
     for (name, value) in request.uri.queryParameters { query.read(String(name), String(value)) }
-    guard query.findings.isEmpty else { throw Problem.invalid(query.findings) }
+    guard query.findings.isEmpty else { throw Fault.invalid(query.findings) }
     // One more than asked for tells whether there is a next page.
     let jobs = try await store.jobs(matching: query.filter, after: query.cursor, limit: query.limit + 1)
     let page = jobs.prefix(query.limit)

@@ -49,7 +49,7 @@ struct JobController: Sendable {
       await reader.discard(received.uploads)
       switch error {
       case JobStoreError.unknownUpload(let id):
-        throw Problem.invalid(field: "checkpoint", "no finished upload has the id \(id)")
+        throw Fault.invalid(field: "checkpoint", "no finished upload has the id \(id)")
       case JobStoreError.keyTaken:
         throw Self.keyTaken
       default:
@@ -64,7 +64,7 @@ struct JobController: Sendable {
     return try await answer(insertion, context)
   }
 
-  /// Adds a job if there is room for it. Throws what the store throws, and `Problem` 429 and 507.
+  /// Adds a job if there is room for it. Throws what the store throws, and `Fault` 429 and 507.
   func insert(_ job: Job, bringing uploads: [Upload], key: IdempotencyKey?, reuse: JobReuse?) async throws -> Insertion
   {
     let bytes = Self.expectedOutput(of: job)
@@ -75,7 +75,7 @@ struct JobController: Sendable {
       admit: { [admission] load in try admission.admit(job, needing: bytes, load) })
   }
 
-  static let keyTaken = Problem.invalid(
+  static let keyTaken = Fault.invalid(
     field: "Idempotency-Key", "Idempotency-Key belongs to a job with another content; choose another key")
 
   /// Bytes that the outputs will take about: as many as the inputs, or twice as many where halves become floats; the
@@ -177,7 +177,7 @@ struct JobController: Sendable {
       return try await cancelled(job, context)
     case .ended(let job):
       guard job.status == .cancelled else {
-        throw Problem(.conflict, .conflict, "job \(id) has \(job.status.rawValue) and cannot be cancelled")
+        throw Fault(.conflict, "job \(id) has \(job.status.rawValue) and cannot be cancelled")
       }
       return try JSONBody.response(await document(job))
     case .missing:
@@ -217,7 +217,7 @@ struct JobController: Sendable {
   @Sendable func downloadAll(_ request: Request, context: ServiceContext) async throws -> Response {
     let job = try await find(context)
     guard job.status == .succeeded, let name = FileName("\(job.id).tar") else {
-      throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no outputs")
+      throw Fault.notFound("job \(job.id) is \(job.status.rawValue) and has no outputs")
     }
     return try await unlessDeleted(job) {
       try await TarDownload(
@@ -228,25 +228,25 @@ struct JobController: Sendable {
     }
   }
 
-  /// The output that the path names. Throws `Problem` 404.
+  /// The output that the path names. Throws `Fault` 404.
   func output(of job: Job, _ context: ServiceContext) throws -> JobOutput {
     let file = try context.parameters.require("output")
     let name = context.parameters.get("component").map { "\($0)/\(file)" } ?? file
     guard let output = job.outputs.first(where: { $0.name.description == name }) else {
-      throw Problem.notFound("job \(job.id) is \(job.status.rawValue) and has no output \(name)")
+      throw Fault.notFound("job \(job.id) is \(job.status.rawValue) and has no output \(name)")
     }
     return output
   }
 
   /// What `download` answers. A file that is gone is no fault when its job is gone as well, deleted or expired since the
-  /// record was read: then `Problem` 404.
+  /// record was read: then `Fault` 404.
   private func unlessDeleted(_ job: Job, _ download: () async throws -> Response) async throws -> Response {
     do {
       return try await download()
     } catch Errno.noSuchFileOrDirectory {
       guard try await store.job(job.id) != nil else { throw Self.notFound(job.id.description) }
-      throw Problem(
-        .internalServerError, .internal, "an output of job \(job.id) cannot be read", cause: "a file is missing")
+      throw Fault(
+        .internal, "an output of job \(job.id) cannot be read", cause: "a file is missing")
     }
   }
 
@@ -262,7 +262,7 @@ struct JobController: Sendable {
     return id
   }
 
-  /// The job of the path. Throws `Problem` 404 also when it may not be seen: whether it exists is nobody else's business.
+  /// The job of the path. Throws `Fault` 404 also when it may not be seen: whether it exists is nobody else's business.
   func find(_ context: ServiceContext) async throws -> Job {
     let id = try identifier(context)
     guard let job = try await store.job(id), context.principal.sees(job.ownership) else {
@@ -271,7 +271,7 @@ struct JobController: Sendable {
     return job
   }
 
-  /// The id of the job of the path. Throws `Problem` 403 when it may be seen and not changed; whom a job belongs to
+  /// The id of the job of the path. Throws `Fault` 403 when it may be seen and not changed; whom a job belongs to
   /// never changes, so what is checked here holds later.
   func findOwn(_ context: ServiceContext) async throws -> Identifier {
     let job = try await find(context)
@@ -283,5 +283,5 @@ struct JobController: Sendable {
     _ = try? await FileThreads.run(work)
   }
 
-  static func notFound(_ id: String) -> Problem { .notFound("no job has the id \(id)") }
+  static func notFound(_ id: String) -> Fault { .notFound("no job has the id \(id)") }
 }

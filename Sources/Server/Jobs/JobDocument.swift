@@ -73,7 +73,7 @@ struct JobDocument: Encodable, Sendable {
     try container.encode(job.attempt, forKey: .attempt)
     try container.encode(ProgressDocument(live ?? job.progress ?? JobProgress()), forKey: .progress)
     try container.encode(job.warnings, forKey: .warnings)
-    try container.encode(job.error, forKey: .error)
+    try container.encode(job.error.map { ProblemDocument($0) }, forKey: .error)
     try container.encode(outputs, forKey: .outputs)
     try container.encode(
       Inputs(config: job.config.parts.map(Self.input), checkpoint: job.checkpoint.map(Self.input)), forKey: .inputs)

@@ -35,7 +35,7 @@ struct JobExecution {
       return try convert(runner, pin: pin)
     } catch {
       var failure = JobFailure(of: error)
-      if failure.problem.code == ProblemCode(.diskFull), reservation.isHeldByOthers { failure.remedy = .wait }
+      if failure.fault.code == .diskFull, reservation.isHeldByOthers { failure.remedy = .wait }
       throw failure
     }
   }

@@ -13,7 +13,7 @@ struct JobFailure: Error {
   }
 
   /// What the job shows, and the cause for the log.
-  let problem: Problem
+  let fault: Fault
   var remedy: Remedy
   /// How long the next attempt has to wait, when a server said so.
   private(set) var retryAfter: Duration?
@@ -24,8 +24,8 @@ struct JobFailure: Error {
   /// True when another attempt may succeed.
   var mayPass: Bool { remedy != .none }
 
-  private init(_ problem: Problem, mayPass: Bool) {
-    self.problem = problem
+  private init(_ fault: Fault, mayPass: Bool) {
+    self.fault = fault
     remedy = mayPass ? .retry : .none
   }
 
@@ -35,17 +35,15 @@ struct JobFailure: Error {
     case let failure as JobFailure: self = failure
     case let failure as TransferFailure: self.init(failure)
     case let error as ConversionError: self.init(error)
-    case let problem as Problem: self.init(problem, mayPass: false)
+    // Limits do not pass. A store that takes no writes will: the attempt may have been perfect, and what could not be done is
+    // to say so.
+    case let fault as Fault: self.init(fault, mayPass: fault.code == .diskFull || fault.code == .unavailable)
     case let error where error.isOutOfSpace:
       self.init(ConversionError(.diskFull, "no space is left for the job", cause: "\(error)"))
     default:
-      if let fault = DatabaseFault(error) {
-        self.init(fault, cause: "\(error)")
-      } else {
-        self.init(
-          ConversionError(
-            .internal, "the service failed; the log has the reason under the job id", cause: String(reflecting: error)))
-      }
+      self.init(
+        ConversionError(
+          .internal, "the service failed; the log has the reason under the job id", cause: String(reflecting: error)))
     }
   }
 
@@ -53,18 +51,8 @@ struct JobFailure: Error {
     let isBearable = error.retryAfter ?? .zero <= Self.longestWait
     // A conversion fetches only when it streams; whoever fetched for it may know that the fault stays.
     let mayPass = error.mayPass ?? (error.kind == .diskFull || error.kind == .fetchFailed)
-    self.init(Problem(error), mayPass: isBearable && mayPass)
+    self.init(Fault(error), mayPass: isBearable && mayPass)
     retryAfter = error.retryAfter
-  }
-
-  /// The attempt may have been perfect; what could not be done is to say so.
-  init(_ fault: DatabaseFault, cause: String) {
-    let error =
-      switch fault {
-      case .full: ConversionError(.diskFull, "no space is left for the database", cause: cause)
-      case .busy: ConversionError(.internal, "another process held the database", cause: cause)
-      }
-    self.init(Problem(error), mayPass: true)
   }
 
   init(_ failure: TransferFailure) {

@@ -39,9 +39,9 @@ extension Operation {
     refusals: [
       Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
       Refusal(
-        .unprocessableContent, .invalidRequest, ProblemCode(.unknownModel), ProblemCode(.unsupportedPair)),
+        .unprocessableContent, .invalidRequest, .unknownModel, .unsupportedPair),
       Refusal(.tooManyRequests, .limitReached),
-      Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
+      Refusal(.insufficientStorage, .diskFull, .limitReached),
     ])
 
   static let listJobs = Operation(
@@ -84,7 +84,7 @@ extension Operation {
     ],
     refusals: [
       Refusal(.conflict, .conflict), Refusal(.unprocessableContent, .invalidRequest),
-      Refusal(.tooManyRequests, .limitReached), Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
+      Refusal(.tooManyRequests, .limitReached), Refusal(.insufficientStorage, .diskFull, .limitReached),
     ])
 
   static let linkOutput = link(id: "linkOutput", summary: "Make a link that downloads an output without a token.")

@@ -97,7 +97,7 @@ protocol JobStore: Sendable {
 
   /// Ends a job as failed.
   func fail(
-    _ lease: Lease, with error: Problem.Document, progress: JobProgress?, at now: Timestamp
+    _ lease: Lease, with error: Fault, progress: JobProgress?, at now: Timestamp
   ) throws -> Bool
 
   /// Puts a job back into the queue. The attempt is not counted when `isCounted` is false.
@@ -106,7 +106,7 @@ protocol JobStore: Sendable {
   /// Puts a job back into the queue after a fault that may pass: no worker takes it before `time`. It keeps the error
   /// until then. `isCounted` makes it one of the job's retries. A `claim` before `now` finds it due: its clock was set back.
   func postpone(
-    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Problem.Document, isCounted: Bool
+    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Fault, isCounted: Bool
   ) throws -> Bool
 
   /// Puts running jobs back whose lease ended before `now`, or all of them when `now` is nil (at start, when no worker
@@ -177,7 +177,7 @@ extension JobStore {
 
   /// Puts a job back after a fault, as one of its retries.
   func postpone(
-    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Problem.Document
+    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Fault
   ) throws -> Bool {
     try postpone(lease, at: now, until: time, because: error, isCounted: true)
   }
@@ -254,6 +254,16 @@ struct UnreadableJob: Error {
   let id: Identifier
   let model: String
   let cause: any Error
+}
+
+extension Fault {
+  /// What a job says whose record nobody can read.
+  static let unreadableJob = Fault(.internal, "the record of the job cannot be read; submit it again")
+
+  /// What a job says that was given up after so many interruptions while it ran alone.
+  static func interrupted(times: Int) -> Fault {
+    Fault(.internal, "the service stopped \(times) times while it ran this job alone; it was given up")
+  }
 }
 
 /// What a store refuses.

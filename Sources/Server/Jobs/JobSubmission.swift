@@ -43,7 +43,7 @@ struct JobSubmission: Sendable {
   /// Reads a JSON body.
   init(json data: Data) throws {
     guard case .object(let members) = try JSONTree.parse(data) else {
-      throw Problem.malformed("the body must be a JSON object")
+      throw Fault.malformed("the body must be a JSON object")
     }
     content.update(data: data)
     let text = String(decoding: data, as: UTF8.self)[...]
@@ -102,7 +102,7 @@ struct JobSubmission: Sendable {
     }
   }
 
-  /// Checks everything and makes the job. Throws `Problem` 422 with one finding for each fault.
+  /// Checks everything and makes the job. Throws `Fault` 422 with one finding for each fault.
   ///
   /// An upload that `principal` may not see does not exist for the job either.
   mutating func job(
@@ -163,7 +163,7 @@ struct JobSubmission: Sendable {
       }
     }
     checkNames(configs: configInputs, checkpoint: checkpointInputs)
-    guard findings.isEmpty, let command else { throw Problem.invalid(findings) }
+    guard findings.isEmpty, let command else { throw Fault.invalid(findings) }
     var job = Job(
       id: .generate(), command: command, model: model, sourceFormat: source, targetFormat: target,
       config: JobInput(parts: configInputs), checkpoint: checkpointInputs, options: reader.options, createdAt: .now,
@@ -231,7 +231,7 @@ struct JobSubmission: Sendable {
     _ input: Input, of part: String, field: String, source: String, _ names: ComponentNames, uploads: any UploadStore,
     hub: HubSubmissions, for principal: Principal
   ) async throws -> JobInput? {
-    func refuse(_ message: String, code: ProblemCode = .invalidRequest) -> JobInput? {
+    func refuse(_ message: String, code: FaultCode = .invalidRequest) -> JobInput? {
       findings.append(.init(field: field, "\(field): \(message)", code: code))
       return nil
     }

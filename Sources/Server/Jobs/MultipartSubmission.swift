@@ -31,7 +31,7 @@ struct MultipartSubmission: Sendable {
       let ids = uploads.map(\.id)
       await FileThreads.clear { [folder] in for id in ids { folder.removeUpload(id) } }
       if let malformed = error as? MultipartParser.Malformed {
-        throw Problem.malformed("the body is not valid multipart/form-data: \(malformed.reason)")
+        throw Fault.malformed("the body is not valid multipart/form-data: \(malformed.reason)")
       }
       throw error
     }
@@ -74,7 +74,7 @@ struct MultipartSubmission: Sendable {
             try await hashed?.receive(bytes)
           } else {
             fieldBytes += bytes.readableBytes
-            guard fieldBytes <= fieldLimit else { throw Problem.tooLarge("all fields together", limit: fieldLimit) }
+            guard fieldBytes <= fieldLimit else { throw Fault.tooLarge("all fields together", limit: fieldLimit) }
             text.writeImmutableBuffer(bytes)
           }
         case .end:
@@ -98,7 +98,7 @@ struct MultipartSubmission: Sendable {
         }
       }
     }
-    guard parser.isComplete else { throw Problem.malformed("the multipart body has no closing boundary") }
+    guard parser.isComplete else { throw Fault.malformed("the multipart body has no closing boundary") }
     return submission
   }
 
@@ -136,31 +136,31 @@ struct MultipartSubmission: Sendable {
 
   private func fileName(_ filename: String, field: String) throws -> FileName {
     guard field == "config" || field == "checkpoint" else {
-      throw Problem.invalid(field: field, "only config and checkpoint can be files")
+      throw Fault.invalid(field: field, "only config and checkpoint can be files")
     }
     // What a path means depends on the model, which may follow: `ComponentNames` decides.
     let last = filename.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init) ?? filename
     if let name = FileName(last) { return name }
     guard last != filename, let name = FileName("file") else {
-      throw Problem.invalid(field: field, "\(field): \(FileName.rule)")
+      throw Fault.invalid(field: field, "\(field): \(FileName.rule)")
     }
     return name
   }
 
   private func add(_ data: Data, field: String, to submission: inout JobSubmission) throws {
     guard let text = String(validating: data, as: UTF8.self) else {
-      throw Problem.invalid(field: field, "\(field) is not UTF-8")
+      throw Fault.invalid(field: field, "\(field) is not UTF-8")
     }
     submission.record("field", field, text)
     switch field {
     case "config", "checkpoint":
       guard let value = try? JSONTree.parse(data) else {
-        throw Problem.invalid(field: field, "\(field) must be a file (curl -F \(field)=@FILE) or an input as JSON")
+        throw Fault.invalid(field: field, "\(field) must be a file (curl -F \(field)=@FILE) or an input as JSON")
       }
       submission.add(value, text: text[...], to: field)
     case "options", "webhook":
       guard let value = try? JSONTree.parse(data) else {
-        throw Problem.invalid(field: field, "\(field) must be a JSON object")
+        throw Fault.invalid(field: field, "\(field) must be a JSON object")
       }
       submission.add(value, field: field)
     default:

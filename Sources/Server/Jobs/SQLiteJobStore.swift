@@ -1,7 +1,6 @@
 import Core
 import Foundation
 import GRDB
-import HTTPTypes
 
 /// The job store in SQLite. Every call is one transaction that is on the disk when it returns.
 struct SQLiteJobStore: JobStore {
@@ -61,7 +60,7 @@ struct SQLiteJobStore: JobStore {
   }
 
   func job(ofKey key: String, owner: String?) async throws -> (job: Job, digest: String)? {
-    try await database.pool.read { try Self.job(ofKey: key, owner: owner ?? "", in: $0) }
+    try await database.read { try Self.job(ofKey: key, owner: owner ?? "", in: $0) }
   }
 
   private static func job(
@@ -81,7 +80,7 @@ struct SQLiteJobStore: JobStore {
   }
 
   func storedBytes(of owner: String, besides job: Identifier) throws -> Int {
-    try database.pool.read { try SQLiteUploadStore.storedBytes(of: owner, besides: job, in: $0) }
+    try database.read { try SQLiteUploadStore.storedBytes(of: owner, besides: job, in: $0) }
   }
 
   private static func load(for job: Job, in db: GRDB.Database) -> AdmissionLoad {
@@ -96,13 +95,13 @@ struct SQLiteJobStore: JobStore {
   }
 
   func job(_ id: Identifier) async throws -> Job? {
-    try await database.pool.read { db in
+    try await database.read { db in
       try Self.row(id, in: db).map { row in try decoded.job(id, row) { try Self.job($0, in: db) } }
     }
   }
 
   func submitted(_ id: Identifier) async throws -> Job? {
-    try await database.pool.read { db in try Self.job(id, in: db).map { try Self.withText($0, in: db) } }
+    try await database.read { db in try Self.job(id, in: db).map { try Self.withText($0, in: db) } }
   }
 
   /// The job with the text of its inline config.
@@ -118,7 +117,7 @@ struct SQLiteJobStore: JobStore {
     var filter = filter
     filter.status = nil
     let (sql, arguments) = (Statements.countJobs(matching: filter), Self.arguments(of: filter))
-    return try await database.pool.read { db in
+    return try await database.read { db in
       var counts = Dictionary(uniqueKeysWithValues: JobStatus.allCases.map { ($0, 0) })
       for row in try Row.fetchAll(db, sql: sql, arguments: arguments) {
         if let status = JobStatus(rawValue: row["status"]) { counts[status] = row["count"] }
@@ -128,7 +127,7 @@ struct SQLiteJobStore: JobStore {
   }
 
   func queue(at now: Timestamp) async throws -> [Identifier] {
-    try await database.pool.read { db in
+    try await database.read { db in
       try Identifier.fetchAll(db, sql: Statements.queueOrder, arguments: ["now": now.milliseconds])
     }
   }
@@ -148,7 +147,7 @@ struct SQLiteJobStore: JobStore {
 
   func jobs(matching filter: JobFilter, after cursor: Identifier?, limit: Int) async throws -> [Job] {
     let filtering = Self.arguments(of: filter)
-    return try await database.pool.read { db in
+    return try await database.read { db in
       var (found, last, isDone) = ([Job](), cursor, false)
       // Once, unless a row cannot be read: then another takes its place.
       while found.count < limit, !isDone {
@@ -165,7 +164,7 @@ struct SQLiteJobStore: JobStore {
   }
 
   func cancel(_ id: Identifier, at now: Timestamp) async throws -> CancelOutcome {
-    try await database.pool.write { db in
+    try await database.write { db in
       try db.execute(
         sql: Statements.cancelJob, arguments: ["id": id.description, "now": now.milliseconds])
       let isCancelled = db.changesCount > 0
@@ -175,7 +174,7 @@ struct SQLiteJobStore: JobStore {
   }
 
   func delete(_ id: Identifier) async throws -> [Identifier]? {
-    try await database.pool.write { db in
+    try await database.write { db in
       guard try Bool.fetchOne(db, sql: Statements.isEnded, arguments: ["id": id.description]) == true else {
         return nil
       }
@@ -184,20 +183,20 @@ struct SQLiteJobStore: JobStore {
   }
 
   func pin(_ id: Identifier, _ isPinned: Bool) async throws -> Job? {
-    try await database.pool.write { db in
+    try await database.write { db in
       try db.execute(sql: Statements.pinJob, arguments: ["id": id.description, "pinned": isPinned])
       return try Self.job(id, in: db)
     }
   }
 
   func expired(endedBefore moment: Timestamp) throws -> [Identifier] {
-    try database.pool.read { db in
+    try database.read { db in
       try Identifier.fetchAll(db, sql: Statements.expiredJobs, arguments: ["before": moment.milliseconds])
     }
   }
 
   func brought(by id: Identifier) throws -> [Identifier] {
-    try database.pool.read { try Self.brought(by: id, in: $0) }
+    try database.read { try Self.brought(by: id, in: $0) }
   }
 
   private static func brought(by id: Identifier, in db: GRDB.Database) throws -> [Identifier] {
@@ -205,7 +204,7 @@ struct SQLiteJobStore: JobStore {
   }
 
   func delete(_ id: Identifier, endedBefore moment: Timestamp) throws -> [Identifier]? {
-    try database.pool.write { db in
+    try database.write { db in
       let arguments: StatementArguments = ["id": id.description, "before": moment.milliseconds]
       guard try Bool.fetchOne(db, sql: Statements.isExpired, arguments: arguments) == true else { return nil }
       return try Self.delete(id, in: db)
@@ -225,7 +224,7 @@ struct SQLiteJobStore: JobStore {
   func claim(
     worker: String, at now: Timestamp, leaseUntil: Timestamp, within bounds: ClaimBounds
   ) throws -> ClaimedJob? {
-    let outcome: Result<ClaimedJob, UnreadableJob>? = try database.pool.write { db in
+    let outcome: Result<ClaimedJob, UnreadableJob>? = try database.write { db in
       let row = try Row.fetchOne(
         db, sql: Statements.claimJob,
         arguments: [
@@ -244,7 +243,7 @@ struct SQLiteJobStore: JobStore {
       } catch {
         // It would come first again and again, and nobody's job would be run.
         let changes: StatementArguments = [
-          "now": now.milliseconds, "progress": nil, "error": try JSONBody.text(Self.unreadable),
+          "now": now.milliseconds, "progress": nil, "error": try JSONBody.text(Fault.unreadableJob),
         ]
         _ = try Self.update(db, Statements.failJob, lease, changes)
         return .failure(UnreadableJob(id: id, model: row["model"], cause: error))
@@ -253,21 +252,15 @@ struct SQLiteJobStore: JobStore {
     return try outcome?.get()
   }
 
-  /// What a job says that nobody can run.
-  private static let unreadable = Problem(
-    .internalServerError, .internal, title: ErrorKind.internal.title,
-    "the record of the job cannot be read; submit it again"
-  ).document
-
   func holds(_ lease: Lease) throws -> Bool {
-    try database.pool.read { db in
+    try database.read { db in
       let arguments: StatementArguments = ["id": lease.job.description, "fence": lease.fence]
       return try Bool.fetchOne(db, sql: Statements.holdsLease, arguments: arguments) == true
     }
   }
 
   func replaceInputs(_ lease: Lease, config: JobInput, checkpoint: [JobInput]) throws -> Bool {
-    try database.pool.write { db in
+    try database.write { db in
       let changes: StatementArguments = [
         "config": try JSONBody.text(config.withoutText), "checkpoint": try JSONBody.text(checkpoint),
       ]
@@ -276,7 +269,7 @@ struct SQLiteJobStore: JobStore {
   }
 
   func extend(_ leases: [Lease], until: Timestamp) throws -> [Lease] {
-    try database.pool.write { db in
+    try database.write { db in
       try leases.filter { lease in
         try !Self.update(db, Statements.extendLease, lease, ["until": until.milliseconds])
       }
@@ -309,9 +302,9 @@ struct SQLiteJobStore: JobStore {
   }
 
   func fail(
-    _ lease: Lease, with error: Problem.Document, progress: JobProgress?, at now: Timestamp
+    _ lease: Lease, with error: Fault, progress: JobProgress?, at now: Timestamp
   ) throws -> Bool {
-    try database.pool.write { db in
+    try database.write { db in
       let changes: StatementArguments = [
         "now": now.milliseconds, "progress": try progress.map { try JSONBody.text($0) },
         "error": try JSONBody.text(error),
@@ -321,15 +314,15 @@ struct SQLiteJobStore: JobStore {
   }
 
   func release(_ lease: Lease, isCounted: Bool) throws -> Bool {
-    try database.pool.write { db in
+    try database.write { db in
       try Self.update(db, Statements.releaseJob, lease, ["uncounted": isCounted ? 0 : 1])
     }
   }
 
   func postpone(
-    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Problem.Document, isCounted: Bool
+    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Fault, isCounted: Bool
   ) throws -> Bool {
-    try database.pool.write { db in
+    try database.write { db in
       let changes: StatementArguments = [
         "now": now.milliseconds, "until": time.milliseconds, "error": try JSONBody.text(error),
         "counted": isCounted ? 1 : 0,
@@ -339,11 +332,7 @@ struct SQLiteJobStore: JobStore {
   }
 
   func requeueAbandoned(before now: Timestamp?, maximumAttempts: Int, at time: Timestamp) throws -> [RequeuedJob] {
-    let error = Problem(
-      .internalServerError, .internal, title: ErrorKind.internal.title,
-      "the service stopped \(maximumAttempts) times while it ran this job alone; it was given up"
-    ).document
-    return try database.pool.write { db in
+    try database.write { db in
       let before = now?.milliseconds ?? Int.max
       func change(_ sql: String, _ arguments: StatementArguments, to status: JobStatus) throws -> [RequeuedJob] {
         try Row.fetchAll(db, sql: sql, arguments: arguments + ["before": before]).compactMap { row in
@@ -354,14 +343,14 @@ struct SQLiteJobStore: JobStore {
         Statements.failExhausted,
         [
           "now": time.milliseconds, "most": Job.interruptionsInCompany + maximumAttempts,
-          "error": try JSONBody.text(error),
+          "error": try JSONBody.text(Fault.interrupted(times: maximumAttempts)),
         ], to: .failed)
       return failed + (try change(Statements.requeueAbandoned, [:], to: .queued))
     }
   }
 
   func load() async throws -> JobLoad {
-    try await database.pool.read { db in
+    try await database.read { db in
       let active = try Row.fetchAll(db, sql: Statements.activeJobs).compactMap { row in
         JobStatus(rawValue: row["status"]).map { JobLoad.Entry(status: $0, model: row["model"], count: row["count"]) }
       }
@@ -371,13 +360,13 @@ struct SQLiteJobStore: JobStore {
   }
 
   func probe(at now: Timestamp) async throws {
-    try await database.pool.write { db in
+    try await database.write { db in
       try db.execute(sql: Statements.probe, arguments: ["now": now.milliseconds])
     }
   }
 
   func succeededJobs() throws -> Set<Identifier> {
-    try database.pool.read { Set(try Identifier.fetchAll($0, sql: Statements.succeededJobs)) }
+    try database.read { Set(try Identifier.fetchAll($0, sql: Statements.succeededJobs)) }
   }
 
   /// Runs an update that is bound to a lease; false when the lease is stale.
@@ -434,7 +423,7 @@ struct SQLiteJobStore: JobStore {
     job.isPinned = row["pinned"]
     job.progress = try (row["progress"] as String?).map { try JSONBody.decode(JobProgress.self, from: $0) }
     job.warnings = try JSONBody.decode([String].self, from: row["warnings"])
-    job.error = try (row["error"] as String?).map { try JSONBody.decode(Problem.Document.self, from: $0) }
+    job.error = try (row["error"] as String?).map { try JSONBody.decode(Fault.self, from: $0) }
     if status == .succeeded {
       let outputs = try db.cachedStatement(sql: Statements.outputs)
       job.outputs = try Row.fetchAll(outputs, arguments: ["job": id.description]).map { row in

@@ -53,7 +53,7 @@ struct SubmissionReader: Sendable {
         })
     }
     throw Problem(
-      .unsupportedMediaType, .unsupportedMediaType,
+      .unsupportedMediaType,
       "send application/json, or multipart/form-data with a boundary",
       headers: [.accept: "application/json, multipart/form-data"])
   }

@@ -123,25 +123,25 @@ struct Worker<Runner: ConversionRunner>: Sendable {
         logger.info("job requeued", metadata: ["reason": "shutdown"])
       case nil:
         let failure = JobFailure(of: error)
-        let problem = failure.problem
-        var metadata: Logger.Metadata = ["code": "\(problem.code.rawValue)"]
-        if let cause = problem.cause { metadata["cause"] = "\(cause)" }
+        let fault = failure.fault
+        var metadata: Logger.Metadata = ["code": "\(fault.code.rawValue)"]
+        if let cause = fault.cause { metadata["cause"] = "\(cause)" }
         let pause = pause(after: failure, of: job)
         let isOurs: Bool
         if let pause {
           metadata["seconds"] = "\(pause.seconds)"
           let now = Timestamp.now
           isOurs = try store.postpone(
-            attempt.lease, at: now, until: now.advanced(by: pause), because: problem.document,
+            attempt.lease, at: now, until: now.advanced(by: pause), because: fault,
             isCounted: failure.remedy == .retry)
         } else {
           var progress = attempt.progress
           progress.phase = nil
-          isOurs = try store.fail(attempt.lease, with: problem.document, progress: progress, at: .now)
+          isOurs = try store.fail(attempt.lease, with: fault, progress: progress, at: .now)
           if isOurs { reporter.ended(job, as: .failed, after: time) }
         }
         // Of a job that was taken away, nobody wants to know how this attempt came to its end.
-        if isOurs { reporter.failed(problem.code) }
+        if isOurs { reporter.failed(fault.code) }
         logger.info(
           !isOurs ? "job taken away" : pause == nil ? "job failed" : "job postponed", metadata: metadata)
       }
@@ -161,7 +161,7 @@ struct Worker<Runner: ConversionRunner>: Sendable {
     }
   }
 
-  /// Throws `Problem` 507 when the owner of a job may not store so many bytes of outputs, which for downloads is known only
+  /// Throws `Fault` when the owner of a job may not store so many bytes of outputs, which for downloads is known only
   /// now. Throws a database error.
   private func requireStorage(_ bytes: Int, for job: Job, beside reservation: DiskReservation) throws {
     guard let owner = job.ownership.owner, let check = admission.storageCheck(bytes, of: owner) else { return }

@@ -14,7 +14,8 @@ struct ModelController: Sendable {
   @Sendable func get(_ request: Request, context: ServiceContext) async throws -> Response {
     let name = try context.parameters.require("model")
     guard let listing = directory.listing(named: name) else {
-      throw Problem(.notFound, ProblemCode(.unknownModel), "no model is called \(name); GET /v1/models lists them")
+      throw Problem(
+        Fault(.unknownModel, "no model is called \(name); GET /v1/models lists them"), status: .notFound)
     }
     return try JSONBody.response(ModelDocument(listing, pairs: true))
   }

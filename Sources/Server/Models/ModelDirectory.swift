@@ -18,20 +18,20 @@ struct ModelDirectory: Sendable {
   var labels: [String] { listings.map(\.name) + ["other"] }
 
   /// What is wrong with a model and a pair; empty when there is a conversion.
-  func findings(model: String, source: String, target: String) -> [Problem.Finding] {
+  func findings(model: String, source: String, target: String) -> [Finding] {
     // What `auto` stands for is known only once the inputs are read; a job that fits nothing fails then.
     if model == "auto" || ["auto", "cs-auto"].contains(source) {
       guard model != "auto", listing(named: model) == nil else {
         guard Format(target: target) == nil else { return [] }
         return [
-          Problem.Finding(field: "tgt_fmt", "\(target) is no target format", code: ProblemCode(.unsupportedPair))
+          Finding(field: "tgt_fmt", "\(target) is no target format", code: .unsupportedPair)
         ]
       }
     }
     guard let listing = listing(named: model) else {
       return [
-        Problem.Finding(
-          field: "model", "no model is called \(model); GET /v1/models lists them", code: ProblemCode(.unknownModel))
+        Finding(
+          field: "model", "no model is called \(model); GET /v1/models lists them", code: .unknownModel)
       ]
     }
     if let from = Format(source), let to = Format(target: target),
@@ -41,10 +41,10 @@ struct ModelDirectory: Sendable {
     }
     let formats = OrderedSet(listing.conversions.map(\.source.description)).joined(separator: ", ")
     return [
-      Problem.Finding(
+      Finding(
         field: "tgt_fmt",
         "\(listing.name) does not convert from \(source) to \(target); its formats are \(formats)",
-        code: ProblemCode(.unsupportedPair))
+        code: .unsupportedPair)
     ]
   }
 }

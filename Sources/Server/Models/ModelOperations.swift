@@ -10,5 +10,5 @@ extension Operation {
   static let getModel = Operation(
     id: "getModel", group: .models, summary: "One model, by its name or an alias.",
     answers: [Answer(status: 200, summary: "The model.", content: [.json(.model)])],
-    refusals: [Refusal(.notFound, ProblemCode(.unknownModel))])
+    refusals: [Refusal(.notFound, .unknownModel)])
 }

@@ -9,7 +9,7 @@ struct JobReporter: Sendable {
   init(metrics: Metrics, models: ModelDirectory) {
     self.metrics = metrics
     self.models = models
-    for code in ErrorKind.allCases.map({ ProblemCode($0) }) + [.limitReached] {
+    for code in ErrorKind.allCases.map({ FaultCode($0) }) + [.limitReached, .unavailable] {
       metrics.add(.jobErrors, [code.rawValue], by: 0)
     }
     for status in JobStatus.allCases where status.isEnded {
@@ -30,7 +30,7 @@ struct JobReporter: Sendable {
   }
 
   /// An attempt failed, whether or not there will be another.
-  func failed(_ code: ProblemCode) { metrics.add(.jobErrors, [code.rawValue]) }
+  func failed(_ code: FaultCode) { metrics.add(.jobErrors, [code.rawValue]) }
 
   /// A lease ran out, and its job was put back or given up.
   func lostLease() { metrics.add(.leasesLost) }

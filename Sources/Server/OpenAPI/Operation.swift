@@ -68,9 +68,9 @@ struct Operation: Sendable {
   /// Problems with one status.
   struct Refusal: Sendable {
     let status: Int
-    let codes: [ProblemCode]
+    let codes: [FaultCode]
 
-    init(_ status: HTTPResponse.Status, _ codes: ProblemCode...) {
+    init(_ status: HTTPResponse.Status, _ codes: FaultCode...) {
       self.status = status.code
       self.codes = codes
     }
@@ -106,13 +106,13 @@ extension RouteTable.Route {
 
   /// All problems: those of the operation, and those of every route of its kind. One entry for each status, by status.
   var refusals: [Operation.Refusal] {
-    var codes: [Int: [ProblemCode]] = [:]
+    var codes: [Int: [FaultCode]] = [:]
     var all = operation.refusals + [.init(.badRequest, .malformedRequest), .init(.internalServerError, .internal)]
     if access != .open {
       all += [
         .init(.unauthorized, .unauthorized), .init(.forbidden, .forbidden), .init(.serviceUnavailable, .unavailable),
       ]
-      if method != .get, method != .head { all.append(.init(.insufficientStorage, ProblemCode(.diskFull))) }
+      if method != .get, method != .head { all.append(.init(.insufficientStorage, .diskFull)) }
     }
     if TusHeaders.concern(path), method != .options { all.append(.init(.preconditionFailed, .unsupportedProtocol)) }
     if path.contains("{job}") || path.contains("{upload}") && method != .put { all.append(.init(.notFound, .notFound)) }
@@ -127,7 +127,7 @@ extension RouteTable.Route {
 }
 
 extension Operation.Refusal {
-  fileprivate init(status: Int, codes: [ProblemCode]) {
+  fileprivate init(status: Int, codes: [FaultCode]) {
     self.status = status
     self.codes = codes
   }

@@ -55,9 +55,8 @@ struct PlanController: Sendable {
     let job = try await submission.job(models: models, uploads: uploads, hub: hub, for: context.principal)
     let owner = context.principal.ownership.owner
     guard running.begin(for: owner) else {
-      throw Problem(
-        .serviceUnavailable, .unavailable, "too many plans are being made; try again in a moment",
-        headers: [.retryAfter: "2"])
+      throw Fault(
+        .unavailable, "too many plans are being made; try again in a moment", retryAfter: .seconds(2))
     }
     defer { running.end(for: owner) }
     let isGone = CancelFlag()
@@ -91,21 +90,19 @@ struct PlanController: Sendable {
       return JSONWriter.renderCompact(.object(outcome.document))
     } catch {
       if held.isRefused {
-        throw Problem(
-          .serviceUnavailable, .unavailable,
+        throw Fault(
+          .unavailable,
           "the memory of the service is in use by jobs and other plans; try again, or submit the job, which waits for it",
-          headers: [.retryAfter: "30"])
+          retryAfter: .seconds(30))
       }
       guard error.kind == .cancelled else {
-        var problem = Problem(error)
-        if let pause = error.retryAfter { problem.headers[.retryAfter] = "\(pause.components.seconds)" }
-        throw problem
+        throw Fault(error)
       }
       // A client that left gets no answer.
-      throw Problem(
-        .serviceUnavailable, .unavailable,
+      throw Fault(
+        .unavailable,
         "the plan was not ready within \(longest.components.seconds) s; try again, or submit the job, which has more time",
-        headers: [.retryAfter: "60"])
+        retryAfter: .seconds(60))
     }
   }
 

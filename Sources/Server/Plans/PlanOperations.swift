@@ -13,9 +13,9 @@ extension Operation {
     refusals: [
       Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
       Refusal(
-        .unprocessableContent, .invalidRequest, ProblemCode(.unknownModel), ProblemCode(.unsupportedPair),
-        ProblemCode(.hostileInput), ProblemCode(.sourceGated), ProblemCode(.sourceNotFound),
-        ProblemCode(.tokenRefused), ProblemCode(.revisionNotFound), ProblemCode(.fileNotFound)),
-      Refusal(.badGateway, ProblemCode(.fetchFailed)), Refusal(.serviceUnavailable, .unavailable),
+        .unprocessableContent, .invalidRequest, .unknownModel, .unsupportedPair,
+        .hostileInput, .sourceGated, .sourceNotFound,
+        .tokenRefused, .revisionNotFound, .fileNotFound),
+      Refusal(.badGateway, .fetchFailed), Refusal(.serviceUnavailable, .unavailable),
     ])
 }

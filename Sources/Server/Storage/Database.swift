@@ -61,19 +61,68 @@ struct Database: Sendable {
 }
 
 extension Database {
+  /// Runs `body` in a transaction that sees one state. Throws what `body` throws, `DatabaseError`, and `Fault` for what passes.
+  func read<Value>(_ body: (GRDB.Database) throws -> Value) throws -> Value {
+    try Self.naming { try pool.read(body) }
+  }
+
+  /// The same for request handlers.
+  func read<Value: Sendable>(
+    _ body: @escaping @Sendable (GRDB.Database) throws -> Value
+  ) async throws -> Value {
+    do {
+      return try await pool.read(body)
+    } catch {
+      throw Self.named(error)
+    }
+  }
+
+  /// Runs `body` in a transaction. Throws what `body` throws, `DatabaseError`, and `Fault` for what passes.
+  func write<Value>(_ body: (GRDB.Database) throws -> Value) throws -> Value {
+    try Self.naming { try pool.write(body) }
+  }
+
+  /// The same for request handlers.
+  func write<Value: Sendable>(
+    _ body: @escaping @Sendable (GRDB.Database) throws -> Value
+  ) async throws -> Value {
+    do {
+      return try await pool.write(body)
+    } catch {
+      throw Self.named(error)
+    }
+  }
+
+  private static func naming<Value>(_ body: () throws -> Value) throws -> Value {
+    do {
+      return try body()
+    } catch {
+      throw named(error)
+    }
+  }
+
+  /// A `Fault` in place of a `DatabaseError` that passes: who uses a store need not know which one it is.
+  private static func named(_ error: any Error) -> any Error {
+    (error as? DatabaseError).flatMap { Fault($0) } ?? error
+  }
+
   /// A transaction that does something beside the database as well, such as moving a file. When it fails, be it at its
   /// commit, which is where a full disk shows, `undo` takes that back, before anybody else writes.
   ///
-  /// Throws what `body` throws, or `DatabaseError`.
+  /// Throws what `body` throws, `DatabaseError`, and `Fault` for what passes.
   func write<Value>(undoing undo: () -> Void, _ body: (GRDB.Database) throws -> Value) throws -> Value {
-    try pool.writeWithoutTransaction { try Self.transaction(in: $0, undoing: undo, body) }
+    try Self.naming { try pool.writeWithoutTransaction { try Self.transaction(in: $0, undoing: undo, body) } }
   }
 
   /// The same for request handlers. `undo` may block.
   func write<Value: Sendable>(
     undoing undo: @escaping @Sendable () -> Void, _ body: @escaping @Sendable (GRDB.Database) throws -> Value
   ) async throws -> Value {
-    try await pool.writeWithoutTransaction { try Self.transaction(in: $0, undoing: undo, body) }
+    do {
+      return try await pool.writeWithoutTransaction { try Self.transaction(in: $0, undoing: undo, body) }
+    } catch {
+      throw Self.named(error)
+    }
   }
 
   private static func transaction<Value>(

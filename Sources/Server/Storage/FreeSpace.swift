@@ -1,6 +1,5 @@
 import Core
 import Foundation
-import HTTPTypes
 import SystemPackage
 
 /// How much the disk of the data folder can still take.
@@ -38,7 +37,7 @@ struct FreeSpace: Sendable {
     try await FileThreads.run { try require(bytes, for: what) }
   }
 
-  /// Throws `Problem` 507 with `Retry-After` when `bytes` more would leave less than the floor.
+  /// Throws `Fault` when `bytes` more would leave less than the floor.
   ///
   /// Nothing is reserved: it keeps a disk that is nearly full from filling up, and a job that finds it full later is
   /// tried again.
@@ -46,10 +45,9 @@ struct FreeSpace: Sendable {
     let room = try room(for: bytes)
     // Less than the floor refuses what takes nothing, too.
     guard try room < bytes || available() < floor else { return }
-    throw Problem(
-      .insufficientStorage, ProblemCode(.diskFull),
+    throw Fault(
+      .diskFull,
       "\(what) needs \(bytes) bytes; \(room) are left above the floor of \(floor); delete jobs or "
-        + "uploads, or try again later",
-      headers: [.retryAfter: "60"])
+        + "uploads, or try again later", retryAfter: .seconds(60))
   }
 }

@@ -19,6 +19,7 @@ enum Schema {
     migrator.registerMigration("12 moment of postponing") { try $0.execute(sql: version12) }
     migrator.registerMigration("13 identity of the folder") { try $0.execute(sql: version13) }
     migrator.registerMigration("14 inline configs of ended jobs") { try $0.execute(sql: version14) }
+    migrator.registerMigration("15 faults") { try $0.execute(sql: version15) }
     return migrator
   }
 
@@ -241,5 +242,14 @@ enum Schema {
   /// A job can be run again after its end, so the text of an inline config goes with its job.
   private static let version14 = """
     DROP TRIGGER inline_config_of_ended_job;
+    """
+
+  /// `error` is a `Fault`, and no longer the problem document of the REST API, which is made of it. What is no JSON stays as
+  /// it is; its job cannot be read before and after.
+  private static let version15 = """
+    UPDATE jobs SET error = json_remove(
+      json_set(error, '$.message', error ->> '$.detail', '$.findings', json(error -> '$.diagnostics')),
+      '$.type', '$.title', '$.status', '$.detail', '$.diagnostics')
+    WHERE json_valid(error) AND error ->> '$.detail' IS NOT NULL;
     """
 }

@@ -11,7 +11,7 @@ import SystemPackage
 final class PartialUploadReceiver {
   private let store: any PartialUploadStore
   private let folder: DataFolder
-  /// Throws `Problem` when what is stored by now is too much.
+  /// Throws `Fault` when what is stored by now is too much.
   private let admit: @Sendable () async throws -> Void
   private let turn: UploadSessions.Turn
   private let file: UploadFile
@@ -54,11 +54,11 @@ final class PartialUploadReceiver {
   /// Bytes that arrived in this request.
   var received: Int { file.size + pending.readableBytes - start.size }
 
-  /// Takes the next bytes. Throws `Problem` 413 beyond the length, 410 when the upload was deleted meanwhile, 507 when the
+  /// Takes the next bytes. Throws `Fault` beyond the length, 410 when the upload was deleted meanwhile, 507 when the
   /// disk is full.
   func receive(_ buffer: ByteBuffer) async throws {
     guard start.size + received + buffer.readableBytes <= limit else {
-      throw Problem.tooLarge(upload.length == nil ? "an upload" : "this upload", limit: limit)
+      throw Fault.tooLarge(upload.length == nil ? "an upload" : "this upload", limit: limit)
     }
     pending.writeImmutableBuffer(buffer)
     guard pending.readableBytes >= Self.batch else { return }
@@ -90,7 +90,7 @@ final class PartialUploadReceiver {
 
   /// Ends a request whose body arrived whole. Answers the finished upload, or nil when bytes are missing still.
   ///
-  /// Throws `Problem` 460 when the checksum differs; nothing of the request counts then.
+  /// Throws `Fault` when the checksum differs; nothing of the request counts then.
   func end() async throws -> Upload? {
     try await flush()
     if let checksum, !checksum.matches {
@@ -151,12 +151,12 @@ final class PartialUploadReceiver {
   }
 
   /// What a client is told when bytes differ from what it announced.
-  static func mismatch(from offset: Int) -> Problem {
-    Problem(
-      .checksumMismatch, .checksumMismatch,
+  static func mismatch(from offset: Int) -> Fault {
+    Fault(
+      .checksumMismatch,
       "the bytes do not have the announced checksum; send them again from \(offset) on")
   }
 
   /// What a client is told when the upload was deleted or expired.
-  static let gone = Problem(.gone, .gone, "the upload was deleted or has expired; create a new one")
+  static let gone = Fault(.gone, "the upload was deleted or has expired; create a new one")
 }

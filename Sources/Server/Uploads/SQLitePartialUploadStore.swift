@@ -6,7 +6,7 @@ struct SQLitePartialUploadStore: PartialUploadStore {
   let database: Database
 
   func insert(_ upload: PartialUpload, admit: StorageCheck?) async throws {
-    try await database.pool.write { db in
+    try await database.write { db in
       try admit?(SQLiteUploadStore.storedBytes(of: upload.ownership.owner, in: db))
       try db.execute(
         sql: Statements.insertPartial,
@@ -19,7 +19,7 @@ struct SQLitePartialUploadStore: PartialUploadStore {
   }
 
   func partial(_ id: Identifier) async throws -> PartialUpload? {
-    try await database.pool.read { db in
+    try await database.read { db in
       try Row.fetchOne(db, sql: Statements.partial, arguments: ["id": id.description]).map(Self.partial)
     }
   }
@@ -27,7 +27,7 @@ struct SQLitePartialUploadStore: PartialUploadStore {
   func partials(within reach: Reach, after cursor: Identifier?, limit: Int) async throws -> [PartialUpload] {
     let sql = Statements.uploads(in: "partial_uploads", within: reach, afterCursor: cursor != nil)
     let arguments = reach.arguments + ["cursor": cursor?.description, "limit": limit]
-    return try await database.pool.read { try Row.fetchAll($0, sql: sql, arguments: arguments).map(Self.partial) }
+    return try await database.read { try Row.fetchAll($0, sql: sql, arguments: arguments).map(Self.partial) }
   }
 
   private static func partial(_ row: Row) throws -> PartialUpload {
@@ -41,7 +41,7 @@ struct SQLitePartialUploadStore: PartialUploadStore {
   }
 
   func announce(_ id: Identifier, length: Int, at now: Timestamp, admit: StorageCheck?) async throws -> Bool {
-    try await database.pool.write { db in
+    try await database.write { db in
       if let admit {
         guard let row = try Row.fetchOne(db, sql: Statements.partial, arguments: ["id": id.description]) else {
           return false
@@ -56,7 +56,7 @@ struct SQLitePartialUploadStore: PartialUploadStore {
   }
 
   func advance(_ id: Identifier, to offset: Int, length: Int?, at now: Timestamp) async throws -> Bool {
-    try await database.pool.write { db in
+    try await database.write { db in
       try db.execute(
         sql: Statements.advancePartial,
         arguments: ["id": id.description, "received": offset, "length": length, "now": now.milliseconds])
@@ -76,17 +76,17 @@ struct SQLitePartialUploadStore: PartialUploadStore {
   }
 
   func delete(_ id: Identifier) async throws -> Bool {
-    try await database.pool.write { try Self.delete(id, in: $0) }
+    try await database.write { try Self.delete(id, in: $0) }
   }
 
   func stale(since moment: Timestamp) throws -> [Identifier] {
-    try database.pool.read { db in
+    try database.read { db in
       try Identifier.fetchAll(db, sql: Statements.stalePartials, arguments: ["before": moment.milliseconds])
     }
   }
 
   func delete(_ id: Identifier, staleSince moment: Timestamp) throws -> Bool {
-    try database.pool.write { db in
+    try database.write { db in
       try db.execute(
         sql: Statements.deleteStalePartial, arguments: ["id": id.description, "before": moment.milliseconds])
       return db.changesCount > 0
@@ -94,7 +94,7 @@ struct SQLitePartialUploadStore: PartialUploadStore {
   }
 
   func partials() throws -> Set<Identifier> {
-    try database.pool.read { Set(try Identifier.fetchAll($0, sql: Statements.partials)) }
+    try database.read { Set(try Identifier.fetchAll($0, sql: Statements.partials)) }
   }
 
   private static func delete(_ id: Identifier, in db: GRDB.Database) throws -> Bool {

@@ -5,7 +5,7 @@ struct SQLiteUploadStore: UploadStore {
   let database: Database
 
   func insert(_ upload: Upload, admit: StorageCheck?) async throws {
-    try await database.pool.write { db in
+    try await database.write { db in
       try admit?(Self.storedBytes(of: upload.ownership.owner, in: db))
       try Self.insert(upload, job: nil, into: db)
     }
@@ -23,7 +23,7 @@ struct SQLiteUploadStore: UploadStore {
   }
 
   func upload(_ id: Identifier) async throws -> Upload? {
-    try await database.pool.read { db in
+    try await database.read { db in
       try Row.fetchOne(db, sql: Statements.upload, arguments: ["id": id.description]).map(Self.upload)
     }
   }
@@ -31,7 +31,7 @@ struct SQLiteUploadStore: UploadStore {
   func uploads(within reach: Reach, after cursor: Identifier?, limit: Int) async throws -> [Upload] {
     let sql = Statements.uploads(in: "uploads", within: reach, afterCursor: cursor != nil)
     let arguments = reach.arguments + ["cursor": cursor?.description, "limit": limit]
-    return try await database.pool.read { try Row.fetchAll($0, sql: sql, arguments: arguments).map(Self.upload) }
+    return try await database.read { try Row.fetchAll($0, sql: sql, arguments: arguments).map(Self.upload) }
   }
 
   private static func upload(_ row: Row) throws -> Upload {
@@ -45,7 +45,7 @@ struct SQLiteUploadStore: UploadStore {
   }
 
   func storedBytes(of owner: String) async throws -> Int {
-    try await database.pool.read { try Self.storedBytes(of: owner, in: $0) }
+    try await database.read { try Self.storedBytes(of: owner, in: $0) }
   }
 
   /// What an owner stores and is going to store, but for the expected outputs of one job.
@@ -55,7 +55,7 @@ struct SQLiteUploadStore: UploadStore {
   }
 
   func delete(_ id: Identifier) async throws -> UploadDeletion {
-    try await database.pool.write { db in
+    try await database.write { db in
       let arguments: StatementArguments = ["id": id.description]
       if let job = try String.fetchOne(db, sql: Statements.activeJobOfUpload, arguments: arguments)
         .flatMap(Identifier.init)
@@ -68,13 +68,13 @@ struct SQLiteUploadStore: UploadStore {
   }
 
   func expired(unusedSince moment: Timestamp) throws -> [Identifier] {
-    try database.pool.read { db in
+    try database.read { db in
       try Identifier.fetchAll(db, sql: Statements.expiredUploads, arguments: ["before": moment.milliseconds])
     }
   }
 
   func delete(_ id: Identifier, unusedSince moment: Timestamp) throws -> Bool {
-    try database.pool.write { db in
+    try database.write { db in
       try db.execute(
         sql: Statements.deleteExpiredUpload, arguments: ["id": id.description, "before": moment.milliseconds])
       return db.changesCount > 0
@@ -82,6 +82,6 @@ struct SQLiteUploadStore: UploadStore {
   }
 
   func uploads() throws -> Set<Identifier> {
-    try database.pool.read { Set(try Identifier.fetchAll($0, sql: Statements.uploads)) }
+    try database.read { Set(try Identifier.fetchAll($0, sql: Statements.uploads)) }
   }
 }

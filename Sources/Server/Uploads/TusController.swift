@@ -37,9 +37,9 @@ struct TusController: Sendable {
     let length = try TusHeaders.bytes(.uploadLength, in: request.headers)
     let isDeferred = try self.isDeferred(request)
     guard (length != nil) != isDeferred else {
-      throw Problem.malformed("give either Upload-Length or Upload-Defer-Length: 1")
+      throw Fault.malformed("give either Upload-Length or Upload-Defer-Length: 1")
     }
-    if let length, length > limit { throw Problem.tooLarge("an upload", limit: limit) }
+    if let length, length > limit { throw Fault.tooLarge("an upload", limit: limit) }
     try await admit(length ?? 0, context)
     let metadata = request.headers[.uploadMetadata] ?? ""
     let now = Timestamp.now
@@ -73,11 +73,11 @@ struct TusController: Sendable {
   @Sendable func append(_ request: Request, context: ServiceContext) async throws -> Response {
     try TusHeaders.requireVersion(request.headers)
     guard HeaderParameters(request.headers[.contentType] ?? "").value.lowercased() == TusHeaders.contentType else {
-      throw Problem(
-        .unsupportedMediaType, .unsupportedMediaType, "the bytes of an upload are \(TusHeaders.contentType)")
+      throw Fault(
+        .unsupportedMediaType, "the bytes of an upload are \(TusHeaders.contentType)")
     }
     guard let offset = try TusHeaders.bytes(.uploadOffset, in: request.headers) else {
-      throw Problem.malformed("Upload-Offset is missing")
+      throw Fault.malformed("Upload-Offset is missing")
     }
     let id = try identifier(context)
     try UploadController.requirePlain(request.headers)
@@ -90,10 +90,10 @@ struct TusController: Sendable {
     guard offset == upload.offset else { throw Self.conflict(at: upload.offset) }
     if let length = try TusHeaders.bytes(.uploadLength, in: request.headers) {
       guard upload.length == nil || upload.length == length else {
-        throw Problem.malformed("Upload-Length is \(length), but was \(upload.length ?? 0) before")
+        throw Fault.malformed("Upload-Length is \(length), but was \(upload.length ?? 0) before")
       }
-      guard length >= offset else { throw Problem.malformed("Upload-Length is \(length); \(offset) bytes are here") }
-      guard length <= limit else { throw Problem.tooLarge("an upload", limit: limit) }
+      guard length >= offset else { throw Fault.malformed("Upload-Length is \(length); \(offset) bytes are here") }
+      guard length <= limit else { throw Fault.tooLarge("an upload", limit: limit) }
       if upload.length == nil {
         // What an owner announces counts from then on, as it does at a creation.
         try await admission.space.check(length - offset, for: "the upload")
@@ -155,7 +155,7 @@ struct TusController: Sendable {
 
   /// The unfinished upload with the offset that its file has, which never is more than the record says.
   ///
-  /// Throws `Problem` 404 when there is none that the caller may see, and 410 when its time is over and the janitor has not
+  /// Throws `Fault` 404 when there is none that the caller may see, and 410 when its time is over and the janitor has not
   /// come yet.
   func find(_ context: ServiceContext) async throws -> PartialUpload {
     let id = try identifier(context)
@@ -193,7 +193,7 @@ struct TusController: Sendable {
     let announced = request.headers[.contentLength].flatMap { Int($0) }
     if let announced {
       let most = (upload.length ?? limit) - upload.offset
-      guard announced <= most else { throw Problem.tooLarge("the rest of this upload", limit: most) }
+      guard announced <= most else { throw Fault.tooLarge("the rest of this upload", limit: most) }
     }
     let admit: @Sendable (Int) async throws -> Void = { bytes in
       // A known length was counted when it was announced.
@@ -229,20 +229,20 @@ struct TusController: Sendable {
     }
   }
 
-  /// Throws `Problem` 507 when there is no room for so many bytes more, of the caller or on the disk.
+  /// Throws `Fault` 507 when there is no room for so many bytes more, of the caller or on the disk.
   private func admit(_ bytes: Int, _ context: ServiceContext) async throws {
     try await admission.requireStorage(bytes, of: context.principal, in: uploads)
     try await admission.space.check(bytes, for: "the upload")
   }
 
-  /// The answer to no bytes for a finished upload: that to the last ones may have been lost. Throws `Problem` for any other
+  /// The answer to no bytes for a finished upload: that to the last ones may have been lost. Throws `Fault` for any other
   /// request that does not fit it.
   private func answer(
     _ request: Request, at offset: Int, _ finished: Upload, _ context: ServiceContext
   ) async throws -> Response {
     guard offset == finished.size else { throw Self.conflict(at: finished.size) }
     if let length = try TusHeaders.bytes(.uploadLength, in: request.headers), length != finished.size {
-      throw Problem.malformed("Upload-Length is \(length), but the upload is finished with \(finished.size) bytes")
+      throw Fault.malformed("Upload-Length is \(length), but the upload is finished with \(finished.size) bytes")
     }
     let checksum = try request.headers[.uploadChecksum].map { try UploadChecksum($0) }
     var body = BodyReader(request, context)
@@ -269,19 +269,19 @@ struct TusController: Sendable {
     switch request.headers[.uploadDeferLength] {
     case nil: return false
     case "1": return true
-    case let value?: throw Problem.malformed("Upload-Defer-Length must be 1, not \(value)")
+    case let value?: throw Fault.malformed("Upload-Defer-Length must be 1, not \(value)")
     }
   }
 
   /// Whether the request of a creation carries bytes. A body without a type counts as none, since clients send an empty one
-  /// in chunks. Throws `Problem` 415 for bytes of another media type.
+  /// in chunks. Throws `Fault` 415 for bytes of another media type.
   private func hasBody(_ request: Request) throws -> Bool {
     let type = request.headers[.contentType].map { HeaderParameters($0).value.lowercased() }
     if type == TusHeaders.contentType { return true }
     let isEmpty = request.headers[.contentLength].map { $0 == "0" } ?? (type == nil)
     guard isEmpty else {
-      throw Problem(
-        .unsupportedMediaType, .unsupportedMediaType, "the bytes of an upload are \(TusHeaders.contentType)")
+      throw Fault(
+        .unsupportedMediaType, "the bytes of an upload are \(TusHeaders.contentType)")
     }
     return false
   }
@@ -296,16 +296,15 @@ struct TusController: Sendable {
     await FileThreads.clear { [folder] in folder.removePartial(id) }
   }
 
-  private static func notFound(_ id: String) -> Problem { .notFound("no upload has the id \(id)") }
+  private static func notFound(_ id: String) -> Fault { .notFound("no upload has the id \(id)") }
 
-  private static func conflict(at offset: Int) -> Problem {
-    Problem(.conflict, .conflict, "the upload goes on at \(offset); ask for Upload-Offset with HEAD")
+  private static func conflict(at offset: Int) -> Fault {
+    Fault(.conflict, "the upload goes on at \(offset); ask for Upload-Offset with HEAD")
   }
 
-  private static let locked = Problem(
-    .locked, .locked,
-    "another request is sending to this upload; ask for Upload-Offset with HEAD and try again",
-    headers: [.retryAfter: "1"])
+  private static let locked = Fault(
+    .locked,
+    "another request is sending to this upload; ask for Upload-Offset with HEAD and try again", retryAfter: .seconds(1))
 }
 
 extension Timestamp {

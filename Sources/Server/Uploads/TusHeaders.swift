@@ -35,31 +35,31 @@ enum TusHeaders {
   static func requireVersion(_ headers: HTTPFields) throws {
     guard headers[.tusResumable] == version else {
       throw Problem(
-        .preconditionFailed, .unsupportedProtocol, "Tus-Resumable must be \(version)", headers: [.tusVersion: version])
+        .unsupportedProtocol, "Tus-Resumable must be \(version)", headers: [.tusVersion: version])
     }
   }
 
-  /// Throws `Problem` 400 for a part of an upload that is to be put together later, which is an extension that the service
+  /// Throws `Fault` 400 for a part of an upload that is to be put together later, which is an extension that the service
   /// does not have: said before the parts are sent, not after.
   static func refuseConcatenation(_ headers: HTTPFields) throws {
     guard headers[.uploadConcat] != nil else { return }
-    throw Problem.malformed(
+    throw Fault.malformed(
       "Upload-Concat needs the tus extension concatenation, which this service does not have; send the file as one upload. "
         + "It has \(extensions)")
   }
 
-  /// A number of bytes; nil when the field is absent. Throws `Problem` 400 for anything but decimal digits.
+  /// A number of bytes; nil when the field is absent. Throws `Fault` 400 for anything but decimal digits.
   static func bytes(_ name: HTTPField.Name, in headers: HTTPFields) throws -> Int? {
     guard let text = headers[name] else { return nil }
     guard text.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }), let number = Int(text) else {
-      throw Problem.malformed("\(name.rawName) must be a number of bytes, not \(text)")
+      throw Fault.malformed("\(name.rawName) must be a number of bytes, not \(text)")
     }
     return number
   }
 
   /// The pairs of `Upload-Metadata`: `name BASE64, other BASE64, flag`.
   ///
-  /// Throws `Problem` 400 when a name is empty or comes twice, or a value is no base64.
+  /// Throws `Fault` 400 when a name is empty or comes twice, or a value is no base64.
   static func metadata(_ header: String?) throws -> [String: Data] {
     var pairs: [String: Data] = [:]
     guard let header, !header.trimmingSpaces.isEmpty else { return pairs }
@@ -69,22 +69,22 @@ enum TusHeaders {
         let value = Data(base64Encoded: parts.count > 1 ? String(parts[1].trimmingSpaces) : ""),
         pairs.updateValue(value, forKey: String(name)) == nil
       else {
-        throw Problem.malformed(
+        throw Fault.malformed(
           "Upload-Metadata must be pairs of a name and base64, separated by commas, each name once")
       }
     }
     return pairs
   }
 
-  /// The file name in `Upload-Metadata`; clients that give none get a neutral one. Throws `Problem` 400 or 422.
+  /// The file name in `Upload-Metadata`; clients that give none get a neutral one. Throws `Fault` 400 or 422.
   static func fileName(_ header: String?) throws -> FileName {
     let pairs = try metadata(header)
     guard let value = pairs["filename"] else {
-      guard let name = FileName("upload") else { throw Problem.invalid(field: "filename", FileName.rule) }
+      guard let name = FileName("upload") else { throw Fault.invalid(field: "filename", FileName.rule) }
       return name
     }
     guard let text = String(validating: value, as: UTF8.self), let name = ComponentNames.upload(text) else {
-      throw Problem.invalid(field: "filename", ComponentNames.rule)
+      throw Fault.invalid(field: "filename", ComponentNames.rule)
     }
     return name
   }

@@ -21,7 +21,7 @@ extension Operation {
     Refusal(.conflict, .conflict), Refusal(.gone, .gone),
     Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
     Refusal(.locked, .locked), Refusal(.checksumMismatch, .checksumMismatch),
-    Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
+    Refusal(.insufficientStorage, .diskFull, .limitReached),
   ]
 
   static let describeUploads = Operation(

@@ -15,11 +15,11 @@ struct UploadChecksum: Sendable {
   private let expected: Data
   private var running: Running
 
-  /// Reads `sha256 BASE64`. Throws `Problem` 400 for another algorithm or a digest of another length.
+  /// Reads `sha256 BASE64`. Throws `Fault` 400 for another algorithm or a digest of another length.
   init(_ header: String) throws {
     let parts = header.split(separator: " ")
     guard parts.count == 2, let expected = Data(base64Encoded: String(parts[1])) else {
-      throw Problem.malformed("Upload-Checksum must be an algorithm, a space and the digest in base64")
+      throw Fault.malformed("Upload-Checksum must be an algorithm, a space and the digest in base64")
     }
     let size: Int
     switch parts[0] {
@@ -30,11 +30,11 @@ struct UploadChecksum: Sendable {
       running = .sha256(SHA256())
       size = SHA256.byteCount
     default:
-      throw Problem.malformed(
+      throw Fault.malformed(
         "Upload-Checksum names \(parts[0]); the service has \(Self.algorithms.joined(separator: " and "))")
     }
     guard expected.count == size else {
-      throw Problem.malformed("Upload-Checksum has \(expected.count) bytes; \(parts[0]) has \(size)")
+      throw Fault.malformed("Upload-Checksum has \(expected.count) bytes; \(parts[0]) has \(size)")
     }
     self.expected = expected
   }

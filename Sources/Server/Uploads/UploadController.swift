@@ -16,15 +16,15 @@ struct UploadController: Sendable {
   /// `PUT /v1/uploads/{upload}`, where the segment is the file name.
   @Sendable func put(_ request: Request, context: ServiceContext) async throws -> Response {
     guard let name = ComponentNames.upload(try context.parameters.require("upload")) else {
-      throw Problem.invalid(field: "filename", ComponentNames.rule)
+      throw Fault.invalid(field: "filename", ComponentNames.rule)
     }
     try Self.requirePlain(request.headers)
     // RFC 9110, section 14.5: a server that knows no partial PUT must not take a part for the whole.
     guard request.headers[.contentRange] == nil else {
-      throw Problem.malformed("PUT takes whole files; send parts by tus, see OPTIONS /v1/uploads")
+      throw Fault.malformed("PUT takes whole files; send parts by tus, see OPTIONS /v1/uploads")
     }
     if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > limit {
-      throw Problem.tooLarge("an upload", limit: limit)
+      throw Fault.tooLarge("an upload", limit: limit)
     }
     // Without an announced length: whatever fits above the floor, and 507 later if it does not.
     let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
@@ -64,7 +64,7 @@ struct UploadController: Sendable {
   static func requirePlain(_ headers: HTTPFields) throws {
     guard let coding = headers[.contentEncoding], coding.lowercased() != "identity" else { return }
     throw Problem(
-      .unsupportedMediaType, .unsupportedMediaType, "a body is taken without Content-Encoding, not as \(coding)",
+      .unsupportedMediaType, "a body is taken without Content-Encoding, not as \(coding)",
       headers: [.acceptEncoding: "identity"])
   }
 
@@ -86,7 +86,7 @@ struct UploadController: Sendable {
       default: findings.append(.init(field: String(name), "there is no query parameter \(name)"))
       }
     }
-    guard findings.isEmpty else { throw Problem.invalid(findings) }
+    guard findings.isEmpty else { throw Fault.invalid(findings) }
     let reach = context.principal.reach
     // One more than asked for tells whether there is a next page.
     let finished = try await store.uploads(within: reach, after: cursor, limit: limit + 1)
@@ -116,7 +116,7 @@ struct UploadController: Sendable {
       context.logger.info("upload deleted", metadata: ["upload": "\(upload.id)"])
       return Response(status: .noContent)
     case .inUse(let job):
-      throw Problem(.conflict, .conflict, "job \(job) needs this upload; cancel the job or wait for its end")
+      throw Fault(.conflict, "job \(job) needs this upload; cancel the job or wait for its end")
     case .missing:
       throw Self.notFound(upload.id.description)
     }
@@ -134,5 +134,5 @@ struct UploadController: Sendable {
     await FileThreads.clear { [folder] in folder.removeUpload(id) }
   }
 
-  private static func notFound(_ id: String) -> Problem { .notFound("no upload has the id \(id)") }
+  private static func notFound(_ id: String) -> Fault { .notFound("no upload has the id \(id)") }
 }

@@ -18,7 +18,7 @@ extension Operation {
     refusals: [
       Refusal(.contentTooLarge, .tooLarge), Refusal(.unsupportedMediaType, .unsupportedMediaType),
       Refusal(.unprocessableContent, .invalidRequest),
-      Refusal(.insufficientStorage, ProblemCode(.diskFull), .limitReached),
+      Refusal(.insufficientStorage, .diskFull, .limitReached),
     ])
 
   static let getUpload = Operation(

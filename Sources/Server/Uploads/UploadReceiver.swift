@@ -20,7 +20,7 @@ final class UploadReceiver {
 
   private static let batch = 1 << 20
 
-  /// Throws `Problem` when a file of `bytes` so far may not grow.
+  /// Throws `Fault` when a file of `bytes` so far may not grow.
   typealias Admit = @Sendable (_ bytes: Int) async throws -> Void
 
   /// Creates the hidden file. `limit` is the largest number of bytes taken.
@@ -34,10 +34,10 @@ final class UploadReceiver {
     file = try await Self.blocking { try UploadFile(creating: folder.makeIncoming(id, name)) }
   }
 
-  /// Takes the next bytes. Throws `Problem` 413 over the limit, 507 when the disk is full, and what `admit` throws.
+  /// Takes the next bytes. Throws `Fault` over the limit, 507 when the disk is full, and what `admit` throws.
   func receive(_ buffer: ByteBuffer) async throws {
     size += buffer.readableBytes
-    guard size <= limit else { throw Problem.tooLarge("a file", limit: limit) }
+    guard size <= limit else { throw Fault.tooLarge("a file", limit: limit) }
     pending.writeImmutableBuffer(buffer)
     guard pending.readableBytes >= Self.batch else { return }
     try await flush()
@@ -70,12 +70,12 @@ final class UploadReceiver {
     try await Self.blocking { [file] in try file.append(batch) }
   }
 
-  /// Runs work on the threads for files. A full disk becomes `Problem` 507.
+  /// Runs work on the threads for files. A full disk becomes `Fault`.
   static func blocking<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
     do {
       return try await FileThreads.run(work)
     } catch  where error.isOutOfSpace {
-      throw Problem(ConversionError(.diskFull, "no space is left for the upload; delete jobs or uploads and try again"))
+      throw Fault(.diskFull, "no space is left for the upload; delete jobs or uploads and try again")
     }
   }
 }

@@ -14,17 +14,17 @@ struct PageController: Sendable {
 
   /// `GET /`: the document. It is asked for again each time, so that a new version of the service is seen at once.
   @Sendable func index(_ request: Request, context: ServiceContext) async throws -> Response {
-    guard isOn else { throw Problem.notFound("nothing is at /: the page is switched off") }
+    guard isOn else { throw Fault.notFound("nothing is at /: the page is switched off") }
     return answer(assets.index, to: request, cacheControl: "no-cache")
   }
 
-  /// `GET /ui/{version}/{asset}`: a file of the page, which may be kept for ever. Throws `Problem` 404 for one of another
+  /// `GET /ui/{version}/{asset}`: a file of the page, which may be kept for ever. Throws `Fault` 404 for one of another
   /// version.
   @Sendable func asset(_ request: Request, context: ServiceContext) async throws -> Response {
     let version = try context.parameters.require("version")
     let name = try context.parameters.require("asset")
     guard isOn, version == assets.version, let asset = assets.files[name] else {
-      throw Problem.notFound("the page has no file \(name) of this version; load the page again")
+      throw Fault.notFound("the page has no file \(name) of this version; load the page again")
     }
     return answer(asset, to: request, cacheControl: "public, max-age=31536000, immutable")
   }

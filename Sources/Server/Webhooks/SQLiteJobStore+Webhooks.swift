@@ -5,7 +5,7 @@ extension SQLiteJobStore: WebhookStore {
   func dueWebhook(
     at now: Timestamp, longestPause: Duration, notOf busy: Set<String>, resting: Set<String>
   ) throws -> Job? {
-    try database.pool.read { db in
+    try database.read { db in
       let statement = try db.cachedStatement(sql: Statements.dueWebhook)
       let rows = try Row.fetchCursor(
         statement,
@@ -21,7 +21,7 @@ extension SQLiteJobStore: WebhookStore {
   }
 
   func record(_ webhook: Webhook, of job: Identifier) throws {
-    try database.pool.write { db in
+    try database.write { db in
       try db.execute(
         sql: Statements.recordWebhook,
         arguments: [

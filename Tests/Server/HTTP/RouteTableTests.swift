@@ -7,7 +7,7 @@ import Testing
 struct RouteTableTests {
   private let route = RouteTable.Route(
     .get, "/v1/jobs/{job}/outputs/{output}", .read, .downloadOutput
-  ) { _ in { _, _ in throw Problem.notFound("") } }
+  ) { _ in { _, _ in throw Fault.notFound("") } }
 
   @Test("Captures by name, once for each braces")
   func captures() {

@@ -59,9 +59,9 @@ struct ReadinessTests {
     let available = try FreeSpace(path: folder.path, floor: 0).available()
     #expect(available > 0)
     try FreeSpace(path: folder.path, floor: 0).require(available / 2, for: "x")
-    #expect(throws: Problem.self) { try FreeSpace(path: folder.path, floor: 0).require(.max, for: "x") }
-    #expect(throws: Problem.self) { try FreeSpace(path: folder.path, floor: .max).require(.max, for: "x") }
-    #expect(throws: Problem.self) {
+    #expect(throws: Fault.self) { try FreeSpace(path: folder.path, floor: 0).require(.max, for: "x") }
+    #expect(throws: Fault.self) { try FreeSpace(path: folder.path, floor: .max).require(.max, for: "x") }
+    #expect(throws: Fault.self) {
       try FreeSpace(path: folder.path, floor: available / 2).require(available, for: "x")
     }
   }

@@ -79,8 +79,8 @@ struct InputStagingTests {
     progress.scratchBytes = .max
     let full = SpaceWatch(UnattendedMonitor(), reservation: DiskReservation(space)) { _ in }
     full.report(progress)
-    #expect(full.failure?.problem.code == ProblemCode(.diskFull) && full.isCancelled)
-    #expect(full.failure?.problem.detail.contains("the outputs and what is spooled take \(Int.max) bytes") == true)
+    #expect(full.failure?.fault.code == .diskFull && full.isCancelled)
+    #expect(full.failure?.fault.message.contains("the outputs and what is spooled take \(Int.max) bytes") == true)
   }
 
   @Test("Streaming is refused in a sentence when ranges are not served")

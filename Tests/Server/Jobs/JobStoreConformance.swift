@@ -53,7 +53,7 @@ struct JobStoreConformance {
     }
   }
 
-  static let problem = Problem(.badGateway, ProblemCode(.fetchFailed), "no luck").document
+  static let fault = Fault(.fetchFailed, "no luck")
   static let result = JobResult(
     outputs: [JobOutput(name: FileName("a.mdl")!, size: 3, sha256: "ab")], warnings: ["Key not matched: x"],
     progress: JobProgress(bytesDone: 3, bytesTotal: 3, tensorsDone: 1, tensorsTotal: 1))

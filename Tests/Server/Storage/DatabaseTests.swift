@@ -138,7 +138,7 @@ struct DatabaseTests {
       try database.pool.read { try Int.fetchOne($0, sql: "SELECT COUNT(*) FROM inline_configs") ?? -1 }
     }
     #expect(try texts() == 1)
-    #expect(try store.fail(claim.lease, with: Problem.notFound("x").document, progress: nil, at: .now))
+    #expect(try store.fail(claim.lease, with: .notFound("x"), progress: nil, at: .now))
     // It can be run again.
     #expect(try texts() == 1)
     #expect(try await store.submitted(queued)?.config == .inline(#"{"a": 1.50}"#, name))

@@ -58,7 +58,7 @@ struct WebhookStoreConformance {
         let claim = try #require(try subject.claim())
         #expect(claim.job.id == job.id)
         #expect(try due(subject) == nil)
-        let problem = Problem(.badGateway, ProblemCode(.fetchFailed), "no luck").document
+        let fault = Fault(.fetchFailed, "no luck")
         switch end {
         case .completed:
           #expect(throws: CancellationError.self) {
@@ -66,7 +66,7 @@ struct WebhookStoreConformance {
           }
           #expect(try due(subject) == nil, "an end that was rolled back")
           #expect(try subject.jobs.complete(claim.lease, with: result, at: Self.now) {})
-        case .failed: #expect(try subject.jobs.fail(claim.lease, with: problem, progress: nil, at: Self.now))
+        case .failed: #expect(try subject.jobs.fail(claim.lease, with: fault, progress: nil, at: Self.now))
         case .cancelledRunning: _ = try await subject.jobs.cancel(job.id, at: Self.now)
         case .givenUp:
           for _ in 0..<2 {
@@ -92,8 +92,8 @@ struct WebhookStoreConformance {
     let subject = try JobStoreConformance.Subject()
     let job = try await subject.add(webhook: try webhook())
     let claim = try #require(try subject.claim())
-    let problem = Problem(.badGateway, ProblemCode(.fetchFailed), "no luck").document
-    #expect(try subject.jobs.postpone(claim.lease, at: Self.now, until: Self.now, because: problem))
+    let fault = Fault(.fetchFailed, "no luck")
+    #expect(try subject.jobs.postpone(claim.lease, at: Self.now, until: Self.now, because: fault))
     #expect(try due(subject) == nil)
     #expect(try await subject.jobs.job(job.id)?.webhook?.state == .waiting)
   }

@@ -9,20 +9,20 @@ struct Findings: RandomAccessCollection, Sendable {
   static let limitOfConversions = 1000
 
   private let limit: Int
-  private var kept: [Problem.Finding] = []
+  private var kept: [Finding] = []
   /// Findings beyond those that are kept.
   private(set) var omitted = 0
 
-  init(_ findings: some Sequence<Problem.Finding> = [], limit: Int = limitOfRequests) {
+  init(_ findings: some Sequence<Finding> = [], limit: Int = limitOfRequests) {
     self.limit = limit
     for finding in findings { append(finding) }
   }
 
   var startIndex: Int { kept.startIndex }
   var endIndex: Int { kept.endIndex }
-  subscript(position: Int) -> Problem.Finding { kept[position] }
+  subscript(position: Int) -> Finding { kept[position] }
 
-  mutating func append(_ finding: Problem.Finding) {
+  mutating func append(_ finding: Finding) {
     if kept.count < limit {
       kept.append(finding)
     } else {
