@@ -14,6 +14,9 @@ export ZOOPORT_BINARY=$PWD/.build/release/zooport
 say "2. Format"
 swift format lint --strict --recursive Package.swift Sources Tests benchmarks
 
+say "2. Layers: each target imports what it declares and what is below it"
+"$ZOOPORT_PYTHON" scripts/check-layers.py --self-test
+
 say "3. Release build, warnings are errors"
 swift build -c release
 

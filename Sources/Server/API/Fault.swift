@@ -1,34 +1,39 @@
-import Core
+package import Core
 
 /// Why something was refused or has failed. Stores, admission, workers and webhooks throw and keep it; what a client of the
 /// REST API sees of it is made in `Fault`.
-struct Fault: Error, Hashable, Sendable {
-  let code: FaultCode
+package struct Fault: Error, Hashable, Sendable {
+  package let code: FaultCode
   /// What happened and what to do about it. Safe to show to a client.
-  let message: String
+  package let message: String
   /// What was found, in order; empty when the message says it all.
-  var findings: [Finding] = []
+  package var findings: [Finding] = []
   /// The limit of the operator that stands in the way, if one does.
-  var limit: Limit?
+  package var limit: Limit?
   /// How long nothing shall be tried again; nil when nobody knows.
-  var retryAfter: Duration?
+  package var retryAfter: Duration?
   /// Detail for the log only, such as a path.
-  var cause: String?
+  package var cause: String?
 
   /// A limit that an operator can change.
-  struct Limit: Codable, Hashable, Sendable {
+  package struct Limit: Codable, Hashable, Sendable {
     /// The setting, by the name that operators know.
-    enum Name: String, Codable, Sendable {
+    package enum Name: String, Codable, Sendable {
       case queue = "queue-limit"
       case queuePerToken = "token-queue-limit"
       case storagePerToken = "token-storage-limit"
     }
 
-    let name: Name
-    let value: Int
+    package let name: Name
+    package let value: Int
+
+    package init(name: Name, value: Int) {
+      self.name = name
+      self.value = value
+    }
   }
 
-  init(
+  package init(
     _ code: FaultCode, _ message: String, findings: [Finding] = [], limit: Limit? = nil, retryAfter: Duration? = nil,
     cause: String? = nil
   ) {
@@ -41,7 +46,7 @@ struct Fault: Error, Hashable, Sendable {
   }
 
   /// A failed conversion. Diagnostics beyond `Findings.limitOfConversions` are left out, and the message says how many.
-  init(_ error: ConversionError) {
+  package init(_ error: ConversionError) {
     let findings = Findings(error.diagnostics.lazy.map(Finding.init), limit: Findings.limitOfConversions)
     self.init(
       FaultCode(error.kind),
@@ -52,7 +57,7 @@ struct Fault: Error, Hashable, Sendable {
 
 extension Fault: CustomStringConvertible {
   /// Code and message, for logs.
-  var description: String { "\(code.rawValue): \(message)" + (cause.map { " (\($0))" } ?? "") }
+  package var description: String { "\(code.rawValue): \(message)" + (cause.map { " (\($0))" } ?? "") }
 }
 
 /// A record of a job holds a fault without `retryAfter`, which is for whoever waits now, and without `cause`, which is for the
@@ -63,25 +68,25 @@ extension Fault: Codable {
 
 extension Fault {
   /// Nothing is there.
-  static func notFound(_ message: String) -> Fault { Fault(.notFound, message) }
+  package static func notFound(_ message: String) -> Fault { Fault(.notFound, message) }
 
   /// The bytes of the request cannot be understood.
-  static func malformed(_ message: String) -> Fault { Fault(.malformedRequest, message) }
+  package static func malformed(_ message: String) -> Fault { Fault(.malformedRequest, message) }
 
   /// One field of the request is wrong.
-  static func invalid(field: String, _ message: String) -> Fault {
+  package static func invalid(field: String, _ message: String) -> Fault {
     .invalid(Findings([Finding(field: field, message)]))
   }
 
   /// Fields of the request are wrong. The code is that of the findings when they agree on one.
-  static func invalid(_ findings: Findings) -> Fault {
+  package static func invalid(_ findings: Findings) -> Fault {
     let codes = Set(findings.map(\.code))
     let code = codes.count == 1 ? codes.first ?? .invalidRequest : .invalidRequest
     return Fault(code, findings.summary, findings: Array(findings))
   }
 
   /// More bytes than the service takes.
-  static func tooLarge(_ what: String, limit: Int) -> Fault {
+  package static func tooLarge(_ what: String, limit: Int) -> Fault {
     Fault(.tooLarge, "\(what) may have at most \(limit) bytes")
   }
 }

@@ -1,10 +1,10 @@
-import Core
+package import Core
 
 /// The stable, machine-readable reason of every fault. Bounded, so that clients may switch over it.
 ///
 /// The raw values are part of the contract and never reworded. Those that a conversion can fail with are those of
 /// `ErrorKind`.
-enum FaultCode: String, Codable, Sendable, CaseIterable {
+package enum FaultCode: String, Codable, Sendable, CaseIterable {
   /// The request is malformed HTTP, JSON or multipart.
   case malformedRequest = "malformed_request"
   /// The request is well formed, but a field is missing, unknown or has a wrong value.
@@ -61,7 +61,7 @@ enum FaultCode: String, Codable, Sendable, CaseIterable {
   case `internal`
 
   /// A reason for which a conversion fails.
-  init(_ kind: ErrorKind) {
+  package init(_ kind: ErrorKind) {
     self =
       switch kind {
       case .usage: .usage

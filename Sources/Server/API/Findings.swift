@@ -2,27 +2,27 @@
 ///
 /// A submission of a megabyte, or a checkpoint with foreign keys, can have half a million of them. Memory is that of
 /// `limit` findings.
-struct Findings: RandomAccessCollection, Sendable {
+package struct Findings: RandomAccessCollection, Sendable {
   /// How many of a request are kept.
   static let limitOfRequests = 100
   /// How many of a conversion are kept; with fewer, unmatched keys would be missed.
-  static let limitOfConversions = 1000
+  package static let limitOfConversions = 1000
 
   private let limit: Int
   private var kept: [Finding] = []
   /// Findings beyond those that are kept.
   private(set) var omitted = 0
 
-  init(_ findings: some Sequence<Finding> = [], limit: Int = limitOfRequests) {
+  package init(_ findings: some Sequence<Finding> = [], limit: Int = limitOfRequests) {
     self.limit = limit
     for finding in findings { append(finding) }
   }
 
-  var startIndex: Int { kept.startIndex }
-  var endIndex: Int { kept.endIndex }
-  subscript(position: Int) -> Finding { kept[position] }
+  package var startIndex: Int { kept.startIndex }
+  package var endIndex: Int { kept.endIndex }
+  package subscript(position: Int) -> Finding { kept[position] }
 
-  mutating func append(_ finding: Finding) {
+  package mutating func append(_ finding: Finding) {
     if kept.count < limit {
       kept.append(finding)
     } else {
@@ -31,11 +31,11 @@ struct Findings: RandomAccessCollection, Sendable {
   }
 
   /// Appends all of them, and counts what others left out.
-  static func += (left: inout Findings, right: Findings) {
+  package static func += (left: inout Findings, right: Findings) {
     for finding in right { left.append(finding) }
     left.omitted += right.omitted
   }
 
   /// All messages as one text.
-  var summary: String { map(\.message).joined(separator: "; ") + (omitted > 0 ? "; and \(omitted) more" : "") }
+  package var summary: String { map(\.message).joined(separator: "; ") + (omitted > 0 ? "; and \(omitted) more" : "") }
 }

@@ -4,7 +4,13 @@ import HTTPTypes
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// The database is one that a service with schema 14 wrote, as text.

@@ -2,7 +2,13 @@ import Foundation
 import HTTPTypes
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// What every store of webhooks must do, together with the job store beside it.
@@ -36,14 +42,14 @@ struct WebhookStoreConformance {
     let time = Timestamp(milliseconds: 1_000_001)
     var job = Job(
       id: .generate(at: time), command: .convert, model: "gpt2", sourceFormat: "hf", targetFormat: "cs-1.8",
-      config: .inline("{}", FileName("config.json")!), checkpoint: [], options: ConversionOptions(), createdAt: time,
-      webhook: webhook)
+      config: .inline("{}", FileName("config.json")!), checkpoint: [], options: ConversionOptions(), createdAt: time)
+    job.webhook = webhook
     if end == .reused {
       job.fingerprint = "f"
-      let equal = Job(
+      var equal = Job(
         id: .generate(at: Timestamp(milliseconds: 999_999)), command: .convert, model: "gpt2", sourceFormat: "hf",
-        targetFormat: "cs-1.8", config: job.config, checkpoint: [], options: job.options, createdAt: time,
-        fingerprint: "f")
+        targetFormat: "cs-1.8", config: job.config, checkpoint: [], options: job.options, createdAt: time)
+      equal.fingerprint = "f"
       try await subject.jobs.insert(equal, bringing: [])
       let claim = try #require(try subject.claim())
       #expect(try subject.jobs.complete(claim.lease, with: result, at: Self.now) {})
