@@ -29,15 +29,15 @@ package struct Retention: Sendable {
 /// that removes it, and files go after their record: a crash in between leaves a folder without a record, which the next
 /// start sweeps.
 package struct Janitor: Service {
-  package let jobs: any JobStore
-  package let uploads: any UploadStore
-  package let partials: any PartialUploadStore
-  package let data: DataFolder
-  package let cache: DownloadCache
-  package let retention: Retention
-  package let logger: Logger
+  let jobs: any JobStore
+  let uploads: any UploadStore
+  let partials: any PartialUploadStore
+  let data: DataFolder
+  let cache: DownloadCache
+  let retention: Retention
+  let logger: Logger
   /// Told of each record that goes, as soon as it went; for whoever has to answer for it.
-  package var audit: (@Sendable (AuditAction, _ subject: String) -> Void)?
+  var audit: (@Sendable (AuditAction, _ subject: String) -> Void)?
 
   package init(
     jobs: any JobStore, uploads: any UploadStore, partials: any PartialUploadStore, data: DataFolder,

@@ -13,18 +13,18 @@ import Synchronization
 /// hang hold up their owner's messages and nobody else's. Sending comes before recording: after a kill -9 in between, a
 /// message is sent once more, with the same id.
 package struct WebhookSender: Service {
-  package let store: any WebhookStore
-  package let vault: SecretVault
-  package let policy: EgressPolicy
-  package let retry: RetryPolicy
+  let store: any WebhookStore
+  let vault: SecretVault
+  let policy: EgressPolicy
+  let retry: RetryPolicy
   /// For a whole try.
   let timeoutSeconds: Int
   /// The body of the message of an ended job.
   private let message: @Sendable (Job) throws -> Data
   /// Its own: a service that ends because another was stopped looks like one that broke.
   private let signal = WorkSignal()
-  package let metrics: Metrics
-  package let logger: Logger
+  let metrics: Metrics
+  let logger: Logger
   private let receivers = BusyReceivers(perOwner: threadsPerOwner)
 
   package init(

@@ -7,25 +7,25 @@ import SystemPackage
 
 /// Claims jobs and runs them, one at a time, on a thread of its own until the signal stops.
 package struct Worker<Runner: ConversionRunner>: Sendable {
-  package let name: String
-  package let store: any JobStore
-  package let data: DataFolder
+  let name: String
+  let store: any JobStore
+  let data: DataFolder
   let runner: Runner
-  package let fetching: Fetching
-  package let running: RunningJobs
-  package let signal: WorkSignal
-  package let settings: ConversionSettings
+  let fetching: Fetching
+  let running: RunningJobs
+  let signal: WorkSignal
+  let settings: ConversionSettings
   let lane: WorkLane
   /// Where jobs with many names and values take the memory that is not counted in their need.
   let spareMemory: MemoryGate
   /// Jobs that one token may have running.
-  package let runningPerToken: Int?
-  package let admission: Admission
-  package let vitals: WorkerVitals
-  package let lease: Duration
-  package let retry: RetryPolicy
-  package let reporter: JobReporter
-  package let logger: Logger
+  let runningPerToken: Int?
+  let admission: Admission
+  let vitals: WorkerVitals
+  let lease: Duration
+  let retry: RetryPolicy
+  let reporter: JobReporter
+  let logger: Logger
 
   package init(
     name: String, store: any JobStore, data: DataFolder, runner: Runner, fetching: Fetching, running: RunningJobs,

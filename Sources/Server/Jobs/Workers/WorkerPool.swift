@@ -6,15 +6,15 @@ import ServiceLifecycle
 ///
 /// On graceful shutdown running jobs are asked to stop and go back into the queue.
 package struct WorkerPool<Runner: ConversionRunner>: Service {
-  package let workers: [Worker<Runner>]
-  package let store: any JobStore
-  package let running: RunningJobs
-  package let signal: WorkSignal
-  package let lease: Duration
-  package let maximumAttempts: Int
-  package let vitals: WorkerVitals
-  package let reporter: JobReporter
-  package let logger: Logger
+  let workers: [Worker<Runner>]
+  let store: any JobStore
+  let running: RunningJobs
+  let signal: WorkSignal
+  let lease: Duration
+  let maximumAttempts: Int
+  let vitals: WorkerVitals
+  let reporter: JobReporter
+  let logger: Logger
 
   package init(
     workers: [Worker<Runner>], store: any JobStore, running: RunningJobs, signal: WorkSignal, lease: Duration,
