@@ -57,13 +57,51 @@ let package = Package(
       ],
       swiftSettings: settings + instrumented
     ),
-    .executableTarget(
-      name: "Server",
+    // The service and the command line, in layers: each target names all that it may import, and the compiler holds it to that.
+    // scripts/check-layers.py, which `make test` runs, holds the list itself.
+    .target(
+      name: "API",
       dependencies: [
-        "Core", "CCurl", "CLinux", "CWeb",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Core",
         .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+      ],
+      path: "Sources/Server/API", swiftSettings: settings),
+    .target(
+      name: "Inputs",
+      dependencies: [
+        "API", "CCurl", "Core",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "OrderedCollections", package: "swift-collections"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      path: "Sources/Server/Inputs", swiftSettings: settings),
+    .target(
+      name: "Jobs",
+      dependencies: [
+        "API", "Core", "Inputs",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "OrderedCollections", package: "swift-collections"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      path: "Sources/Server/Jobs", swiftSettings: settings),
+    .target(
+      name: "SQLiteStore",
+      dependencies: [
+        "API", "Core", "Inputs", "Jobs",
         .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      path: "Sources/Server/SQLiteStore", swiftSettings: settings),
+    .target(
+      name: "HTTPService",
+      dependencies: [
+        "API", "CLinux", "CWeb", "Core", "Inputs", "Jobs",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -76,10 +114,32 @@ let package = Package(
         .product(name: "OrderedCollections", package: "swift-collections"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      path: "Sources/Server/HTTPService", swiftSettings: settings),
+    .target(
+      name: "APIClient",
+      dependencies: [
+        "API", "Core", "Inputs",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "SystemPackage", package: "swift-system"),
+      ],
+      path: "Sources/Server/APIClient", swiftSettings: settings),
+    .executableTarget(
+      name: "Server",
+      dependencies: [
+        "API", "APIClient", "Core", "HTTPService", "Inputs", "Jobs", "SQLiteStore",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "OrderedCollections", package: "swift-collections"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "SystemPackage", package: "swift-system"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
-      swiftSettings: settings
-    ),
+      path: "Sources/Server",
+      exclude: ["API", "APIClient", "HTTPService", "Inputs", "Jobs", "SQLiteStore"],
+      swiftSettings: settings),
 
     // Conversions of recorded checkpoints with impossible shapes, for a suite and for the fuzzer.
     .target(
@@ -108,7 +168,7 @@ let package = Package(
     .testTarget(
       name: "ServerTests",
       dependencies: [
-        "Server", "Core", "TestSupport",
+        "API", "APIClient", "Core", "HTTPService", "Inputs", "Jobs", "SQLiteStore", "Server", "TestSupport",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "GRDB", package: "GRDB.swift"),

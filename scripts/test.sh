@@ -16,6 +16,9 @@ swift format lint --strict --recursive Package.swift Sources Tests benchmarks
 scripts/folder-matrix.py Sources/Core
 "$ZOOPORT_PYTHON" -m pytest -q Tests/Scripts
 
+say "2. Layers: each target imports what it declares and what is below it"
+"$ZOOPORT_PYTHON" scripts/check-layers.py --self-test
+
 say "3. Release build, warnings are errors"
 swift build -c release
 

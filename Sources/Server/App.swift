@@ -1,25 +1,26 @@
+import API
 import Core
-import Hummingbird
-import HummingbirdCore
+import Foundation
+import HTTPService
+import Inputs
+import Jobs
 import Logging
-import NIOCore
+import SQLiteStore
 import ServiceLifecycle
 import SystemPackage
 import UnixSignals
 
-/// The service put together: folder, database, workers, routes.
+/// The service put together: folder, database, workers, server.
 struct App<Runner: ConversionRunner> {
   let settings: Settings
   let logger: Logger
   let data: DataFolder
   let jobs: any JobStore
-  let metrics: Metrics
-  let access: AccessControl
   let tokens: any TokenStore
   let tokenUses: TokenUses
   let pool: WorkerPool<Runner>
   let webhooks: WebhookSender
-  let controllers: Controllers
+  let server: APIServer
   let janitor: Janitor
   /// Held as long as the app lives.
   private let lock: FolderLock
@@ -35,26 +36,19 @@ struct App<Runner: ConversionRunner> {
     let database = try data.openDatabase()
     settings.requiresTokens = try database.requiresTokens(settings.requiresTokens)
     self.settings = settings
-    let store = SQLiteJobStore(database: database)
-    let uploads = SQLiteUploadStore(database: database)
-    let partials = SQLitePartialUploadStore(database: database)
-    jobs = store
-    let tokens = SQLiteTokenStore(database: database)
-    self.tokens = tokens
+    let stores = database.stores
+    (jobs, tokens) = (stores.jobs, stores.tokens)
     try Exposure.check(settings, hasTokens: !tokens.tokens().isEmpty, logger: logger)
     tokenUses = TokenUses(tokens: tokens, logger: logger)
     let vault = try SecretVault(keyFile: data.tokenKey)
-    let links = DownloadLinks(vault: vault, tokens: tokens)
-    access = AccessControl(tokens: tokens, links: links, uses: tokenUses, settings: settings)
 
     let swept = try data.sweep(
-      uploads: uploads.uploads(), partials: partials.partials(), succeeded: store.succeededJobs())
+      uploads: stores.uploads.uploads(), partials: stores.partials.partials(), succeeded: stores.jobs.succeededJobs())
     if swept > 0 { logger.info("leftovers removed", metadata: ["folders": "\(swept)"]) }
     let metrics = Metrics()
-    self.metrics = metrics
     let models = ModelDirectory(listings: listings)
     let reporter = JobReporter(metrics: metrics, models: models)
-    let requeued = try store.requeueAbandoned(
+    let requeued = try stores.jobs.requeueAbandoned(
       before: nil, maximumAttempts: settings.maximumAttempts, at: .now)
     for job in requeued {
       if job.status == .failed { reporter.gaveUp(model: job.model) }
@@ -77,101 +71,42 @@ struct App<Runner: ConversionRunner> {
       settings.totalMemory == nil
       ? MemoryGate(bytes: settings.workers * settings.memoryBudget) : lanes.last?.gate ?? MemoryGate(bytes: 0)
     let fetching = Fetching(
-      settings: settings, cache: cache, vault: vault, space: space)
-    let hub = HubSubmissions(endpoint: settings.hubEndpoint, vault: fetching.vault)
+      settings: settings.fetching, cache: cache, vault: vault, space: space)
+    let conversion = ConversionSettings(memoryBudget: settings.memoryBudget, threads: settings.threads)
     let data = data
     pool = WorkerPool(
       workers: lanes.enumerated().map { index, lane in
         Worker(
-          name: "worker-\(index)", store: store, data: data, runner: runner, fetching: fetching, running: running,
-          signal: signal, settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), lane: lane,
+          name: "worker-\(index)", store: stores.jobs, data: data, runner: runner, fetching: fetching, running: running,
+          signal: signal, settings: conversion, lane: lane,
           spareMemory: spareMemory,
           runningPerToken: settings.limits.runningPerToken, admission: admission, vitals: vitals, lease: settings.lease,
           retry: settings.retry,
           reporter: reporter, logger: logger)
       },
-      store: store, running: running, signal: signal, lease: settings.lease,
+      store: stores.jobs, running: running, signal: signal, lease: settings.lease,
       maximumAttempts: settings.maximumAttempts, vitals: vitals, reporter: reporter, logger: logger)
     webhooks = WebhookSender(
-      store: store, vault: fetching.vault, settings: settings, metrics: metrics, logger: logger)
-    janitor = Janitor(
-      jobs: store, uploads: uploads, partials: partials, data: data, cache: cache, retention: settings.retention,
+      store: stores.webhooks, vault: vault, policy: settings.egress, retry: settings.webhookRetry,
+      timeoutSeconds: settings.webhookTimeout, message: { try $0.webhookMessage }, metrics: metrics,
       logger: logger)
-    let tus = TusController(
-      uploads: uploads, partials: partials, folder: data, sessions: UploadSessions(), limit: settings.maximumUpload,
-      admission: admission, lifetime: settings.retention.partials, metrics: metrics)
-    let reader = SubmissionReader(
-      data: data, fileLimit: settings.maximumUpload, admission: admission, uploads: uploads)
-    let queue = QueueOrder(store: store)
-    controllers = Controllers(
-      jobs: JobController(
-        store: store, uploads: uploads, models: models, data: data, running: running, signal: signal,
-        follower: JobFollower(store: store, running: running, signal: signal, queue: queue), queue: queue,
-        reader: reader, admission: admission, reporter: reporter, hub: hub, links: links),
-      uploads: UploadController(
-        store: uploads, tus: tus, folder: data, limit: settings.maximumUpload, admission: admission, metrics: metrics),
-      tus: tus,
-      models: ModelController(directory: models),
-      plans: PlanController(
-        reader: reader, uploads: uploads, models: models, data: data, fetching: fetching,
-        settings: .init(memoryBudget: settings.memoryBudget, threads: settings.threads), hub: hub,
-        longest: settings.planTime,
-        memory: spareMemory),
-      health: HealthController(
-        readiness: Readiness(
-          store: store, vitals: vitals, signal: signal, space: space, workers: settings.workers,
-          lease: settings.lease),
-        metrics: metrics, store: store, models: models, space: space),
-      me: MeController(uploads: uploads, space: space, settings: settings),
-      page: PageController(isOn: settings.ui == .on))
-  }
-
-  /// The HTTP side alone. `services` run beside it; tests pass the pool, `run` keeps it in a group of its own order.
-  func http(
-    services: [any Service] = [], guardLimits: ConnectionGuard.Limits? = nil,
-    onListening: @escaping @Sendable (Int) async -> Void = { _ in }
-  ) -> some ApplicationProtocol {
-    let limits = guardLimits ?? ConnectionGuard.Limits()
-    let connections = connections
-    let share = AddressShare(of: connections)
-    return Application(
-      responder: ProblemResponder(
-        routes: RouteTable(controllers), access: access, metrics: metrics, logLevel: logger.logLevel),
-      server: .init { HTTPConnection(responder: $0, limits: limits, share: share) },
-      configuration: ApplicationConfiguration(
-        address: .hostname(settings.host, port: settings.port),
-        availableConnectionsDelegate: .maximum(connections, logger: quiet)),
-      services: services,
-      onServerRunning: { await onListening($0.localAddress?.port ?? 0) },
-      logger: quiet)
-  }
-
-  /// Connections at the same time; more wait to be taken.
-  private var connections: Int {
-    let descriptors = DescriptorLimit.raise()
-    let connections = DescriptorLimit.connections(settings.maximumConnections, of: descriptors)
-    if let wanted = settings.maximumConnections, wanted > connections {
-      logger.warning(
-        "fewer connections than asked for: the process may not open more files",
-        metadata: ["connections": "\(connections)", "descriptors": "\(descriptors)"])
-    }
-    return connections
+    janitor = Janitor(
+      jobs: stores.jobs, uploads: stores.uploads, partials: stores.partials, data: data, cache: cache,
+      retention: settings.retention, logger: logger)
+    server = APIServer(
+      .init(
+        stores: stores, data: data, fetching: fetching, admission: admission, tokenUses: tokenUses, models: models,
+        running: running, signal: signal, vitals: vitals, memory: spareMemory, reporter: reporter, metrics: metrics),
+      settings: settings.server, logger: logger)
   }
 
   /// Serves until SIGTERM or SIGINT. Calls `onListening` with the port once connections are taken.
   func run(onListening: @escaping @Sendable (Int) async -> Void) async throws {
     var configuration = ServiceGroupConfiguration(
       // Shut down in reverse: first the workers give their jobs back, then open requests end.
-      services: [http(onListening: onListening), tokenUses, janitor, webhooks, pool],
-      gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet)
+      services: [server.service(onListening: onListening), tokenUses, janitor, webhooks, pool],
+      gracefulShutdownSignals: [.sigterm, .sigint], logger: logger.quiet)
     configuration.maximumGracefulShutdownDuration = settings.shutdown
     try await ServiceGroup(configuration: configuration).run()
-  }
-
-  /// Libraries speak up for warnings only; the service's own lines say the rest.
-  private var quiet: Logger {
-    var logger = logger
-    logger.logLevel = max(logger.logLevel, .notice)
-    return logger
   }
 }

@@ -1,46 +1,24 @@
 """The wall clock jumps by hours, forwards and backwards, while jobs run, wait and are retried (libfaketime)."""
 
-import glob
-import os
 import subprocess
 import time
 
 import checkpoints
 import pytest
+from clock import Clock
 from conftest import digest_all
 from origin import Origin
 from service import BINARY, Service, environment
 
-LIBRARY = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
 HOURS = 3600
-
-
-class Clock:
-    """A clock that a running process reads and that can be set."""
-
-    def __init__(self, file):
-        self.file = file
-        self.set(0)
-        self.env = {
-            "LD_PRELOAD": LIBRARY, "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-
-    def set(self, seconds):
-        """So many seconds ahead of the truth."""
-        new = self.file.with_suffix(".new")
-        new.write_text(f"{seconds:+d}\n")
-        os.replace(new, self.file)
 
 
 @pytest.fixture
 def clock(tmp_path):
-    assert LIBRARY, "libfaketime is missing; scripts/setup.sh test installs it"
     return Clock(tmp_path / "clock")
 
 
 def serve(clock, tmp_path, **flags):
-    # The library puts a variable into the environment of the first process that it is loaded into, which moves the
-    # environment to another place, where Swift's runtime does not find the arguments before it. `env` takes that on itself.
     return Service(
         tmp_path / "data", env=clock.env, launcher=["env"], workers=1, allow_private_fetch="127.0.0.1",
         **flags)

@@ -26,7 +26,7 @@ class Origin:
                 pass
 
             def do_GET(self):
-                data = (origin.folder / self.path.lstrip("/")).read_bytes()
+                data = (origin.folder / self.path.partition("?")[0].lstrip("/")).read_bytes()
                 start, total = 0, len(data)
                 wanted = self.headers.get("Range", "")
                 if wanted.startswith("bytes=") and wanted.endswith("-"):

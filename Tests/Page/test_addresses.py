@@ -4,9 +4,17 @@ import re
 import shutil
 import subprocess
 
+import pytest
 from conftest import FIXTURE
 from playwright.sync_api import expect
 from service import BINARY, Service, environment
+
+
+#: What keeps a page from doing harm, whatever it shows.
+CONFINED = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin"}
 
 
 def test_the_binary_alone_serves_the_page(visit, tmp_path):
@@ -27,8 +35,8 @@ def test_the_binary_alone_serves_the_page(visit, tmp_path):
         for path in re.findall(r'"(/ui/[^"]+)"', document.body.decode()):
             answer = service.get(path)
             assert answer.status == 200 and "immutable" in answer.headers["Cache-Control"]
-            for name in ("Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy"):
-                assert answer.headers[name], (path, name)
+            assert {name: answer.headers[name] for name in CONFINED} == CONFINED, path
+        assert {name: document.headers[name] for name in CONFINED} == CONFINED
 
 
 def test_the_page_can_be_switched_off(tmp_path):
@@ -65,14 +73,15 @@ def test_a_job_can_be_shared_and_back_leads_back(service, visit):
     expect(page.locator("#detail")).to_contain_text("no job has the id")
 
 
-def test_ages_come_from_the_clock_of_the_service(service, visit):
+@pytest.mark.parametrize("hours", [1, -1])
+def test_ages_come_from_the_clock_of_the_service(service, visit, hours):
     service.wait(service.submit({
         "command": "convert-config", "model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "reuse": False,
         "config": {"inline": {"model_type": "gpt2", "vocab_size": 9, "n_embd": 8, "n_head": 2, "n_layer": 1, "n_positions": 4}}})["id"])
     someone = visit(service)
-    someone.page.add_init_script("""{ const real = Date.now; Date.now = () => real() + 3600e3; }""")
+    someone.page.add_init_script(f"{{ const real = Date.now; Date.now = () => real() + {hours} * 3600e3; }}")
     page = someone.open()
-    expect(page.locator("#job-list .meta").first).to_contain_text(re.compile("just now|[0-9]+ s ago"))
+    expect(page.locator("#job-list small").first).to_contain_text(re.compile("just now|[0-9]+ s ago"))
 
 
 def test_a_folder_is_taken_with_its_parts(service, visit, tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from conftest import FIXTURE
 from hub import Hub
+from origin import Origin
 from playwright.sync_api import expect
 from service import BINARY, Service, eventually
 
@@ -117,7 +118,8 @@ def test_a_repository_needs_no_upload_and_its_token_stays_secret(visit, hub, tmp
     ) as service:
         someone = visit(service)
         page = someone.open()
-        page.fill("#hub", "owner/gpt2")
+        # As it stands in the address bar of a browser that looks at the model.
+        page.fill("#hub", f"{hub.endpoint}/owner/gpt2/tree/main")
         someone.wait_for_plan()
         expect(page.locator(".totals")).to_contain_text("Commit")
         job = service.wait(someone.convert())
@@ -141,6 +143,55 @@ def test_a_repository_needs_no_upload_and_its_token_stays_secret(visit, hub, tmp
         assert "hf_secret" not in kept
         assert "hf_secret" not in json.dumps(job)
         assert "hf_secret" not in service.log.read_text()
+        for file in service.folder.rglob("*"):
+            assert not file.is_file() or b"hf_secret" not in file.read_bytes(), file
+
+
+def test_addresses_of_models_are_taken_as_people_have_them(visit, hub, tmp_path):
+    with Origin(FIXTURE) as origin, Service(
+        tmp_path / "data", disk_floor=0, hub_endpoint=hub.endpoint, allow_private_fetch="127.0.0.1"
+    ) as service:
+        someone = visit(service)
+        page = someone.open()
+        for address in ("owner/gpt2", " owner/gpt2 ", "huggingface.co/owner/gpt2", "https://huggingface.co/owner/gpt2/blob/main/config.json"):
+            page.fill("#hub", "")
+            page.fill("#hub", address)
+            expect(page.locator("#ready")).to_have_text("This converts. The plan below says how.")
+        # What is wrong is said at the field, beside the button, and in place of the plan.
+        for address, said in {
+            "owner/nothing": "there is no repository owner/nothing, or it is private; if it is private, give a token",
+            "no such thing": "'no such thing' is no repository; write OWNER/NAME",
+            origin.url("pytorch_model.bin"): "the config is missing: choose its file as well, or give its URL",
+        }.items():
+            page.fill("#hub", address)
+            expect(page.locator("#hub-error")).to_have_text(said)
+            expect(page.locator("#ready")).to_have_text("The plan below says why this does not convert.")
+            expect(page.locator("#plan-body .error")).to_contain_text(said)
+            expect(page.locator("#submit")).to_be_disabled()
+        expect(page.locator("#config-url")).to_be_visible()
+        page.fill("#config-url", origin.url("config.json"))
+        expect(page.locator("#hub-error")).to_be_empty()
+
+
+def test_what_came_out_goes_back_in(service, visit, tmp_path):
+    """The target follows the files, until somebody chooses one; formats come in the order in which they are wanted."""
+    someone = visit(service)
+    page = someone.open()
+    someone.choose(FIXTURE / "config.json", FIXTURE / "pytorch_model.bin")
+    someone.wait_for_plan()
+    assert page.input_value("#tgt") == "cs-2.10"
+    assert page.locator("#tgt option").all_inner_texts()[:4] == ["Choose …", "Hugging Face", "Model Zoo 2.10", "Model Zoo 2.9"]
+    page.select_option("#tgt", "cs-2.9")
+    job = service.wait(someone.convert())
+    for name, content in service.outputs(job).items():
+        (tmp_path / name).write_bytes(content)
+    page.get_by_role("link", name="New conversion").click()
+    for _ in range(2):
+        page.get_by_role("button", name="Remove").first.click()
+    someone.choose(*sorted(tmp_path.iterdir()))
+    expect(page.locator("#file-list tr", has_text="report.json")).to_contain_text("not sent")
+    expect(page.locator(".verdict")).to_contain_text("to Hugging Face")
+    assert page.input_value("#tgt") == "hf"
 
 
 def test_again_like_this_keep_and_delete(service, visit, tiny):
@@ -196,5 +247,18 @@ def test_hostile_names_and_texts_are_shown_as_text(service, visit, tmp_path):
     service.wait(answer.json["id"])
     page.goto(f"{service.base}/#/jobs/{answer.json['id']}")
     expect(page.locator("#detail .notice.error").first).to_contain_text("onerror=alert(1)")
-    assert page.locator("#detail img").count() == 0
+    assert page.locator("#detail img, #job-list img").count() == 0
+    expect(page.locator("#job-list small").first).to_contain_text("<img sr")
+    # Addresses, and names that no file system has.
+    page.goto(service.base + "/#/")
+    page.reload()
+    page.fill("#hub", HOSTILE)
+    expect(page.locator("#hub-error")).to_contain_text("<img src=x onerror=alert(1)>")
+    page.fill("#hub", "")
+    page.set_input_files("#files", [
+        {"name": name, "mimeType": "", "buffer": b"{}"} for name in (HOSTILE + ".json", "n" * 10_000 + ".json")])
+    expect(page.locator("#file-list tbody tr")).to_have_count(2)
+    expect(page.locator("#file-list")).to_contain_text("u{202e}evil.json")
+    assert page.locator("#file-list img, #hub-error img").count() == 0
+    assert "\u202e" not in page.inner_text("body")
     assert someone.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")

@@ -3,59 +3,108 @@
 import pytest
 from conftest import FIXTURE, job_id
 from playwright.sync_api import expect
+from service import Service
 
 
-@pytest.mark.parametrize("width", [320, 768, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_state(service, visit, width, scheme, tmp_path):
-    someone = visit(service, width=width, color_scheme=scheme)
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory):
+    with Service(tmp_path_factory.mktemp("closed") / "data", disk_floor=0, require_tokens="") as service:
+        yield service
 
-    def look(state):
-        someone.check_accessibility(f"{state} {scheme} {width}")
-        someone.shot(f"{state}-{scheme}-{width}")
+
+def look(someone, state):
+    """Looks at a page as it is in each scheme and at each width."""
+    page = someone.page
+    for width in (320, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            someone.check_accessibility(f"{state} {scheme} {width}")
+            someone.shot(f"{state}-{scheme}-{width}")
         if page.locator("#convert").is_visible():
             places = [page.locator(one).bounding_box()["y"] for one in ("#convert", "#plan")]
             assert places == sorted(places), "the form comes before the plan"
 
+
+def test_every_state_of_a_conversion(service, visit):
+    someone = visit(service)
     page = someone.open()
     expect(page.locator("#model option")).not_to_have_count(1)
-    look("empty")
+    look(someone, "empty")
     page.get_by_text("More options").click()
-    look("options")
+    look(someone, "options")
     page.get_by_text("More options").click()
     someone.choose(FIXTURE / "config.json", FIXTURE / "pytorch_model.bin")
     someone.wait_for_plan()
-    look("plan")
+    look(someone, "plan")
     page.get_by_role("tab", name="Config").click()
-    look("plan-config")
+    look(someone, "plan-config")
     page.get_by_role("tab", name="Findings").click()
-    look("plan-findings")
+    look(someone, "plan-findings")
     page.click("#show-commands")
-    look("commands")
+    look(someone, "commands")
     page.click("#show-commands")
     someone.convert()
     expect(page.locator("#detail .status")).to_have_text("✓done")
-    look("job")
-    page.goto(f"{service.base}/#/")
-    page.reload()
+    look(someone, "job")
+
+
+def test_every_state_of_what_fails(service, visit):
+    someone = visit(service)
+    page = someone.open()
     page.fill("#hub", "no such thing")
     expect(page.locator("#plan-body .error")).to_be_visible()
-    look("refused")
+    look(someone, "refused")
     failed = service.submit({
         "command": "convert-config", "model": "gpt2", "src_fmt": "hf", "tgt_fmt": "cs-1.8", "reuse": False,
         "config": {"inline": {"model_type": "gpt2", "activation_function": "swoosh"}}})["id"]
     service.wait(failed)
     page.goto(f"{service.base}/#/jobs/{failed}")
     expect(page.locator("#detail .status")).to_have_text("✕failed")
-    look("failed")
+    look(someone, "failed")
     page.get_by_role("button", name="Delete", exact=True).click()
-    look("dialog")
+    look(someone, "dialog")
     page.keyboard.press("Escape")
     page.click("#help")
-    look("keys")
+    look(someone, "keys")
     page.keyboard.press("Escape")
     expect(page.locator("#help")).to_be_focused()
     assert job_id(page) == failed
+
+
+def test_every_state_that_passes(service, visit, slow, tmp_path):
+    someone = visit(service)
+    page = someone.open()
+    # Jobs that run and wait, some of them selected.
+    running, waiting = slow(service), slow(service)
+    service.wait(running, "running", phase="fetching")
+    page.goto(f"{service.base}/#/jobs/{running}")
+    expect(page.locator("#detail progress")).to_be_visible()
+    page.locator("#job-list input").nth(0).check()
+    page.locator("#job-list input").nth(2).check()
+    look(someone, "running")
+    for job in (waiting, running):
+        service.send("POST", f"/v1/jobs/{job}/cancel")
+    # An upload on its way.
+    page.goto(f"{service.base}/#/")
+    page.reload()
+    someone.limit(100_000)
+    (tmp_path / "model.safetensors").write_bytes(bytes(1 << 20))
+    someone.choose(FIXTURE / "config.json", tmp_path / "model.safetensors")
+    expect(page.get_by_role("button", name="Pause model.safetensors")).to_be_visible()
+    look(someone, "sending")
+    page.get_by_role("button", name="Remove model.safetensors").click()
+    someone.limit()
+
+
+def test_every_state_without_a_token(closed, visit):
+    someone = visit(closed)
+    page = someone.open()
+    button = page.get_by_role("button", name="Enter a token")
+    expect(button).to_be_visible()
+    look(someone, "closed")
+    button.click()
+    look(someone, "token")
 
 
 def test_colours_can_be_chosen_and_are_remembered(service, visit):
@@ -82,6 +131,17 @@ def test_nothing_is_lost_at_a_zoom(service, visit, zoom):
       .filter(e => { const box = e.getBoundingClientRect(); return box.right > innerWidth + 1 || box.left < -1; }).map(e => e.outerHTML.slice(0, 100))""")
     assert hidden == []
     assert someone.run("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_nothing_moves_for_those_who_want_that(service, visit):
+    moving = "[...document.querySelectorAll('*')].filter(e => ['', '::before'].some(p => getComputedStyle(e, p).transitionDuration !== '0s')).length"
+    calm = visit(service)
+    calm.open()
+    calm.choose(FIXTURE / "config.json", FIXTURE / "pytorch_model.bin")
+    calm.wait_for_plan()
+    assert calm.run(moving) == 0
+    calm.page.emulate_media(reduced_motion="no-preference")
+    assert calm.run(moving) > 0
 
 
 def test_targets_are_large_enough(service, visit):

@@ -11,7 +11,7 @@ import checkpoints
 import pytest
 from service import BINARY, Service, environment
 
-ROUTES = Path(__file__).parents[2] / "Sources/Server/Routes.swift"
+ROUTES = Path(__file__).parents[2] / "Sources/Server/HTTPService/Routing/Routes.swift"
 #: Method, path, scope.
 TABLE = [
     (method.upper(), path, scope)

@@ -2,6 +2,12 @@ import Foundation
 import Logging
 import Synchronization
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// What a service logs, line by line.

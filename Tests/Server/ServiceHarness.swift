@@ -8,7 +8,13 @@ import NIOCore
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// A runner whose behaviour is the name of the model.
@@ -125,10 +131,10 @@ struct ServiceHarness {
 
   /// Runs a test with workers; `.router` without, `.live` with a real socket.
   func test(
-    _ setup: TestingSetup = .router, guardLimits: ConnectionGuard.Limits? = nil,
+    _ setup: TestingSetup = .router, guardLimits: ConnectionGuard.Limits = .init(),
     _ body: @Sendable (Client) async throws -> Void
   ) async throws {
-    try await app.http(services: [app.webhooks, app.pool], guardLimits: guardLimits).test(setup) {
+    try await app.server.application(services: [app.webhooks, app.pool], guardLimits: guardLimits).test(setup) {
       try await body(Client(base: $0))
     }
     // The folder goes with its last reference.

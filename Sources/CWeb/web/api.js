@@ -1,3 +1,5 @@
+import { h } from './dom.js';
+
 // The REST API, and nothing else of the service.
 
 let token = '';
@@ -22,8 +24,7 @@ export const since = time => now() - Date.parse(time);
 export class Problem extends Error {
   constructor(status, document, retryAfter) {
     super(document.detail ?? 'the service gave no reason');
-    Object.assign(this, { status, code: document.code ?? '', title: document.title, diagnostics: document.diagnostics ?? [],
-      limit: document.limit, retryAfter });
+    Object.assign(this, { status, code: document.code ?? '', title: document.title, diagnostics: document.diagnostics ?? [], retryAfter });
   }
 }
 
@@ -48,7 +49,8 @@ export async function request(method, path, { json, headers: extra, signal, acce
   throw await problem(answer);
 }
 
-async function problem(answer) {
+// What an answer that is no success says.
+export async function problem(answer) {
   const document = await answer.json().catch(() => ({ title: answer.statusText, detail: `the service answered ${answer.status}` }));
   const error = new Problem(answer.status, document, Number(answer.headers.get('Retry-After')) || null);
   if (answer.status === 401) onAccess.handler(error);
@@ -57,6 +59,11 @@ async function problem(answer) {
 
 export const get = async (path, options) => (await request('GET', path, options)).json();
 export const post = async (path, json, options) => (await request('POST', path, { json, ...options })).json();
+
+// Who asks, and what that lets them do; nothing until the service has said so.
+export const caller = { me: null };
+export const askCaller = async () => { caller.me = await get('/v1/me'); };
+export const maySubmit = () => !caller.me || ['submit', 'admin'].some(scope => caller.me.scopes.includes(scope));
 
 export const pause = (time, signal) => new Promise(resolve => {
   const timer = setTimeout(resolve, time);
@@ -78,14 +85,12 @@ export async function follow(id, show, signal) {
         text += value;
         let end;
         while ((end = text.indexOf('\n\n')) >= 0) {
-          const event = Object.fromEntries(text.slice(0, end).split('\n').map(line => {
-            const colon = line.indexOf(':');
-            return [line.slice(0, colon), line.slice(colon + 1).trimStart()];
-          }));
+          const event = text.slice(0, end);
           text = text.slice(end + 2);
-          if (event.id) last = event.id;
-          if (!event.data) continue;
-          const job = JSON.parse(event.data);
+          const [id, data] = [/^id: (.*)/m, /^data: (.*)/m].map(field => field.exec(event)?.[1]);
+          last = id ?? last;
+          if (!data) continue;
+          const job = JSON.parse(data);
           show(job);
           if (job.finished_at) return;
         }
@@ -100,13 +105,7 @@ export async function follow(id, show, signal) {
 
 // Saves an output: a link that needs no token, and a plain navigation, so that the browser stores what it gets.
 export async function download(path) {
-  const link = await post(`${path}/links`);
-  const anchor = document.createElement('a');
-  anchor.href = link.url;
-  anchor.download = '';
-  document.body.append(anchor);
-  anchor.click();
-  anchor.remove();
+  h('a', { href: (await post(`${path}/links`)).url, download: '' }).click();
 }
 
 // A text for `Idempotency-Key`. `randomUUID` is not there on plain http.

@@ -2,10 +2,10 @@ import { copyButton, h, tabs } from './dom.js';
 
 // What the form says as a command. Quoting is the point: names have quotes, spaces and dollars in them.
 
-export const shell = text => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+const shell = text => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 // A value as Python writes it. JSON texts are Python texts, too.
-export const python = value => (value === null ? 'None' : value === true ? 'True' : value === false ? 'False'
+const python = value => (value === null ? 'None' : value === true ? 'True' : value === false ? 'False'
   : Array.isArray(value) ? `[${value.map(python).join(', ')}]`
   : typeof value === 'object' ? `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${python(item)}`).join(', ')}}`
   : JSON.stringify(value));
@@ -35,7 +35,7 @@ function submit(form) {
     for (const config of configs) words.push('--config', path(config));
     words.push(...checkpoints.map(path));
   }
-  return (form.hasToken ? 'export ZOOPORT_TOKEN=zpt_…\n' : '') + words.map(shell).join(' ');
+  return (form.hasToken ? 'export ZOOPORT_TOKEN=zpt_…\n' : '') + words.map(word => (word.startsWith('--') ? `\\\n  ${word}` : shell(word))).join(' ');
 }
 
 function curl(form) {
@@ -65,7 +65,7 @@ answer.raise_for_status()
 print(answer.json()["id"])`;
 }
 
-export const commandTexts = form => [['zooport submit', submit(form)], ['curl', curl(form)], ['Python', pythonText(form)]];
+const commandTexts = form => [['zooport submit', submit(form)], ['curl', curl(form)], ['Python', pythonText(form)]];
 
 // The commands as tabs. A token of the hub is never written into one.
 export function showCommands(form) {

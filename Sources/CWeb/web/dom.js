@@ -50,7 +50,7 @@ export function say(text) {
 export function copyButton(text, label) {
   const button = h('button.quiet.small', { 'aria-label': label, onclick: async () => {
     try {
-      await navigator.clipboard.writeText(typeof text === 'function' ? text() : text);
+      await navigator.clipboard.writeText(text);
       button.textContent = 'Copied';
       say('Copied');
     } catch {
@@ -62,7 +62,7 @@ export function copyButton(text, label) {
 }
 
 // Tabs after the ARIA pattern: arrows move, one stop for Tab. The list has labels and what makes their content.
-export function tabs(name, list, chosen = 0) {
+export function tabs(name, list) {
   const panel = h('div', { role: 'tabpanel', id: `${name}-panel`, tabindex: '0' });
   const buttons = list.map(([label], index) => h('button', { role: 'tab', id: `${name}-${index}`, 'aria-controls': panel.id,
     onclick: () => show(index),
@@ -78,14 +78,23 @@ export function tabs(name, list, chosen = 0) {
   }, label));
   function show(index) {
     buttons.forEach((button, at) => {
-      button.setAttribute('aria-selected', String(at === index));
+      button.ariaSelected = at === index;
       button.tabIndex = at === index ? 0 : -1;
     });
     panel.setAttribute('aria-labelledby', buttons[index].id);
     fill(panel, list[index][1]());
   }
-  show(Math.min(chosen, list.length - 1));
+  show(0);
   return h('div.tabs', h('div', { role: 'tablist', 'aria-label': name }, buttons), panel);
+}
+
+// Buttons of which one is pressed, as values, words and counts. Those that are there stay, and with them the focus.
+export function segments(group, list, pressed, choose) {
+  list.forEach(([value, word, count], index) => {
+    const button = group.children[index] ?? group.appendChild(h('button', { onclick: () => choose(value) }));
+    button.textContent = `${word[0].toUpperCase()}${word.slice(1)} ${count.toLocaleString('en')}`;
+    button.ariaPressed = value === pressed;
+  });
 }
 
 // Shows a dialog and answers what its form was sent with: the value of the button, or null. Focus returns by itself.
@@ -106,14 +115,16 @@ export function dialog(title, body, buttons) {
   });
 }
 
-export function problemBox(error, extra) {
+export function problemBox(error) {
   const seen = new Set([error.message]);
   const findings = (error.diagnostics ?? []).filter(finding => !seen.has(finding.message) && seen.add(finding.message));
+  // The message often is no more than all findings in a row.
+  const isSaid = findings.length > 0 && findings.every(finding => error.message.includes(finding.message));
   return h('div.notice.error',
-    h('p', h('strong', error.code === 'invalid_request' ? 'Not possible' : error.title), ': ', clean(error.message, 2000)),
+    h('p', h('strong', error.code === 'invalid_request' ? 'Not possible' : error.title), isSaid ? '' : [': ', clean(error.message, 2000)]),
     findings.length ? h('ul', findings.slice(0, 20).map(finding => h('li', clean(finding.message, 1000),
       finding.rule ? [' ', h('small.muted', finding.rule)] : null))) : null,
-    findings.length > 20 && h('p', `and ${findings.length - 20} more`), extra);
+    findings.length > 20 && h('p', `and ${findings.length - 20} more`));
 }
 
 // Keeps what the browser remembers; a browser that remembers nothing is no fault.

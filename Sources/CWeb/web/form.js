@@ -1,6 +1,6 @@
-import { get, hasToken, newKey, post } from './api.js';
+import { askCaller, caller, get, hasToken, maySubmit, newKey, post } from './api.js';
 import { showCommands } from './command.js';
-import { $, code, fill, h, put, on, problemBox, say } from './dom.js';
+import { $, clean, code, fill, h, put, on, problemBox, say } from './dom.js';
 import { showNoPlan, showPlan } from './plan.js';
 import { bytes, duration, formatName, percent, plural, sum } from './text.js';
 import { Upload } from './tus.js';
@@ -16,11 +16,10 @@ const conversions = new Map();
 let options = {};
 let touchedTarget = false;
 let key = { body: '', text: '' };
-let me = null;
 let onSubmitted = () => {};
 let planning = { body: '', stop: null, timer: 0, result: null };
 
-export function guessRole(path) {
+function guessRole(path) {
   const name = path.split('/').pop().toLowerCase();
   if (/\.index\.json$/.test(name)) return 'checkpoint';
   if (/\.(bin|safetensors|mdl|pt|pth|ckpt|h5|hdf5)$/.test(name)) return 'checkpoint';
@@ -34,7 +33,7 @@ function nameOf(file) {
   return parts.length > 2 ? parts.slice(-2).join('/') : parts[parts.length - 1];
 }
 
-export function addFiles(list) {
+function addFiles(list) {
   for (const file of list) {
     const name = nameOf(file);
     if (files.some(entry => entry.name === name && entry.upload.size === file.size)) continue;
@@ -51,20 +50,21 @@ export function addFiles(list) {
 
 async function removeFile(entry) {
   files.splice(files.indexOf(entry), 1);
+  if (!files.length) touchedTarget = false;
   drawFiles();
-  changed();
+  guessTarget();
   $('files').focus();
   await entry.upload.remove();
 }
 
 function drawFiles() {
   put('file-list', files.length ? h('table.stack', h('caption.hidden', 'Files and what they are for'),
-    h('thead', h('tr', ['File', 'Used as', 'Progress', ''].map(name => h('th', { scope: 'col' }, name || h('span.hidden', 'Actions'))))),
+    h('thead', h('tr', ['File', 'Used as', 'Progress', 'Actions'].map(name => h('th', { scope: 'col' }, name)))),
     h('tbody', files.map(entry => {
       entry.progress = h('td');
       entry.actions = h('td');
       const row = h('tr', h('th', { scope: 'row', class: 'file-name' }, code(entry.name, 120), entry.upload.file && h('small', ` ${bytes(entry.upload.size)}`)),
-        h('td', h('select', { 'aria-label': `What ${entry.name.slice(0, 100)} is used as`, onchange: event => {
+        h('td', h('select', { 'aria-label': `What ${clean(entry.name, 100)} is used as`, onchange: event => {
           entry.role = event.target.value;
           if (entry.role !== 'none') entry.upload.start();
           guessTarget();
@@ -79,7 +79,7 @@ function drawFiles() {
 function draw(entry, quiet = false) {
   const { upload } = entry;
   if (!entry.progress) return;
-  const name = entry.name.slice(0, 100);
+  const name = clean(entry.name, 100);
   const part = percent(upload.sent, upload.size) ?? 0;
   const speed = upload.rate > 0 ? `, ${bytes(upload.rate)}/s, ${duration((upload.size - upload.sent) / upload.rate * 1000)} left` : '';
   const word = {
@@ -91,7 +91,7 @@ function draw(entry, quiet = false) {
   } else {
     entry.bar = h('progress', { max: upload.size || 1, value: upload.sent, 'aria-label': `Upload of ${name}` });
     entry.word = h('span', word);
-    fill(entry.progress, ['sending', 'paused'].includes(upload.state) && entry.bar, entry.word, upload.error && h('p.error-text', upload.error.message));
+    fill(entry.progress, ['sending', 'paused'].includes(upload.state) && entry.bar, entry.word, upload.error && h('p.error-text', clean(upload.error.message)));
   }
   if (entry.state === upload.state && entry.actions.childElementCount) { drawReady(); return; }
   entry.state = upload.state;
@@ -115,7 +115,7 @@ async function drawUnfinished() {
 }
 
 const release = format => { const parts = /^cs-(\d+)\.(\d+)$/.exec(format); return parts ? Number(parts[1]) * 1000 + Number(parts[2]) : -1; };
-const newest = formats => formats.reduce((best, format) => (release(format) > release(best) ? format : best), '');
+const newest = formats => formats.find(format => release(format) > 0) ?? '';
 
 async function pairs() {
   const model = $('model').value;
@@ -124,7 +124,9 @@ async function pairs() {
   return conversions.get(model);
 }
 
-const all = () => [...new Set(models.flatMap(model => model.formats))].sort((a, b) => (release(a) - release(b)) || (a < b ? -1 : 1));
+// Each format once: Hugging Face, releases from the newest on, variants.
+const rank = format => (format === 'hf' ? 1e9 : release(format));
+const ordered = formats => [...new Set(formats)].sort((a, b) => rank(b) - rank(a) || b.localeCompare(a, 'en', { numeric: true }));
 
 function choices(select, list, wanted) {
   fill(select, list.map(([value, label]) => h('option', { value, selected: value === wanted }, label)));
@@ -134,10 +136,11 @@ function choices(select, list, wanted) {
 // Offers the formats that the model has, and the targets that the source has.
 async function drawFormats(wanted = {}) {
   const known = await pairs();
-  const sources = known ? [...new Set(known.map(pair => pair.src_fmt))] : all();
+  const all = models.flatMap(model => model.formats);
+  const sources = ordered(known ? known.map(pair => pair.src_fmt) : all);
   choices($('src'), [['auto', 'Detect'], ...sources.map(format => [format, formatName(format)])], wanted.src ?? $('src').value);
   const source = $('src').value;
-  const targets = known ? [...new Set(known.filter(pair => source === 'auto' || pair.src_fmt === source).map(pair => pair.tgt_fmt))] : all().filter(format => format !== source);
+  const targets = ordered(known ? known.filter(pair => source === 'auto' || pair.src_fmt === source).map(pair => pair.tgt_fmt) : all.filter(format => format !== source));
   const target = wanted.tgt ?? (touchedTarget ? $('tgt').value : defaultTarget(targets));
   choices($('tgt'), [['', 'Choose …'], ...targets.map(format => [format, formatName(format)])], target);
 }
@@ -162,7 +165,7 @@ function drawOptions(schema) {
   const control = ([name, field]) => {
     const values = (field.anyOf ?? [field]).find(kind => kind.enum)?.enum;
     const id = `option-${name}`;
-    const hint = field.description ? h('small', { id: `${id}-hint` }, field.description.replaceAll('`', '')) : null;
+    const hint = field.description ? h('small', { id: `${id}-hint` }, field.description.replaceAll('`', '').replaceAll(/\bnull\b/gi, 'Default')) : null;
     const common = { id, 'aria-describedby': hint?.id };
     if (field.type === 'boolean') {
       return h('label.check', h('input', { ...common, type: 'checkbox', onchange: event => set(name, event.target.checked) }),
@@ -173,10 +176,9 @@ function drawOptions(schema) {
       ? h('select', { ...common, onchange }, h('option', { value: '' }, 'Default'), values.map(value => h('option', { value }, value)))
       : h('input', { ...common, type: 'text', placeholder: 'Default', onchange }), hint);
   };
-  const entries = Object.entries(schema.properties);
-  for (const [id, isMain] of [['options-main', true], ['options', false]]) {
-    fill($(id), entries.filter(([name]) => (name === 'drop_unmatched_keys') === isMain).map(control));
-  }
+  const all = Object.entries(schema.properties);
+  const isBox = ([, field]) => field.type === 'boolean';
+  put('options', h('div.fields', all.filter(entry => !isBox(entry)).map(control)), all.filter(isBox).map(control));
 }
 
 function setOption(name, value) {
@@ -189,7 +191,8 @@ function setOption(name, value) {
 const text = id => $(id).value.trim();
 
 function hubInput() {
-  const source = text('hub');
+  // As browsers show an address: HOST/OWNER/NAME.
+  const source = text('hub').replace(/^(?=[\w-]+(\.[\w-]+)+\/.+\/)/, 'https://');
   if (!source) return null;
   const extra = Object.fromEntries(Object.entries({
     revision: text('revision'), subfolder: text('subfolder'), carry: $('carry').checked, token: text('hub-token'),
@@ -236,61 +239,66 @@ function drawReady() {
   const failed = sending.find(entry => entry.upload.state === 'failed');
   const paused = sending.every(entry => entry.upload.state === 'paused');
   let state = missing;
-  if (!state && failed) state = `${failed.name.slice(0, 80)} could not be sent.`;
+  if (!state && failed) state = `${clean(failed.name, 80)} could not be sent.`;
   else if (!state && sending.length) {
     const part = percent(sum(sending, entry => entry.upload.sent), sum(sending, entry => entry.upload.size)) ?? 0;
     state = paused ? 'The upload is paused.' : `${plural(sending.length, 'file')} on the way to the service: ${part} %.`;
   }
-  const refused = planning.result?.convertible === false && planning.body === JSON.stringify(body);
+  const { result } = planning;
+  const isPlanned = planning.body === JSON.stringify(body);
+  const refused = isPlanned && result?.convertible === false;
   $('submit').disabled = Boolean(missing) || sending.length > 0 || refused;
   $('show-plan').disabled = Boolean(missing) || sending.length > 0;
   $('ready').textContent = state || (refused ? 'The plan below says why this does not convert.'
-    : body.command === 'convert-config' && used.length ? 'No checkpoint: the config alone is converted.' : '');
+    : body.command === 'convert-config' && used.length ? 'No checkpoint: the config alone is converted.'
+    : !isPlanned ? '' : result ? 'This converts. The plan below says how.' : 'Making the plan …');
 }
 
 // Called after each change: shows what follows from it, and asks for a plan when there is enough for one.
 export function changed() {
   $('hub-more').hidden = !text('hub');
-  drawReady();
   if (!$('commands').hidden) put('commands-body', showCommands(described()));
   const { body, missing, sending } = read();
-  const now = JSON.stringify(body);
-  if (now === planning.body) return;
+  if (JSON.stringify(body) === planning.body) { drawReady(); return; }
   planning.stop?.abort();
   clearTimeout(planning.timer);
   Object.assign(planning, { body: '', result: null });
+  $('hub-error').textContent = '';
   drawReady();
   if (missing || sending.length) {
-    if (!missing) showNoPlan($('plan-body'), 'The plan comes as soon as the files are on the service.');
-    else showNoPlan($('plan-body'), 'The plan shows which tensor becomes which, what is left out, both configs, and the cost. It is made from headers alone, so it takes seconds for a model of any size.');
+    if (!missing) showNoPlan('The plan comes as soon as the files are on the service.');
+    else showNoPlan('The plan shows which tensor becomes which, what is left out, both configs, and the cost. It is made from headers alone, so it takes seconds for a model of any size.');
     return;
   }
-  planning.timer = setTimeout(makePlan, /^[^/]+\/[^/]+$|:\/\//.test(text('hub')) || !text('hub') ? 500 : 1500);
+  planning.timer = setTimeout(makePlan, 800);
 }
 
 async function makePlan(isWanted = false) {
   const { body, missing, sending } = read();
-  if (missing || sending.length || !mayRead()) return;
+  if (missing || sending.length || !maySubmit()) return;
   clearTimeout(planning.timer);
   planning.stop?.abort();
   const stop = new AbortController();
   Object.assign(planning, { body: JSON.stringify(body), stop, result: null });
-  $('plan').setAttribute('aria-busy', 'true');
-  showNoPlan($('plan-body'), 'Reading the headers …');
-  $('hub-error').textContent = '';
+  $('plan').ariaBusy = true;
+  showNoPlan('Reading the headers …');
+  drawReady();
   try {
-    const plan = await post('/v1/plans', body, { signal: stop.signal });
+    const [plan] = await Promise.all([post('/v1/plans', body, { signal: stop.signal }), askCaller()]);
     planning.result = plan;
-    showPlan($('plan-body'), plan, { me, actions: { drop: () => { setOption('drop_unmatched_keys', true); changed(); } } });
+    showPlan(plan, () => { setOption('drop_unmatched_keys', true); changed(); });
     if (isWanted) { $('plan-title').focus(); $('plan').scrollIntoView({ block: 'start' }); }
   } catch (error) {
     if (stop.signal.aborted) return;
-    planning.body = '';
-    showNoPlan($('plan-body'), '', error);
-    if (text('hub')) $('hub-error').textContent = error.message;
-    if (/^(source|token)_/.test(error.code)) $('hub-more').open = true;
+    // What the service finds wrong stays wrong; what it cannot reach now may be there for the job.
+    if (error.status === 400 || error.status === 422) planning.result = { convertible: false }; else planning.body = '';
+    const isBare = error.message === 'config is missing';
+    if (isBare) Object.assign(error, { message: 'the config is missing: choose its file as well, or give its URL', diagnostics: [] });
+    showNoPlan('', error);
+    if (text('hub')) $('hub-error').textContent = clean(error.message).replace(/^checkpoint: /, '');
+    if (isBare || /^(source|token)_/.test(error.code)) $('hub-more').open = true;
   } finally {
-    if (planning.stop === stop) $('plan').removeAttribute('aria-busy');
+    if (planning.stop === stop) $('plan').ariaBusy = null;
     drawReady();
   }
 }
@@ -318,29 +326,27 @@ async function submit(event) {
   }
 }
 
-const mayRead = () => !me || me.scopes.includes('submit') || me.scopes.includes('admin');
-
-export function allow(caller) {
-  me = caller;
-  const may = mayRead();
+export function allow() {
+  const may = maySubmit();
   $('form').hidden = !may;
   $('read-only').hidden = may;
-  $('read-only').textContent = may ? '' : `The token ${caller.token} may look at jobs but not submit any: it lacks the scope submit.`;
+  $('read-only').textContent = may ? '' : `The token ${caller.me.token} may look at jobs but not submit any: it lacks the scope submit.`;
   if (may) drawUnfinished();
 }
 
 export async function fillFrom(job) {
   files.length = 0;
-  const inputs = [...[job.inputs.config].flat().map(input => [input, 'config']), ...job.inputs.checkpoint.map(input => [input, 'checkpoint'])];
-  const hub = job.inputs.checkpoint.find(input => input.hub || input.url);
+  const { checkpoint } = job.inputs;
+  const config = [job.inputs.config].flat();
+  const hub = checkpoint.find(input => input.hub || input.url);
   $('hub').value = hub ? hub.hub ?? hub.url : '';
   $('revision').value = hub?.revision ?? '';
   $('subfolder').value = hub?.subfolder ?? '';
   $('carry').checked = hub?.carry ?? false;
-  const own = [job.inputs.config].flat().find(input => input.url);
+  const own = config.find(input => input.url);
   $('config-url').value = own && own !== hub ? own.url : '';
-  for (const [input, role] of inputs) {
-    if (input.upload) files.push({ name: input.filename, role, upload: { id: input.upload, size: 0, state: 'done', start() {}, remove() {} } });
+  for (const [role, inputs] of Object.entries({ config, checkpoint })) {
+    for (const { upload: id, filename: name } of inputs) if (id) files.push({ name, role, upload: { id, size: 0, state: 'done', start() {}, remove() {} } });
   }
   $('model').value = job.model;
   if ($('model').selectedIndex < 0) $('model').value = 'auto';
@@ -353,7 +359,7 @@ export async function fillFrom(job) {
 
 export const isSending = () => files.some(entry => entry.upload.state === 'sending');
 
-export async function start(submitted) {
+export function start(submitted) {
   onSubmitted = submitted;
   const drop = $('drop');
   for (const id of ['files', 'folder-files']) on(id, 'change', ({ target }) => { addFiles([...target.files]); target.value = ''; });
@@ -368,7 +374,7 @@ export async function start(submitted) {
   on('form', 'submit', submit);
   on('show-commands', 'click', ({ currentTarget }) => {
     $('commands').hidden = !$('commands').hidden;
-    currentTarget.setAttribute('aria-expanded', String(!$('commands').hidden));
+    currentTarget.ariaExpanded = !$('commands').hidden;
     changed();
   });
   changed();

@@ -1,4 +1,4 @@
-import { download, follow, get, now, outputPath, post, request, since } from './api.js';
+import { download, follow, get, maySubmit, now, outputPath, post, request, since } from './api.js';
 import { $, clean, code, copyButton, fill, h, put, problemBox, say } from './dom.js';
 import { fillFrom } from './form.js';
 import { badge, refresh, removeAll, title } from './jobs.js';
@@ -8,32 +8,34 @@ import { PHASES, ago, bytes, duration, formatName, number, percent, plural, sum 
 // One job, followed live: what went in, what happens, what came of it and what can be done.
 
 let stop = null;
-let me = null;
 let sample = null;
 let spoken = '';
 let shown = null;
 
-export const allow = caller => { me = caller; };
-const may = () => !me || me.scopes.includes('submit') || me.scopes.includes('admin');
-
+// Opens a job, or goes on with the one that is open.
 export async function open(id) {
-  close();
+  const isNew = shown?.id !== id;
+  rest();
   const own = stop = new AbortController();
   sample = null;
   spoken = '';
   const section = $('detail');
   section.hidden = false;
-  fill(section, h('p.muted', 'Loading …'));
+  if (isNew) { shown = null; fill(section, h('p.muted', 'Loading …')); }
   try {
-    draw(await get(`/v1/jobs/${encodeURIComponent(id)}`, { signal: own.signal }), own, true);
+    draw(await get(`/v1/jobs/${encodeURIComponent(id)}`, { signal: own.signal }), own, isNew);
     if (!shown.finished_at) await follow(id, job => draw(job, own), own.signal);
   } catch (error) {
     if (own.signal.aborted) return;
+    shown = null;
     fill(section, h('h2', { id: 'detail-title' }, 'Job'), problemBox(error), h('p', h('a', { href: '#/' }, 'Back')));
   }
 }
 
-export function close() { stop?.abort(); stop = null; shown = null; $('detail').hidden = true; document.title = 'Zooport'; }
+// Follows no longer, while nobody looks.
+export const rest = () => stop?.abort();
+
+export function close() { rest(); shown = null; $('detail').hidden = true; document.title = 'Zooport'; }
 
 // Bytes a second, from two samples at least a second apart.
 function rate(job) {
@@ -69,7 +71,7 @@ function draw(job, own, isFirst = false) {
     h('p.muted', code(job.id), ' ', copyButton(job.id, 'Copy the id')),
     actions(job), h('div', { id: 'job-error', role: 'alert' }),
     h('div.block', flow(
-      [formatName(job.src_fmt), plural(inputs(job).length, 'input'), inputs(job).map(input => input.filename).slice(0, 3).join(', ').slice(0, 90)],
+      [formatName(job.src_fmt), plural(inputs(job).length, 'input'), [...new Set(inputs(job).map(([, input]) => input.filename))].slice(0, 3).join(', ').slice(0, 90)],
       [formatName(job.tgt_fmt), job.outputs.length ? `${plural(job.outputs.length, 'file')}, ${bytes(sum(job.outputs, output => output.size))}` : job.finished_at ? 'nothing was written' : 'not written yet'], null)),
     h('div', { id: 'job-live' }, live(job)),
     job.error && h('div.block', problemBox({ ...job.error, message: job.error.detail })),
@@ -82,7 +84,7 @@ function draw(job, own, isFirst = false) {
 
 const block = (title, ...content) => h('section.block', { 'aria-label': title }, h('h3', title), content);
 
-const inputs = job => [...[job.inputs.config].flat(), ...job.inputs.checkpoint];
+const inputs = job => [...[job.inputs.config].flat().map(input => ['Config', input]), ...job.inputs.checkpoint.map(input => ['Checkpoint', input])];
 
 function live(job) {
   const { progress } = job;
@@ -103,7 +105,7 @@ function live(job) {
       const end = order[index + 1] ? Date.parse(progress.phases[order[index + 1][0]]) : job.finished_at ? Date.parse(job.finished_at) : null;
       const isNow = job.status === 'running' && phase === progress.phase;
       const time = (end ?? now()) - Date.parse(progress.phases[phase]);
-      return h('li', { class: isNow ? 'now' : 'done', 'aria-current': isNow ? 'step' : null }, `${isNow ? '' : '✓ '}${label} ${duration(time)}`);
+      return h('li', { class: isNow ? 'now' : null, 'aria-current': isNow ? 'step' : null }, `${isNow ? '' : '✓ '}${label} ${duration(time)}`);
     })) : null,
   ];
 }
@@ -120,7 +122,7 @@ function actions(job) {
   } }, label);
   const path = `/v1/jobs/${job.id}`;
   const reload = async () => draw(await get(path), stop);
-  if (!may()) return null;
+  if (!maySubmit()) return null;
   return h('p.actions',
     !job.finished_at && act('Cancel', async () => { await post(`${path}/cancel`); await reload(); refresh(); }),
     job.finished_at && act('Run again', async () => { location.hash = `#/jobs/${(await post(`${path}/again`)).id}`; refresh(); }),
@@ -133,7 +135,7 @@ function outputs(job) {
   const error = h('div', { role: 'alert' });
   const save = path => async () => { fill(error); try { await download(path); } catch (problem) { fill(error, problemBox(problem)); } };
   return block('Outputs', error,
-    h('table.stack', h('thead', h('tr', h('th', { scope: 'col' }, 'File'), h('th', { scope: 'col', class: 'number' }, 'Size'), h('th', { scope: 'col' }, 'SHA-256'), h('th', { scope: 'col' }, h('span.hidden', 'Save')))),
+    h('table.stack', h('thead', h('tr', h('th', { scope: 'col' }, 'File'), h('th', { scope: 'col', class: 'number' }, 'Size'), h('th', { scope: 'col' }, 'SHA-256'), h('th', { scope: 'col' }, 'Save'))),
       h('tbody', job.outputs.map(output => h('tr', h('th', { scope: 'row', class: 'file-name' }, code(output.name)),
         h('td.number', bytes(output.size)),
         h('td', code(`${output.sha256.slice(0, 12)}…`), ' ', copyButton(output.sha256, `Copy the digest of ${output.name}`)),
@@ -151,7 +153,7 @@ function report(job) {
     if (!event.target.open || body.childElementCount) return;
     try {
       fill(body, h('dl.facts', Object.entries(await get(outputPath(job, output.name))).map(([name, value]) => [h('dt', name.replaceAll('_', ' ')),
-        h('dd', code(Array.isArray(value) ? plural(value.length, 'entry', 'entries') : typeof value === 'object' ? JSON.stringify(value) : value, 300))])));
+        h('dd', code(value?.every?.(one => typeof one === 'string') && value.length ? value.join(', ') : Array.isArray(value) ? number(value.length) : typeof value === 'object' ? JSON.stringify(value) : value, 300))])));
     } catch (error) { fill(body, problemBox(error)); }
   } }, h('summary', 'Report of the conversion'), body);
 }
@@ -164,7 +166,7 @@ function facts(job) {
   const options = Object.entries(job.options).filter(([, value]) => value !== null && value !== false && value !== 'keep');
   const where = input => input.hub ? `${input.hub} at ${(input.commit ?? input.revision ?? 'main').slice(0, 12)}` : input.url ?? (input.inline ? 'given with the job' : `upload ${input.upload}`);
   const rows = [
-    ...inputs(job).map(input => ['Input', [code(input.filename, 120), ` ${where(input)}`]]),
+    ...inputs(job).map(([role, input]) => [role, [code(input.filename, 120), ` ${where(input)}`]]),
     ['Options', options.length ? options.map(([name, value]) => `${name.replaceAll('_', ' ')}: ${value}`).join(', ') : 'default'],
     ['Submitted', `${ago(since(job.created_at))}${job.owner ? ` by ${job.owner}` : ''}`],
     job.attempt > 1 ? ['Attempts', number(job.attempt)] : null,

@@ -1,5 +1,5 @@
-import { request, since } from './api.js';
-import { $, clean, code, dialog, fill, h, put, on, say } from './dom.js';
+import { maySubmit, request, since } from './api.js';
+import { $, clean, dialog, fill, h, put, on, say, segments } from './dom.js';
 import { STATUS, ago, formatName, number, percent, plural, sum } from './text.js';
 
 // The list of jobs: asked for every two seconds while somebody looks, and redrawn only where it changed.
@@ -8,7 +8,6 @@ const state = { status: '', search: '', limit: 50, tag: null, list: null, timer:
 const rows = new Map();
 const chosen = new Set();
 let lastPicked = null;
-let mayChange = true;
 let onList = () => {};
 
 const isEnded = job => !['queued', 'running'].includes(job.status);
@@ -23,21 +22,21 @@ function detail(job) {
   if (job.status === 'running') return [job.progress.phase ?? 'starting', done === null ? null : `${done} %`].filter(Boolean).join(', ');
   if (job.status === 'queued') return job.not_before ? 'waits before it is tried again' : job.queue_position === 1 ? 'next' : job.queue_position ? `number ${job.queue_position} in the queue` : 'waits';
   const name = job.outputs[0]?.name ?? job.error?.detail ?? '';
-  return name.length > 120 ? `${name.slice(0, 120)}…` : name;
+  return clean(name, 120);
 }
 
 function row(job) {
   const current = location.hash === `#/jobs/${job.id}`;
-  const text = JSON.stringify([job.status, job.progress, job.queue_position, job.pinned, ago(since(job.created_at)), current, mayChange, chosen.has(job.id)]);
+  const text = JSON.stringify([job.status, job.progress, job.queue_position, job.pinned, ago(since(job.created_at)), current, maySubmit(), chosen.has(job.id)]);
   const known = rows.get(job.id);
   if (known?.text === text) return known.element;
   const pick = h('input', { type: 'checkbox', checked: chosen.has(job.id), 'aria-label': `Select ${title(job)}, ${job.id}`, onclick: event => choose(job.id, event) });
   const total = job.progress.bytes_total;
   const content = [
-    mayChange ? h('label.pick', pick) : h('span'),
+    maySubmit() ? h('label.pick', pick) : h('span'),
     h('a', { href: `#/jobs/${job.id}`, 'aria-current': current ? 'page' : null },
       h('span.title', clean(title(job))), h('span.side', badge(job.status)),
-      h('span.meta', [ago(since(job.created_at)), job.owner, job.pinned ? 'pinned' : null, detail(job)].filter(Boolean).join(' · ')),
+      h('small', [ago(since(job.created_at)), job.owner, job.pinned ? 'pinned' : null, detail(job)].filter(Boolean).join(' · ')),
       job.status === 'running' ? h('progress', { max: total || 1, value: total ? job.progress.bytes_done : 0, 'aria-label': 'Progress' }) : null),
   ];
   const element = known?.element ?? h('li');
@@ -71,22 +70,21 @@ function drawBulk() {
     h('button.quiet', { onclick: () => { chosen.clear(); draw(); } }, 'Select none'));
 }
 
-async function each(jobs, work, done) {
+// Does something with each job, once somebody has said yes to it.
+async function ask(verb, jobs, loss, labels, work, done) {
+  const count = plural(jobs.length, 'job');
+  const answer = await dialog(`${verb} ${count}?`, h('p', loss), labels);
+  if (!answer) return null;
   let failed = 0;
   for (const job of jobs) await work(job).catch(() => { failed += 1; });
   chosen.clear();
-  say(failed ? `${plural(failed, 'job')} could not be changed` : done);
+  say(failed ? `${plural(failed, 'job')} could not be changed` : `${count} ${done}`);
   await refresh();
-}
-
-async function ask(verb, jobs, loss, labels, work, done) {
-  const answer = await dialog(`${verb} ${plural(jobs.length, 'job')}?`, h('p', loss), labels);
-  if (answer) await each(jobs, work, `${plural(jobs.length, 'job')} ${done}`);
   return answer;
 }
-const cancelAll = jobs => ask('Cancel', jobs, 'What they have converted so far is thrown away. They can be run again.',
+const cancelAll = jobs => ask('Cancel', jobs, 'What was converted so far is thrown away.',
   [['close', 'Keep running'], ['yes', 'Cancel them', 'primary']], job => request('POST', `/v1/jobs/${job.id}/cancel`), 'cancelled');
-export const removeAll = jobs => ask('Delete', jobs, 'Their outputs are deleted with them. This cannot be undone.',
+export const removeAll = jobs => ask('Delete', jobs, 'Outputs are deleted as well. This cannot be undone.',
   [['close', 'Keep'], ['yes', 'Delete', 'danger']], job => request('DELETE', `/v1/jobs/${job.id}`), 'deleted');
 
 function draw() {
@@ -98,12 +96,8 @@ function draw() {
   wanted.forEach((element, index) => { if (list.children[index] !== element) list.insertBefore(element, list.children[index] ?? null); });
   while (list.children.length > wanted.length) list.lastElementChild.remove();
   const all = sum(Object.values(counts));
-  const segments = [['', 'All', all], ...Object.entries(STATUS).map(([status, [, word]]) => [status, word[0].toUpperCase() + word.slice(1), counts[status]])];
-  segments.forEach(([status, label, count], index) => {
-    const button = $('statuses').children[index] ?? $('statuses').appendChild(h('button', { onclick: () => { Object.assign(state, { status, tag: null, limit: 50 }); refresh(); } }));
-    button.textContent = `${label} ${number(count)}`;
-    button.setAttribute('aria-pressed', String(status === state.status));
-  });
+  segments($('statuses'), [['', 'all', all], ...Object.entries(STATUS).map(([status, [, word]]) => [status, word, counts[status]])], state.status,
+    status => { Object.assign(state, { status, tag: null, limit: 50 }); refresh(); });
   $('jobs-empty').hidden = jobs.length > 0;
   $('jobs-empty').textContent = all || state.search ? 'No job fits.' : 'No jobs yet. All jobs of this service appear here, however they were submitted.';
   $('more-jobs').hidden = !next_cursor || state.limit >= 200;
@@ -137,8 +131,6 @@ export async function refresh() {
   if (state.stop === stop) state.timer = setTimeout(refresh, wait);
 }
 
-export function allow(caller) { mayChange = caller.scopes.includes('submit') || caller.scopes.includes('admin'); }
-
 export function start(listed) {
   onList = listed;
   let timer = 0;
@@ -147,5 +139,4 @@ export function start(listed) {
     timer = setTimeout(() => { Object.assign(state, { search: $('search').value.trim(), tag: null }); refresh(); }, 200);
   });
   on('more-jobs', 'click', () => { Object.assign(state, { limit: 200, tag: null }); refresh(); });
-  document.addEventListener('visibilitychange', refresh);
 }

@@ -1,4 +1,5 @@
-import { clean, code, copyButton, fill, h, problemBox, say, svg, tabs } from './dom.js';
+import { caller } from './api.js';
+import { clean, code, copyButton, fill, h, problemBox, put, segments, svg, tabs } from './dom.js';
 import { KINDS, bytes, formatName, kindOf, large, number, plural, sum } from './text.js';
 
 // The plan made visible: a sentence, a picture, the costs, and then every tensor, key and config line.
@@ -7,13 +8,13 @@ const ROWS = 200;
 
 // The picture of a conversion. Both ends are lines, a title first; `counts` are tensors by kind, or null while unknown.
 export function flow(source, target, counts, caption) {
-  const end = (kicker, lines) => h('div.end', h('p.kicker', kicker),
-    h('strong', lines[0]), lines.slice(1).filter(Boolean).map(line => h('span', line)));
+  const end = (kicker, lines) => h('div.end', h('small', kicker),
+    h('strong', lines[0]), lines.slice(1).filter(Boolean).map(line => h('small', line)));
   return h('figure', {},
     h('div.flow', end('Source', source), h('div.ribbons', ribbons(counts)), end('Outputs', target)),
     counts ? h('ul.legend', Object.entries(counts).filter(([, count]) => count > 0).map(([kind, count]) =>
       h('li', h('span', { class: `dot ${kind}`, 'aria-hidden': 'true' }), h('span', h('b', number(count)), ` ${KINDS[kind]}`)))) : null,
-    h('figcaption', { class: caption ? 'muted' : 'hidden' }, caption ?? `From ${source[0]} to ${target[0]}`));
+    caption && h('figcaption.muted', caption));
 }
 
 // Bands as thick as their share of tensors; what is dropped ends, what is new begins on the way.
@@ -21,7 +22,7 @@ function ribbons(counts) {
   const drawing = svg('svg', { viewBox: '0 0 100 100', preserveAspectRatio: 'none', 'aria-hidden': 'true', focusable: 'false' });
   const total = counts ? sum(Object.values(counts)) : 0;
   if (!total) {
-    drawing.append(svg('path', { class: 'ribbon-plain', d: 'M8 50 H90 M84 44 L90 50 L84 56' }));
+    drawing.append(svg('path', { class: 'plain', d: 'M8 50 H90 M84 44 L90 50 L84 56' }));
     return drawing;
   }
   const kinds = Object.entries(counts).filter(([, count]) => count > 0);
@@ -37,13 +38,13 @@ function ribbons(counts) {
     const path = kind === 'dropped' ? `M0 ${top} H48 L56 ${middle} L48 ${bottom} H0 Z`
       : kind === 'new' ? `M44 ${middle} L52 ${top} H94 L100 ${middle} L94 ${bottom} H52 Z`
       : `M0 ${top} H94 L100 ${middle} L94 ${bottom} H0 Z`;
-    drawing.append(svg('path', { class: `ribbon-${kind}`, d: path }));
+    drawing.append(svg('path', { class: kind, d: path }));
     at += height + gap;
   });
   return drawing;
 }
 
-export function countKinds(plan) {
+function countKinds(plan) {
   const counts = { copied: 0, changed: 0, new: 0, dropped: plan.unmatched_keys.length };
   for (const tensor of plan.tensors) counts[kindOf(tensor)] += 1;
   return counts;
@@ -54,9 +55,9 @@ function verdict(plan, counts) {
   if (!plan.convertible) {
     return [false, plan.error?.code === 'keys_unmatched'
       ? `${plural(counts.dropped, 'key')} of the checkpoint ${counts.dropped === 1 ? 'matches' : 'match'} no rule, so this does not convert as it is.`
-      : plan.error?.message ?? 'This does not convert.'];
+      : plan.error?.message.split(' Name the model and')[0] ?? 'This does not convert.'];
   }
-  const warnings = plan.diagnostics.filter(finding => finding.severity === 'warning').length;
+  const warnings = findingsOf(plan).length;
   const rest = counts.dropped ? `${plural(counts.dropped, 'key')} will be left out.` : 'No tensor is left out.';
   const said = warnings ? ` ${plural(warnings, 'warning')} below.` : '';
   return [true, plan.tensors.length
@@ -64,26 +65,29 @@ function verdict(plan, counts) {
     : `This config converts: ${pair}.${said}`];
 }
 
+// Errors first. Unmatched keys are among the tensors; what was detected (`usage`) is in the verdict.
+const findingsOf = plan => ['error', 'warning'].flatMap(severity => plan.diagnostics.filter(finding => finding.severity === severity
+  && finding.code !== 'keys_unmatched' && (severity === 'error' || finding.code !== 'usage')));
+
 const fact = (name, value, note) => h('div', h('dt', name), h('dd', value, note && h('small', ` ${note}`)));
 
-// Shows a plan. `actions.drop` asks for a plan that leaves unmatched keys out.
-export function showPlan(element, plan, { me, actions = {} } = {}) {
+// Shows a plan. `drop` asks for one that leaves unmatched keys out.
+export function showPlan(plan, drop) {
+  const { me } = caller;
   const counts = countKinds(plan);
   const [yes, sentence] = verdict(plan, counts);
   const totals = plan.totals;
   const tight = me && totals.disk_needed > me.free_bytes;
-  const list = (severity) => plan.diagnostics.filter(finding => finding.severity === severity && finding.code !== 'keys_unmatched');
-  const findings = [...list('error'), ...list('warning')];
+  const findings = findingsOf(plan);
   const panels = [];
   if (plan.tensors.length || counts.dropped) panels.push([`Tensors (${number(plan.tensors.length + counts.dropped)})`, () => tensorTable(plan, counts)]);
   if (plan.config) panels.push(['Config', () => configs(plan)]);
   if (findings.length) panels.push([`Findings (${number(findings.length)})`, () => findingList(findings)]);
-  fill(element,
+  put('plan-body',
     h('p', { class: `verdict ${yes ? 'yes' : 'no'}` }, h('span.mark', { 'aria-hidden': 'true' }, yes ? '✓ ' : '✕ '), clean(sentence, 600)),
     ['unknown_model', 'unsupported_pair'].includes(plan.error?.code) && h('p.notice', 'Choose the model under Conversion, and the format it is in.'),
-    !yes && counts.dropped && actions.drop
-      && h('p.actions', h('button', { onclick: actions.drop }, 'Leave these keys out'),
-        h('span.muted', 'Only if the model does not need them.')),
+    !yes && counts.dropped > 0 && h('p.actions', h('button', { onclick: drop }, 'Leave these keys out'),
+      h('span.muted', 'Only if the model does not need them.')),
     tight ? h('p.notice.warning', h('span', h('strong', 'Not enough disk: '), `the job needs ${bytes(totals.disk_needed)} and the service has ${bytes(me.free_bytes)} free.`)) : null,
     flow(
       [formatName(plan.src_fmt), plan.inputs.length ? `${plural(plan.inputs.length, 'file')}, ${bytes(sum(plan.inputs, input => input.size))}` : null,
@@ -99,7 +103,6 @@ export function showPlan(element, plan, { me, actions = {} } = {}) {
       fact('Container', plan.container ?? '–'),
       plan.commits.length > 0 && fact('Commit', code(plan.commits.map(commit => commit.slice(0, 12)).join(', ')))) : null,
     panels.length ? tabs('Plan', panels) : null);
-  say(sentence);
 }
 
 function tensorTable(plan, counts) {
@@ -110,7 +113,7 @@ function tensorTable(plan, counts) {
   for (const row of rows) row.text = `${row.key}\n${row.from}\n${row.how}\n${row.type}`.toLowerCase();
   let shown = ROWS;
   let kind = '';
-  let found = rows;
+  let found;
   const body = h('tbody');
   const status = h('p.muted', { role: 'status' });
   const more = h('button', { onclick: () => { const first = shown; shown += ROWS; show(first); } }, `Show ${ROWS} more`);
@@ -130,20 +133,15 @@ function tensorTable(plan, counts) {
     const words = field.value.toLowerCase().trim();
     found = rows.filter(row => (!kind || row.kind === kind) && (!words || row.text.includes(words)));
     shown = ROWS;
+    segments(kinds, choices, kind, name => { kind = name; search(); });
     show();
   }
   const field = h('input', { type: 'search', id: 'tensor-search', oninput: search });
-  const choices = [['', 'All', rows.length], ...Object.entries(counts).map(([name, count]) => [name, name[0].toUpperCase() + name.slice(1), count])]
-    .filter(([, , count], index) => index === 0 || count > 0);
-  const segments = h('div.segments', { role: 'group', 'aria-label': 'Which tensors' }, choices.map(([name, label, count]) =>
-    h('button', { 'aria-pressed': String(name === kind), onclick: event => {
-      kind = name;
-      for (const button of segments.children) button.setAttribute('aria-pressed', String(button === event.currentTarget));
-      search();
-    } }, `${label} ${number(count)}`)));
-  show();
+  const kinds = h('div.segments', { role: 'group', 'aria-label': 'Which tensors' });
+  const choices = [['', 'all', rows.length], ...Object.entries(counts).filter(([, count]) => count > 0).map(([name, count]) => [name, name, count])];
+  search();
   return [
-    h('div.table-tools', segments,
+    h('div.table-tools', kinds,
       h('div.field', h('label', { for: 'tensor-search' }, 'Search keys and transforms'), field),
       h('button.quiet', { onclick: () => saveCSV(found, plan) }, 'Save as CSV')),
     h('table.tensors.stack', h('caption.hidden', 'Tensors of the output and where they come from'),
@@ -174,16 +172,15 @@ function configs(plan) {
   const column = (format, config, other) => h('div', h('div.head', h('h3', formatName(format)),
     copyButton(JSON.stringify(config, null, 2), `Copy the config for ${formatName(format)}`)),
     h('ul.lines', lines(config).map(({ text, key, value }) => {
-      const mark = !key ? 'same' : !other.has(key) ? 'only' : other.get(key).includes(value) ? 'same' : 'differs';
+      const mark = !key ? 'same' : !other.has(key) ? 'only' : other.get(key).some(line => line.value === value) ? 'same' : 'differs';
       return h('li', { class: mark }, h('span.sign', { 'aria-hidden': 'true' }, signs[mark][0]),
         h('span', signs[mark][1] && h('span.hidden', signs[mark][1]), clean(text, 2000)));
     })));
   const [source, target] = [plan.source_config ?? {}, plan.config];
-  const known = config => Map.groupBy(lines(config).filter(line => line.key), line => line.key);
-  const values = config => new Map([...known(config)].map(([key, found]) => [key, found.map(line => line.value)]));
+  const byKey = config => Map.groupBy(lines(config), line => line.key);
   return [
     h('p.muted', '≠ the other side has another value, • the key is on this side only, under this name. Unmarked lines say the same on both sides.'),
-    h('div.side-by-side', column(plan.src_fmt, source, values(target)), column(plan.tgt_fmt, target, values(source))),
+    h('div.side-by-side', column(plan.src_fmt, source, byKey(target)), column(plan.tgt_fmt, target, byKey(source))),
   ];
 }
 
@@ -195,8 +192,8 @@ const findingList = findings => [
 ];
 
 // What stands in place of a plan: the picture of what is going to happen with a sentence, or why there is none.
-export function showNoPlan(element, state, error) {
-  fill(element, error ? problemBox(error) : [
+export function showNoPlan(state, error) {
+  put('plan-body', error ? problemBox(error) : [
     flow(['A checkpoint and its config', 'from Hugging Face or a Model Zoo release'],
       ['The same model, converted', 'weights and config for the other side'], null, state)]);
 }

@@ -7,8 +7,7 @@ export function bytes(count) {
   let unit = 0;
   let value = count;
   while (value >= 999.5 && unit < UNITS.length - 1) { value /= 1000; unit += 1; }
-  const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  return unit === 0 && count === 1 ? '1 byte' : `${value.toFixed(digits)} ${UNITS[unit]}`;
+  return count === 1 ? '1 byte' : `${unit ? value.toPrecision(3) : Math.round(value)} ${UNITS[unit]}`;
 }
 
 export const number = count => count.toLocaleString('en');
@@ -33,8 +32,10 @@ export function duration(milliseconds) {
 
 export function ago(milliseconds) {
   const seconds = Math.max(0, milliseconds / 1000);
-  const [size, unit] = [[172800, 'days', 86400], [3600, 'h'], [60, 'min'], [5, 's', 1]].map(([from, name, by = from]) => seconds >= from && [by, name]).find(Boolean) ?? [];
-  return size ? `${Math.round(seconds / size)} ${unit} ago` : 'just now';
+  for (const [from, size, unit] of [[172800, 86400, 'days'], [3600, 3600, 'h'], [60, 60, 'min'], [5, 1, 's']]) {
+    if (seconds >= from) return `${Math.round(seconds / size)} ${unit} ago`;
+  }
+  return 'just now';
 }
 
 export const sum = (list, of = one => one) => list.reduce((all, one) => all + of(one), 0);
@@ -50,7 +51,7 @@ export const PHASES = [
   ['digesting', 'Digest'], ['publishing', 'Publish'],
 ];
 
-export const SIDES = { hf: 'Hugging Face', auto: 'Detected' };
+const SIDES = { hf: 'Hugging Face', auto: 'Detected' };
 // `Hugging Face` for hf, `Model Zoo 2.10` for cs-2.10.
 export function formatName(format) {
   if (SIDES[format]) return SIDES[format];
@@ -59,10 +60,7 @@ export function formatName(format) {
 }
 
 // How a transform of the plan is called here, and which kind it is.
-export function kindOf(tensor) {
-  if (!tensor.sources.length) return 'new';
-  return tensor.transform === 'copy' ? 'copied' : 'changed';
-}
+export const kindOf = tensor => (!tensor.sources.length ? 'new' : tensor.transform === 'copy' ? 'copied' : 'changed');
 
 export const KINDS = {
   copied: 'copied bit for bit', changed: 'reshaped or computed', new: 'new, not in the source', dropped: 'dropped',

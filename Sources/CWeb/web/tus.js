@@ -1,4 +1,4 @@
-import { Problem, headers, pause, request } from './api.js';
+import { Problem, headers, pause, problem, request } from './api.js';
 import { memory } from './dom.js';
 
 // Uploads by tus 1.0. They go on after a lost connection, a restart of the service, and a page that was loaded again.
@@ -8,6 +8,8 @@ const SLICE = 32 << 20;
 const PATIENCE = 20;
 const TUS = { 'Tus-Resumable': '1.0.0' };
 const PASSING = new Set([0, 408, 409, 423, 425, 429, 460, 500, 502, 503, 504]);
+// What the service says to programs, for people.
+const WORDS = { locked: 'another tab or program is sending this file; it goes on when that ends', checksum_mismatch: 'a part arrived damaged; it is sent again' };
 
 const base64 = bytes => {
   let text = '';
@@ -72,6 +74,7 @@ export class Upload {
         this.error = null;
       } catch (error) {
         if (signal.aborted || !PASSING.has(error.status) || (failures += 1) > PATIENCE) throw error;
+        error.message = WORDS[error.code] ?? error.message;
         this.error = error;
         this.rate = 0;
         this.changed();
@@ -87,12 +90,10 @@ export class Upload {
   async find(signal) {
     if (!this.address) return 0;
     const answer = await request('HEAD', this.address, { headers: TUS, signal, accept: [403, 404, 410] });
-    if (answer.ok && Number(answer.headers.get('Upload-Length')) === this.size) {
-      return (this.sent = Number(answer.headers.get('Upload-Offset')));
-    }
-    this.address = null;
-    memory.set(this.key, null);
-    return 0;
+    const isThere = answer.ok && Number(answer.headers.get('Upload-Length')) === this.size;
+    if (!isThere) this.address = null;
+    memory.set(this.key, this.address);
+    return (this.sent = isThere ? Number(answer.headers.get('Upload-Offset')) : 0);
   }
 
   async create(signal) {
@@ -137,9 +138,8 @@ export class Upload {
           resolve(this.sent);
           return;
         }
-        let document = { detail: `the service answered ${request.status}` };
-        try { document = JSON.parse(request.responseText); } catch { /* A proxy spoke. */ }
-        reject(new Problem(request.status, document, Number(request.getResponseHeader('Retry-After')) || null));
+        const retry = { 'Retry-After': request.getResponseHeader('Retry-After') ?? '' };
+        problem(new Response(request.responseText, { status: request.status, headers: retry })).then(reject);
       };
       request.onerror = () => reject(new Problem(0, { title: 'No connection', detail: 'the connection was lost; it is tried again' }));
       request.onabort = () => reject(new Problem(-1, { detail: 'paused' }));

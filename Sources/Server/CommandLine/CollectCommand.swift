@@ -1,6 +1,10 @@
+import API
 import ArgumentParser
 import Foundation
+import Inputs
+import Jobs
 import Logging
+import SQLiteStore
 import SystemPackage
 
 /// `zooport gc`: one round of the janitor, now.
@@ -38,10 +42,9 @@ struct CollectCommand: ParsableCommand {
       throw ValidationError("there is no data of a service in \(settings.dataFolder); name its folder with --data-dir")
     }
     let data = try DataFolder(root: settings.dataFolder)
-    let database = try data.openDatabase(migrates: false)
+    let stores = try data.openDatabase(migrates: false).stores
     let round = try Janitor(
-      jobs: SQLiteJobStore(database: database), uploads: SQLiteUploadStore(database: database),
-      partials: SQLitePartialUploadStore(database: database), data: data,
+      jobs: stores.jobs, uploads: stores.uploads, partials: stores.partials, data: data,
       cache: try DownloadCache(root: data.cache, limit: settings.cacheLimit),
       retention: settings.retention, logger: Logger(label: "zooport") { _ in SwiftLogNoOpLogHandler() },
       audit: { Audit.ofCommand($0, $1) }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Inputs
 
 /// Which files of a repository of a hub are meant: the flags for what `{"hub": ...}` has over REST.
 struct HubOptions: ParsableArguments {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import HTTPService
 
 /// `zooport openapi`: the description of the API, as the service answers it under `/openapi.json`.
 struct OpenAPICommand: ParsableCommand {

@@ -1,6 +1,8 @@
+import API
 import ArgumentParser
 import Core
 import Foundation
+import Inputs
 import SystemPackage
 
 /// `zooport plan`: what a conversion would do.
@@ -76,13 +78,14 @@ struct PlanCommand: ParsableCommand {
       || components.places.contains(where: \.isRemote)
     {
       let inputs = try RemoteInputs()
-      let (job, paths) = try inputs.job(
+      let found = try inputs.references(
         request, config: config, components: components.places, choices: hub.choices())
       let outcome: Planning.Outcome
       do throws(ConversionError) {
-        outcome = try Planning(staging: inputs.staging { _, _ in }, leavesUploads: true).plan(job, options: options) {
-          id, name in
-          paths[id] ?? FilePath(name.description)
+        outcome = try Planning(staging: inputs.staging { _, _ in }, leavesUploads: true).plan(
+          request, config: found.config, checkpoint: found.checkpoint
+        ) { id, name in
+          found.paths[id] ?? FilePath(name.description)
         }
       } catch {
         throw session.fail(error)

@@ -1,6 +1,9 @@
+import API
 import ArgumentParser
 import Core
 import Foundation
+import Inputs
+import Jobs
 import SystemPackage
 
 /// Inputs of a command that are somewhere else: repositories of a hub and URLs, brought as the service brings them.
@@ -37,7 +40,7 @@ struct RemoteInputs {
     // What an earlier command left beyond the limit, or did not finish.
     cache.shrink(partialsBefore: settings.retention.partials.map { .now.advanced(by: .zero - $0) })
     fetching = Fetching(
-      settings: settings, cache: cache, vault: SecretVault(),
+      settings: settings.fetching, cache: cache, vault: SecretVault(),
       space: FreeSpace(path: folder, floor: settings.diskFloor) { cache.makeRoom($0, keeping: $1) },
       notice: { text in
         StandardError.clearLine()
@@ -69,14 +72,22 @@ struct RemoteInputs {
     fetching.staging(isCancelled: { TerminalSignal.signal != nil }, progress: progress)
   }
 
-  /// The job that a command line describes. Local paths are uploads of their own: `path(of:)` finds them again. `choices`
+  /// What a command line names.
+  struct References {
+    let config: JobInput
+    let checkpoint: [JobInput]
+    /// Where the local ones are.
+    let paths: [Identifier: FilePath]
+  }
+
+  /// The inputs that a command line names. Local paths are uploads of their own: `References.paths` finds them again. `choices`
   /// hold for the repositories of the checkpoint, or for that of the config where the checkpoint is none. `components` are
   /// named instead of checkpoint and config.
   ///
   /// Throws `ValidationError` for references that mean nothing, or a config that is missing.
-  func job(
+  func references(
     _ request: ConversionRequest, config: String?, components: [ComponentPlace] = [], choices: HubChoices
-  ) throws -> (job: Job, paths: [Identifier: FilePath]) {
+  ) throws -> References {
     var paths: [Identifier: FilePath] = [:]
     func input(_ text: String, fallback: String, _ choices: HubChoices?) throws -> JobInput {
       do {
@@ -135,11 +146,7 @@ struct RemoteInputs {
       throw ValidationError("--config is missing. Only a repository of a hub brings its own.")
     }
     if !holdsForCheckpoint, !configInput.parts.contains(where: isReference) { try choices.refuse() }
-    let job = Job(
-      id: .generate(), command: request.command, model: request.model, sourceFormat: request.sourceFormat,
-      targetFormat: request.targetFormat, config: configInput, checkpoint: checkpoint, options: request.options,
-      createdAt: .now)
-    return (job, paths)
+    return References(config: configInput, checkpoint: checkpoint, paths: paths)
   }
 
   private static func name(_ text: String, fallback: String) -> FileName { FileName(text) ?? name(fallback) }

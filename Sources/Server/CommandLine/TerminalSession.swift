@@ -1,7 +1,10 @@
+import API
 import ArgumentParser
 import Core
 import Foundation
 import Glibc
+import Inputs
+import Jobs
 import Synchronization
 import SystemPackage
 
@@ -30,15 +33,15 @@ struct TerminalSession {
   ) throws {
     TerminalSignal.watch()
     let bar = bar
-    let (job, paths) = try inputs.job(request, config: config, components: components, choices: choices)
+    let found = try inputs.references(request, config: config, components: components, choices: choices)
     let output = request.outputDirectory ?? "."
-    let work = FilePath(NSTemporaryDirectory()).appending("zooport-\(job.id)")
+    let work = FilePath(NSTemporaryDirectory()).appending("zooport-\(Identifier.generate())")
     defer { try? FileManager.default.removeItem(atPath: work.string) }
     let folder = AttemptFolder(root: work)
     let space = FreeSpace(path: FilePath(output), floor: inputs.diskFloor)
     let reservation = DiskReservation(space)
     do throws(ConversionError) {
-      let staged = try bring(job, paths, into: folder, FilePath(output), inputs, bar)
+      let staged = try bring(found, streams: request.options.stream, into: folder, FilePath(output), inputs, bar)
       var request = request
       staged.hand(to: &request)
       request.outputDirectory = output
@@ -55,8 +58,8 @@ struct TerminalSession {
   }
 
   private func bring(
-    _ job: Job, _ paths: [Identifier: FilePath], into folder: AttemptFolder, _ output: FilePath, _ inputs: RemoteInputs,
-    _ bar: ProgressBar?
+    _ found: RemoteInputs.References, streams: Bool, into folder: AttemptFolder, _ output: FilePath,
+    _ inputs: RemoteInputs, _ bar: ProgressBar?
   ) throws(ConversionError) -> InputStaging.Staged {
     do {
       for part in [folder.config, folder.checkpoint, folder.carried] {
@@ -67,11 +70,11 @@ struct TerminalSession {
         (progress.bytesDone, progress.bytesTotal) = (done, total)
         bar?.show(progress)
       }
-      let resolved = try staging.resolver.resolve(config: job.config, checkpoint: job.checkpoint)
+      let resolved = try staging.resolver.resolve(config: found.config, checkpoint: found.checkpoint)
       let places = InputStaging.Places(
         config: folder.config, checkpoint: folder.checkpoint, carried: folder.carried, outputs: output,
-        upload: { id, name in paths[id] ?? FilePath(name.description) }, leavesUploads: true)
-      return try staging.stage(resolved, at: places, streams: job.options.stream)
+        upload: { id, name in found.paths[id] ?? FilePath(name.description) }, leavesUploads: true)
+      return try staging.stage(resolved, at: places, streams: streams)
     } catch let failure as TransferFailure {
       throw failure.error
     } catch {

@@ -1,6 +1,9 @@
+import API
 import ArgumentParser
 import Foundation
+import Jobs
 import Logging
+import SQLiteStore
 import SystemPackage
 
 /// `zooport token`: who may use a service. Works on the data folder, with or without a service that runs on it.
@@ -36,14 +39,13 @@ struct TokenCommand: ParsableCommand {
           throw ValidationError(
             "there is no data of a service in \(settings.dataFolder); name its folder with --data-dir")
         }
-        return SQLiteTokenStore(
-          database: try DataFolder(root: settings.dataFolder).openDatabase(migrates: false))
+        return try DataFolder(root: settings.dataFolder).openDatabase(migrates: false).stores.tokens
       }
       let data = try DataFolder(root: settings.dataFolder)
       // Held while the schema may change: a service of another version must not run on it.
       let lock = try? FolderLock(path: data.lock)
       return try withExtendedLifetime(lock) {
-        SQLiteTokenStore(database: try data.openDatabase(migrates: lock != nil))
+        try data.openDatabase(migrates: lock != nil).stores.tokens
       }
     }
   }

@@ -1,14 +1,15 @@
-import Core
+package import API
+package import Core
 import Crypto
 import Foundation
 
 /// What two jobs have in common that must give the same bytes: the program, the model, the formats, the options, and the
 /// names and digests of all inputs in their order.
-struct JobFingerprint {
+package struct JobFingerprint {
   private var hash = SHA256()
 
   /// The beginning of a fingerprint; `model` is the name in the catalogue, not an alias.
-  init(
+  package init(
     program: String, command: ConversionRequest.Command, model: String, source: String, target: String,
     options: ConversionOptions
   ) throws {
@@ -16,13 +17,13 @@ struct JobFingerprint {
   }
 
   /// Adds an input.
-  mutating func add(_ name: FileName, sha256: String) {
+  package mutating func add(_ name: FileName, sha256: String) {
     add(name.description)
     add(sha256)
   }
 
   /// The fingerprint in hexadecimal.
-  var value: String { hash.finalize().hexadecimal }
+  package var value: String { hash.finalize().hexadecimal }
 
   /// Length first, so that no two lists of parts run together to the same bytes.
   private mutating func add(_ part: String) {

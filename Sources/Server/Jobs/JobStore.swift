@@ -1,3 +1,6 @@
+package import API
+package import Inputs
+
 /// Where jobs live. The conformance suite in Tests/Server/Jobs states what every implementation must do.
 ///
 /// Functions marked `async` are for request handlers. The others block and are for worker threads. Both sides may be
@@ -9,7 +12,7 @@
 /// A worker holds a job by a *lease*: the id of the job, and a *fence* that grows with every claim. A lease that was
 /// taken away (cancelled, expired, deleted) has a stale fence, and every call with it answers `false` and changes
 /// nothing. That is what keeps a worker which was frozen for an hour from publishing.
-protocol JobStore: Sendable {
+package protocol JobStore: Sendable {
   /// Adds a queued job and the uploads that came with it, all or nothing.
   ///
   /// When a job with the same key and digest exists, nothing is added and that job is the answer.
@@ -97,7 +100,7 @@ protocol JobStore: Sendable {
 
   /// Ends a job as failed.
   func fail(
-    _ lease: Lease, with error: Problem.Document, progress: JobProgress?, at now: Timestamp
+    _ lease: Lease, with error: Fault, progress: JobProgress?, at now: Timestamp
   ) throws -> Bool
 
   /// Puts a job back into the queue. The attempt is not counted when `isCounted` is false.
@@ -106,7 +109,7 @@ protocol JobStore: Sendable {
   /// Puts a job back into the queue after a fault that may pass: no worker takes it before `time`. It keeps the error
   /// until then. `isCounted` makes it one of the job's retries. A `claim` before `now` finds it due: its clock was set back.
   func postpone(
-    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Problem.Document, isCounted: Bool
+    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Fault, isCounted: Bool
   ) throws -> Bool
 
   /// Puts running jobs back whose lease ended before `now`, or all of them when `now` is nil (at start, when no worker
@@ -125,105 +128,151 @@ protocol JobStore: Sendable {
 }
 
 /// What a listing asks for; nil means any.
-struct JobFilter: Sendable, Hashable {
-  var status: JobStatus?
-  var model: String?
-  var owner: String?
-  var sourceFormat: String?
-  var targetFormat: String?
+package struct JobFilter: Sendable, Hashable {
+  package var status: JobStatus?
+  package var model: String?
+  package var owner: String?
+  package var sourceFormat: String?
+  package var targetFormat: String?
   /// Submitted then or later.
-  var since: Timestamp?
+  package var since: Timestamp?
   /// The beginning of an id or of a model's name.
-  var text: String?
+  package var text: String?
   /// Jobs out of reach are passed over as if there were none.
-  var reach = Reach.everything
+  package var reach = Reach.everything
+
+  package init(
+    status: JobStatus? = nil, model: String? = nil, owner: String? = nil, sourceFormat: String? = nil,
+    targetFormat: String? = nil, since: Timestamp? = nil, text: String? = nil, reach: Reach = Reach.everything
+  ) {
+    self.status = status
+    self.model = model
+    self.owner = owner
+    self.sourceFormat = sourceFormat
+    self.targetFormat = targetFormat
+    self.since = since
+    self.text = text
+    self.reach = reach
+  }
 }
 
 /// What a worker may take.
-struct ClaimBounds: Sendable, Hashable {
+package struct ClaimBounds: Sendable, Hashable {
   /// Bytes of inputs at most; jobs whose inputs are not known yet are larger than any bound. Nil is any job.
-  var largestInput: Int?
+  package var largestInput: Int?
   /// Jobs that one owner may have running, the new one included; nil is any number. Jobs of nobody are not counted.
-  var runningPerOwner: Int?
+  package var runningPerOwner: Int?
 }
 
 /// How a new job gets the outputs of an equal one.
-struct JobReuse: Sendable {
+package struct JobReuse: Sendable {
   /// Where to look for an equal job: never among those that the submitter may not see.
-  var reach = Reach.everything
+  package var reach = Reach.everything
   /// Makes the outputs of `equal` those of the new job; false when it cannot.
-  let share: @Sendable (_ equal: Job) throws -> Bool
+  package let share: @Sendable (_ equal: Job) throws -> Bool
   /// Takes back what `share` did when the transaction fails after it.
-  var undo: @Sendable () -> Void = {}
+  package var undo: @Sendable () -> Void = {}
+
+  package init(
+    reach: Reach = Reach.everything, share: @escaping @Sendable (_ equal: Job) throws -> Bool,
+    undo: @escaping @Sendable () -> Void = {}
+  ) {
+    self.reach = reach
+    self.share = share
+    self.undo = undo
+  }
 }
 
 extension JobStore {
   /// Adds a job without a key that is always run.
-  func insert(_ job: Job, bringing uploads: [Upload]) async throws {
+  package func insert(_ job: Job, bringing uploads: [Upload]) async throws {
     _ = try await insert(job, bringing: uploads, key: nil, reuse: nil)
   }
 
   /// Adds a job whatever the load is.
-  func insert(
+  package func insert(
     _ job: Job, bringing uploads: [Upload], key: IdempotencyKey?, reuse: JobReuse?
   ) async throws -> Insertion {
     try await insert(job, bringing: uploads, key: key, reuse: reuse, admit: nil)
   }
 
   /// Ends a job as succeeded whose outputs need no undoing.
-  func complete(_ lease: Lease, with result: JobResult, at now: Timestamp, publish: () throws -> Void) throws -> Bool {
+  package func complete(_ lease: Lease, with result: JobResult, at now: Timestamp, publish: () throws -> Void) throws
+    -> Bool
+  {
     try complete(lease, with: result, at: now, publish: publish, undo: {})
   }
 
   /// Puts a job back after a fault, as one of its retries.
-  func postpone(
-    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Problem.Document
+  package func postpone(
+    _ lease: Lease, at now: Timestamp, until time: Timestamp, because error: Fault
   ) throws -> Bool {
     try postpone(lease, at: now, until: time, because: error, isCounted: true)
   }
 
   /// Takes any queued job.
-  func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob? {
+  package func claim(worker: String, at now: Timestamp, leaseUntil: Timestamp) throws -> ClaimedJob? {
     try claim(worker: worker, at: now, leaseUntil: leaseUntil, within: ClaimBounds())
   }
 }
 
 /// How much work there is.
-struct JobLoad: Sendable, Hashable {
+package struct JobLoad: Sendable, Hashable {
   /// Queued or running jobs of one model, by the name that the client used.
-  struct Entry: Sendable, Hashable {
-    let status: JobStatus
-    let model: String
-    let count: Int
+  package struct Entry: Sendable, Hashable {
+    package let status: JobStatus
+    package let model: String
+    package let count: Int
+
+    package init(status: JobStatus, model: String, count: Int) {
+      self.status = status
+      self.model = model
+      self.count = count
+    }
   }
 
-  var active: [Entry]
+  package var active: [Entry]
   /// When the queued job that has waited for longest became due: when it was submitted, or when its pause ended. Later
   /// than now when all of them pause.
-  var longestDue: Timestamp?
+  package var longestDue: Timestamp?
+
+  package init(active: [Entry], longestDue: Timestamp? = nil) {
+    self.active = active
+    self.longestDue = longestDue
+  }
 }
 
 /// The right of one worker to end one attempt of a job.
-struct Lease: Sendable, Hashable {
-  let job: Identifier
-  let fence: Int
+package struct Lease: Sendable, Hashable {
+  package let job: Identifier
+  package let fence: Int
+
+  package init(job: Identifier, fence: Int) {
+    self.job = job
+    self.fence = fence
+  }
 }
 
 /// A job together with the lease on it.
-struct ClaimedJob: Sendable {
-  let job: Job
-  let lease: Lease
+package struct ClaimedJob: Sendable {
+  package let job: Job
+  package let lease: Lease
+
+  package init(job: Job, lease: Lease) {
+    self.job = job
+    self.lease = lease
+  }
 }
 
 /// What a successful attempt leaves behind.
-struct JobResult: Sendable {
-  var outputs: [JobOutput]
-  var warnings: [String]
-  var progress: JobProgress
+package struct JobResult: Sendable {
+  package var outputs: [JobOutput]
+  package var warnings: [String]
+  package var progress: JobProgress
 }
 
 /// What came of a submission.
-enum Insertion: Sendable, Hashable {
+package enum Insertion: Sendable, Hashable {
   /// The job is new.
   case added(Job)
   /// The job was submitted before under the same key.
@@ -231,7 +280,7 @@ enum Insertion: Sendable, Hashable {
 }
 
 /// What came of a cancellation.
-enum CancelOutcome: Sendable, Hashable {
+package enum CancelOutcome: Sendable, Hashable {
   /// The job was queued or running and is cancelled now.
   case cancelled(Job)
   /// The job had ended before.
@@ -241,23 +290,45 @@ enum CancelOutcome: Sendable, Hashable {
 }
 
 /// A job whose worker is gone.
-struct RequeuedJob: Sendable, Hashable {
-  let id: Identifier
+package struct RequeuedJob: Sendable, Hashable {
+  package let id: Identifier
   /// By the name that the client used.
-  let model: String
+  package let model: String
   /// `queued`, or `failed` when it has no attempts left.
-  let status: JobStatus
+  package let status: JobStatus
+
+  package init(id: Identifier, model: String, status: JobStatus) {
+    self.id = id
+    self.model = model
+    self.status = status
+  }
 }
 
 /// A job whose record cannot be understood: the database was edited, or a version that knew more wrote it.
-struct UnreadableJob: Error {
-  let id: Identifier
-  let model: String
-  let cause: any Error
+package struct UnreadableJob: Error {
+  package let id: Identifier
+  package let model: String
+  package let cause: any Error
+
+  package init(id: Identifier, model: String, cause: any Error) {
+    self.id = id
+    self.model = model
+    self.cause = cause
+  }
+}
+
+extension Fault {
+  /// What a job says whose record nobody can read.
+  package static let unreadableJob = Fault(.internal, "the record of the job cannot be read; submit it again")
+
+  /// What a job says that was given up after so many interruptions while it ran alone.
+  package static func interrupted(times: Int) -> Fault {
+    Fault(.internal, "the service stopped \(times) times while it ran this job alone; it was given up")
+  }
 }
 
 /// What a store refuses.
-enum JobStoreError: Error, Hashable {
+package enum JobStoreError: Error, Hashable {
   /// No such upload.
   case unknownUpload(Identifier)
   /// The idempotency key belongs to a job with another content.

@@ -1,10 +1,11 @@
+import API
 import Synchronization
 
 /// Where jobs stand in the queue: 1 is next.
 ///
 /// The order is read from the store once a second at most, however many clients ask, because reading it takes O(queued
 /// jobs). So an answer is up to a second old, and a job that came since then has none yet.
-final class QueueOrder: Sendable {
+package final class QueueOrder: Sendable {
   private struct Order {
     var positions: [Identifier: Int] = [:]
     /// When it was asked for; nil for never.
@@ -17,10 +18,10 @@ final class QueueOrder: Sendable {
   /// How old an answer may be.
   private static let age: Duration = .seconds(1)
 
-  init(store: any JobStore) { self.store = store }
+  package init(store: any JobStore) { self.store = store }
 
   /// The position of a job; nil unless it waits for a worker, is due, and was queued when the order was read.
-  func position(of job: Job) async throws -> Int? {
+  package func position(of job: Job) async throws -> Int? {
     guard job.status == .queued, job.notBefore == nil else { return nil }
     let now = ContinuousClock.now
     let known = last.withLock { order -> [Identifier: Int]? in

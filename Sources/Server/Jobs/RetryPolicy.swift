@@ -1,14 +1,20 @@
 /// When something is tried again after a fault that may pass: a job is run, a webhook is sent.
-struct RetryPolicy: Sendable {
+package struct RetryPolicy: Sendable {
   /// How often at most.
-  var retries = 4
+  package var retries = 4
   /// Before the second attempt; doubled for each further one.
-  var delay: Duration = .seconds(30)
+  package var delay: Duration = .seconds(30)
   /// The longest pause.
-  var longest: Duration = .seconds(900)
+  package var longest: Duration = .seconds(900)
+
+  package init(retries: Int = 4, delay: Duration = .seconds(30), longest: Duration = .seconds(900)) {
+    self.retries = retries
+    self.delay = delay
+    self.longest = longest
+  }
 
   /// Fifteen tries in 11.7 hours: a receiver may be down for a night.
-  static let webhooks = RetryPolicy(retries: 14, delay: .seconds(5), longest: .seconds(3 * 3600))
+  package static let webhooks = RetryPolicy(retries: 14, delay: .seconds(5), longest: .seconds(3 * 3600))
 
   /// The pause after attempt number `attempt` failed; nil when there shall be no other.
   func pause(after attempt: Int) -> Duration? {

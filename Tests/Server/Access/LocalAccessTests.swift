@@ -3,6 +3,12 @@ import HTTPTypes
 import HummingbirdTesting
 import Testing
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// A service without tokens on loopback, and pages that somebody on the machine opens.

@@ -5,7 +5,13 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("Download of an output")
@@ -24,6 +30,10 @@ struct OutputDownloadTests {
     ]
     let ranges = Mutex<[String?]>([])
     let server = try LoopbackServer.answering { request, send in
+      guard request.method == "GET" else {
+        send(LoopbackServer.answer("404 Not Found", ""))
+        return
+      }
       let range = request.header("Range")
       let isFirst = ranges.withLock { ranges in
         ranges.append(range)
@@ -60,6 +70,10 @@ struct OutputDownloadTests {
     let seen = Mutex<[String?]>([])
     func server() throws -> LoopbackServer {
       try LoopbackServer.answering { request, send in
+        guard request.method == "GET" else {
+          send(LoopbackServer.answer("405 Method Not Allowed", ""))
+          return
+        }
         seen.withLock { $0.append(request.header("Authorization")) }
         send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
       }
@@ -81,6 +95,85 @@ struct OutputDownloadTests {
       }.result.get()
     }
     #expect(seen.withLock { $0 } == ["Bearer zpt_secret", "Bearer zpt_secret", nil, nil])
+  }
+
+  /// A server of `/x`, which has "0123456789", by links alone: each gives four bytes and is refused from then on. Answers
+  /// the requests of a download, as method, target and token.
+  private func requests(
+    whenLinksAre url: @escaping @Sendable (_ number: Int) -> String, token: String? = "zpt_secret"
+  ) async throws -> (result: Result<FilePath, any Error>, requests: [String]) {
+    let log = Mutex<[String]>([])
+    @Sendable func answer(_ request: LoopbackServer.Request) -> String {
+      let authorization = request.header("Authorization")
+      let earlier = log.withLock { (log: inout [String]) -> [String] in
+        defer { log.append("\(request.method) \(request.target) \(authorization ?? "-")") }
+        return log
+      }
+      if request.method == "POST" {
+        let number = earlier.count { $0.hasPrefix("POST") } + 1
+        return LoopbackServer.answer("201 Created", #"{"url":"\#(url(number))","expires_at":"x"}"#)
+      }
+      let isUsed = earlier.contains { $0.hasPrefix("GET \(request.target) ") }
+      let isAllowed = request.target.hasPrefix("/x?link=") ? !isUsed : authorization != nil
+      guard isAllowed else { return LoopbackServer.answer("401 Unauthorized", "") }
+      let start = request.header("Range").flatMap { Int($0.dropFirst("bytes=".count).dropLast()) } ?? 0
+      let head = start == 0 ? "HTTP/1.1 200 OK" : "HTTP/1.1 206 Partial Content"
+      let part = "0123456789".dropFirst(start).prefix(4)
+      return "\(head)\r\nContent-Length: \(10 - start)\r\nConnection: close\r\n\r\n\(part)"
+    }
+    let server = try LoopbackServer.answering { request, send in send(answer(request)) }
+    defer { server.stop() }
+    let folder = try TemporaryFolder()
+    let client = ServiceClient(base: "http://127.0.0.1:\(server.port)", token: token, patience: .seconds(20))
+    let output = try output("0123456789", "/x")
+    let result = await onThread {
+      try OutputDownload(output, into: folder.path, client: client, report: { _, _ in }).run()
+    }.result
+    if case .success(let path) = result {
+      #expect(try String(contentsOfFile: path.string, encoding: .utf8) == "0123456789")
+    }
+    return (result, log.withLock { $0 })
+  }
+
+  @Test("A link stands for the token; one that is worth nothing any more is followed by another")
+  func links() async throws {
+    let (result, requests) = try await requests { "/x?link=\($0)" }
+    _ = try result.get()
+    let token = "Bearer zpt_secret"
+    #expect(
+      requests == [
+        "POST /x/links \(token)", "GET /x?link=1 -", "GET /x?link=1 -", "POST /x/links \(token)", "GET /x?link=2 -",
+        "GET /x?link=2 -", "POST /x/links \(token)", "GET /x?link=3 -",
+      ])
+  }
+
+  @Test("A new link that is refused as well is not followed by more of them")
+  func uselessLinks() async throws {
+    let (result, requests) = try await requests { _ in "/y?link=1" }
+    _ = try result.get()
+    #expect(
+      requests.prefix(3) == [
+        "POST /x/links Bearer zpt_secret", "GET /y?link=1 -", "GET /x Bearer zpt_secret",
+      ])
+    #expect(requests.count { $0.hasPrefix("POST") } == 1)
+    let (refused, all) = try await self.requests(whenLinksAre: { _ in "/y?link=1" }, token: nil)
+    #expect(throws: ClientFailure.self) { _ = try refused.get() }
+    #expect(all == ["POST /x/links -", "GET /y?link=1 -", "GET /x -"])
+  }
+
+  @Test("A link to another server is asked without the token")
+  func linkElsewhere() async throws {
+    let seen = Mutex<[String?]>([])
+    let other = try LoopbackServer.answering { request, send in
+      seen.withLock { $0.append(request.header("Authorization")) }
+      send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789")
+    }
+    defer { other.stop() }
+    let port = other.port
+    let (result, requests) = try await requests { _ in "http://127.0.0.1:\(port)/z" }
+    _ = try result.get()
+    #expect(requests == ["POST /x/links Bearer zpt_secret"])
+    #expect(seen.withLock { $0 } == [nil])
   }
 
   @Test("A digest that is none is no path")

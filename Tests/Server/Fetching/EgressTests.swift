@@ -3,7 +3,13 @@ import Foundation
 import TestSupport
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// The policy as requests meet it: spellings, names and redirects through name resolution and libcurl.

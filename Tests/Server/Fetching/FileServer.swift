@@ -1,6 +1,12 @@
 import Foundation
 import TestSupport
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// Answers for one file as a plain server gives them, or one that gets something wrong.

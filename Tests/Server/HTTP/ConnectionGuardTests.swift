@@ -6,6 +6,12 @@ import NIOCore
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// What happens on the wire, with a client that writes raw bytes.

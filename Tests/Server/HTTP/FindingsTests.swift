@@ -2,12 +2,18 @@ import Foundation
 import HTTPTypes
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("Findings")
 struct FindingsTests {
-  private func finding(_ index: Int) -> Problem.Finding { .init(field: "f\(index)", "message \(index)") }
+  private func finding(_ index: Int) -> Finding { .init(field: "f\(index)", "message \(index)") }
 
   @Test("The first are kept in order, the rest is counted, also over several lists")
   func bound() {
@@ -26,11 +32,10 @@ struct FindingsTests {
     let diagnostics = (0..<1500).map {
       Diagnostic(.error, .keysUnmatched, .tensor("k\($0)"), "Key not matched: k\($0)")
     }
-    let document = Problem(ConversionError(.keysUnmatched, "Unable to match all keys", diagnostics: diagnostics))
-      .document
-    #expect(document.diagnostics.count == 1000)
-    #expect(document.diagnostics.last?.subject == diagnostics[999].subject.description)
-    #expect(document.detail == "Unable to match all keys (500 more diagnostics are left out)")
+    let fault = Fault(ConversionError(.keysUnmatched, "Unable to match all keys", diagnostics: diagnostics))
+    #expect(fault.findings.count == 1000)
+    #expect(fault.findings.last?.subject == diagnostics[999].subject.description)
+    #expect(fault.message == "Unable to match all keys (500 more diagnostics are left out)")
   }
 
   @Test(

@@ -1,13 +1,19 @@
 import HTTPTypes
 import Testing
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("Routes")
 struct RouteTableTests {
   private let route = RouteTable.Route(
     .get, "/v1/jobs/{job}/outputs/{output}", .read, .downloadOutput
-  ) { _ in { _, _ in throw Problem.notFound("") } }
+  ) { _ in { _, _ in throw Fault.notFound("") } }
 
   @Test("Captures by name, once for each braces")
   func captures() {

@@ -5,6 +5,12 @@ import NIOCore
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("Readiness")
@@ -59,9 +65,9 @@ struct ReadinessTests {
     let available = try FreeSpace(path: folder.path, floor: 0).available()
     #expect(available > 0)
     try FreeSpace(path: folder.path, floor: 0).require(available / 2, for: "x")
-    #expect(throws: Problem.self) { try FreeSpace(path: folder.path, floor: 0).require(.max, for: "x") }
-    #expect(throws: Problem.self) { try FreeSpace(path: folder.path, floor: .max).require(.max, for: "x") }
-    #expect(throws: Problem.self) {
+    #expect(throws: Fault.self) { try FreeSpace(path: folder.path, floor: 0).require(.max, for: "x") }
+    #expect(throws: Fault.self) { try FreeSpace(path: folder.path, floor: .max).require(.max, for: "x") }
+    #expect(throws: Fault.self) {
       try FreeSpace(path: folder.path, floor: available / 2).require(available, for: "x")
     }
   }
@@ -69,7 +75,7 @@ struct ReadinessTests {
   @Test("Many who ask at once wait for one look at the database")
   func singleFlight() async throws {
     let folder = try TemporaryFolder()
-    let database = try Server.Database(path: folder.path.appending("x.sqlite").string)
+    let database = try SQLiteStore.Database(path: folder.path.appending("x.sqlite").string)
     try await database.pool.write { db in
       try db.execute(
         sql: """

@@ -4,7 +4,13 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 extension TestHub.File {
@@ -50,7 +56,7 @@ struct HubFixture {
     settings.hubToken = token.flatMap(HubToken.init)
     change(&settings.fetchLimits)
     fetching = Fetching(
-      settings: settings, cache: try DownloadCache(root: folder.path.appending("cache"), limit: cacheLimit),
+      settings: settings.fetching, cache: try DownloadCache(root: folder.path.appending("cache"), limit: cacheLimit),
       vault: SecretVault(), space: FreeSpace(path: folder.path, floor: 0))
   }
 

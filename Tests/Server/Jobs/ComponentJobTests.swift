@@ -7,7 +7,13 @@ import NIOCore
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// Jobs and plans of models that are a folder for each component, with the real conversion.
@@ -32,7 +38,9 @@ struct ComponentJobTests {
   }
 
   private func test(_ body: @Sendable (Client) async throws -> Void) async throws {
-    try await app.http(services: [app.webhooks, app.pool]).test(.router) { try await body(Client(base: $0)) }
+    try await app.server.application(services: [app.webhooks, app.pool], guardLimits: .init()).test(.router) {
+      try await body(Client(base: $0))
+    }
     withExtendedLifetime(folder) {}
   }
 

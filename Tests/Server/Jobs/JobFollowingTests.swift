@@ -5,6 +5,12 @@ import HummingbirdTesting
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("Following a job")
@@ -34,7 +40,7 @@ struct JobFollowingTests {
       let url = try await client.start("quick")
       try await client.wait(url, for: "succeeded")
       let tag = try #require(try await client.send(.get, url).headers[.eTag])
-      let other = try Server.Database(path: harness.app.data.database.string, migrates: false)
+      let other = try SQLiteStore.Database(path: harness.app.data.database.string, migrates: false)
       try await other.pool.write { try $0.execute(sql: "UPDATE jobs SET warnings = '[\"by hand\"]', pinned = 1") }
       let answer = try await client.send(.get, url, headers: [.ifNoneMatch: tag])
       #expect(answer.status == .ok)
@@ -143,7 +149,7 @@ struct JobFollowingTests {
       async let stream = client.send(.get, "\(url)/events")
       async let poll = client.send(.get, url, headers: [.prefer: "wait=60"])
       try await Task.sleep(for: .milliseconds(300))
-      harness.app.controllers.jobs.signal.stop()
+      harness.app.server.controllers.jobs.signal.stop()
       #expect(try await stream.status == .ok)
       #expect(try await poll.status == .ok)
     }

@@ -4,7 +4,13 @@ import HummingbirdTesting
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("Lists of jobs and uploads")
@@ -90,7 +96,7 @@ struct JobListTests {
     for _ in 0..<2 {
       let claim = try #require(try store.claim(worker: "w", at: now, leaseUntil: Timestamp(milliseconds: 99_000)))
       taken.append(claim.job.id)
-      let error = Problem.notFound("x").document
+      let error = Fault.notFound("x")
       #expect(
         try store.postpone(
           claim.lease, at: now, until: Timestamp(milliseconds: 9_000_000_000_000), because: error, isCounted: true))

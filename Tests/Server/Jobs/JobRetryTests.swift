@@ -7,7 +7,13 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("Another attempt")
@@ -76,20 +82,17 @@ struct JobRetryTests {
     let full = CocoaError(.fileWriteOutOfSpace)
     for (error, code, remedy) in [
       (Errno.noSpace, .diskFull, .retry), (Errno.diskQuotaExceeded, .diskFull, .retry), (full, .diskFull, .retry),
-      (DatabaseError(resultCode: .SQLITE_FULL), .diskFull, .retry),
-      (DatabaseError(resultCode: .SQLITE_BUSY), .internal, .retry),
+      (Fault(.diskFull, "x"), .diskFull, .retry),
+      (Fault(.unavailable, "x"), .unavailable, .retry), (Fault(.limitReached, "x"), .limitReached, .none),
       (DatabaseError(resultCode: .SQLITE_CORRUPT), .internal, .none), (Errno.ioError, .internal, .none),
       (ConversionError(.cancelled, "x"), .cancelled, .none),
       (TransferFailure("x", mayPass: true), .fetchFailed, .retry), (TransferFailure(writing: full), .diskFull, .retry),
       (JobFailure(ConversionError(.keysUnmatched, "x")), .keysUnmatched, .none),
-    ] as [(any Error, ErrorKind, JobFailure.Remedy)] {
+    ] as [(any Error, FaultCode, JobFailure.Remedy)] {
       let failure = JobFailure(of: error)
-      #expect(failure.problem.code == ProblemCode(code), "\(error)")
+      #expect(failure.fault.code == code, "\(error)")
       #expect(failure.remedy == remedy, "\(error)")
     }
-    let limit = JobFailure(of: Problem(.insufficientStorage, .limitReached, "x"))
-    #expect(limit.problem.code == .limitReached)
-    #expect(!limit.mayPass)
   }
 
   @Test("A job that is cancelled between the claim and the first step stops at once, and is no error of the service")

@@ -2,7 +2,13 @@ import Foundation
 import Synchronization
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// Claims, leases and ends of attempts.
@@ -131,7 +137,7 @@ extension JobStoreConformance {
     let stored = try #require(try await subject.jobs.job(job.id))
     #expect(stored.status == .running)
     #expect(stored.outputs.isEmpty)
-    #expect(try subject.jobs.fail(claim.lease, with: Self.problem, progress: nil, at: Self.now))
+    #expect(try subject.jobs.fail(claim.lease, with: Self.fault, progress: nil, at: Self.now))
   }
 
   @Test("A postponed job waits for its time, with the error, which the next claim clears")
@@ -140,12 +146,12 @@ extension JobStoreConformance {
     let job = try await subject.add()
     let claim = try #require(try subject.claim(at: 2_000_000))
     let due = Timestamp(milliseconds: 2_500_000)
-    #expect(try subject.jobs.postpone(claim.lease, at: Self.early, until: due, because: Self.problem))
-    #expect(try subject.jobs.postpone(claim.lease, at: Self.early, until: due, because: Self.problem) == false)
+    #expect(try subject.jobs.postpone(claim.lease, at: Self.early, until: due, because: Self.fault))
+    #expect(try subject.jobs.postpone(claim.lease, at: Self.early, until: due, because: Self.fault) == false)
     let waiting = try #require(try await subject.jobs.job(job.id))
     #expect(waiting.status == .queued)
     #expect(waiting.attempt == 1)
-    #expect(waiting.error == Self.problem)
+    #expect(waiting.error == Self.fault)
     #expect(waiting.notBefore == due)
     #expect(try subject.claim(at: 2_499_999) == nil)
     let again = try #require(try subject.claim(at: 2_500_000))
@@ -164,7 +170,7 @@ extension JobStoreConformance {
     let due = Timestamp(milliseconds: 2_000_000 + 86_400_000)
     #expect(
       try subject.jobs.postpone(
-        claim.lease, at: Timestamp(milliseconds: 2_000_000), until: due, because: Self.problem))
+        claim.lease, at: Timestamp(milliseconds: 2_000_000), until: due, because: Self.fault))
     #expect(try subject.claim(at: 2_000_000) == nil)
     #expect(try subject.claim(at: due.milliseconds - 1) == nil)
     // At this time it was not postponed yet.
@@ -194,10 +200,10 @@ extension JobStoreConformance {
     let job = try await subject.add()
     let claim = try #require(try subject.claim())
     let progress = JobProgress(bytesDone: 1, bytesTotal: 2)
-    #expect(try subject.jobs.fail(claim.lease, with: Self.problem, progress: progress, at: Self.now))
+    #expect(try subject.jobs.fail(claim.lease, with: Self.fault, progress: progress, at: Self.now))
     let stored = try #require(try await subject.jobs.job(job.id))
     #expect(stored.status == .failed)
-    #expect(stored.error == Self.problem)
+    #expect(stored.error == Self.fault)
     #expect(stored.progress == progress)
   }
 
@@ -211,7 +217,7 @@ extension JobStoreConformance {
     #expect(try subject.jobs.holds(current))
     #expect(try !subject.jobs.holds(stale))
     #expect(try subject.jobs.complete(stale, with: Self.result, at: Self.now) { Issue.record("published") } == false)
-    #expect(try subject.jobs.fail(stale, with: Self.problem, progress: nil, at: Self.now) == false)
+    #expect(try subject.jobs.fail(stale, with: Self.fault, progress: nil, at: Self.now) == false)
     #expect(try subject.jobs.release(stale, isCounted: true) == false)
     #expect(try subject.jobs.extend([stale, current], until: Self.now) == [stale])
     #expect(try await subject.jobs.job(job.id)?.status == .running)
@@ -287,7 +293,7 @@ extension JobStoreConformance {
     #expect(ended.last == fresh.id)
     let given = try #require(try await subject.jobs.job(poison.id))
     #expect(given.error?.code == .internal)
-    #expect(given.error?.detail.contains("3 times") == true)
+    #expect(given.error?.message.contains("3 times") == true)
     #expect(given.interruptions == 5)
   }
 
@@ -302,7 +308,7 @@ extension JobStoreConformance {
     }
     let lease = try #require(try subject.claim()).lease
     #expect(
-      try subject.jobs.postpone(lease, at: Self.early, until: Timestamp(milliseconds: 2_500_000), because: Self.problem)
+      try subject.jobs.postpone(lease, at: Self.early, until: Timestamp(milliseconds: 2_500_000), because: Self.fault)
     )
     let other = try await subject.add(1)
     let waiting = try await subject.add(2)
@@ -326,7 +332,7 @@ extension JobStoreConformance {
     for isCounted in [true, false, true] {
       let lease = try #require(try subject.claim()).lease
       let now = Timestamp(milliseconds: 2_000_000)
-      #expect(try subject.jobs.postpone(lease, at: Self.early, until: now, because: Self.problem, isCounted: isCounted))
+      #expect(try subject.jobs.postpone(lease, at: Self.early, until: now, because: Self.fault, isCounted: isCounted))
     }
     let claim = try #require(try subject.claim())
     #expect(claim.job.id == job.id)
@@ -343,7 +349,7 @@ extension JobStoreConformance {
     try await subject.add(0)
     let lease = try #require(try subject.claim()).lease
     let due = Timestamp(milliseconds: 2_500_000)
-    #expect(try subject.jobs.postpone(lease, at: Self.early, until: due, because: Self.problem))
+    #expect(try subject.jobs.postpone(lease, at: Self.early, until: due, because: Self.fault))
     #expect(try await subject.jobs.load().longestDue == due)
     let younger = try await subject.add(1)
     #expect(try await subject.jobs.load().longestDue == younger.createdAt)

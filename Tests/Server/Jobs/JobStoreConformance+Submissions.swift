@@ -1,7 +1,13 @@
 import Synchronization
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// What is added, what comes again, and what is refused.

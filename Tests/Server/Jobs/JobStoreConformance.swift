@@ -3,7 +3,13 @@ import HTTPTypes
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// What every job store must do. A second implementation adds its factory here and passes.
@@ -35,11 +41,12 @@ struct JobStoreConformance {
       var options = ConversionOptions()
       options.dropUnmatchedKeys = true
       options.outputFormat = .hdf5
-      let job = Job(
+      var job = Job(
         id: .generate(at: time), command: .convert, model: model, sourceFormat: "hf", targetFormat: "cs-1.8",
         config: .inline("{\"a\": 1.0}", FileName("config.json")!), checkpoint: checkpoint,
-        options: options, createdAt: time, ownership: Ownership(owner: owner), inputBytes: inputBytes,
-        webhook: webhook)
+        options: options, createdAt: time, ownership: Ownership(owner: owner))
+      job.inputBytes = inputBytes
+      job.webhook = webhook
       try await jobs.insert(job, bringing: bringing)
       return job
     }
@@ -53,7 +60,7 @@ struct JobStoreConformance {
     }
   }
 
-  static let problem = Problem(.badGateway, ProblemCode(.fetchFailed), "no luck").document
+  static let fault = Fault(.fetchFailed, "no luck")
   static let result = JobResult(
     outputs: [JobOutput(name: FileName("a.mdl")!, size: 3, sha256: "ab")], warnings: ["Key not matched: x"],
     progress: JobProgress(bytesDone: 3, bytesTotal: 3, tensorsDone: 1, tensorsTotal: 1))

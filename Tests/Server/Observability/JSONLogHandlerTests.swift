@@ -3,6 +3,12 @@ import Logging
 import Synchronization
 import Testing
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("JSON log")

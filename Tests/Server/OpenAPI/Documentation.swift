@@ -2,6 +2,12 @@ import Foundation
 import HTTPTypes
 import Testing
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// Holds every answer that a test gets against what the route says it answers.

@@ -1,5 +1,11 @@
 import Foundation
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// Compares documents with the schemas that the API declares: those parts of JSON Schema that `JSONSchema` writes.

@@ -3,7 +3,13 @@ import GRDB
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("Database and data folder")
@@ -138,7 +144,7 @@ struct DatabaseTests {
       try database.pool.read { try Int.fetchOne($0, sql: "SELECT COUNT(*) FROM inline_configs") ?? -1 }
     }
     #expect(try texts() == 1)
-    #expect(try store.fail(claim.lease, with: Problem.notFound("x").document, progress: nil, at: .now))
+    #expect(try store.fail(claim.lease, with: .notFound("x"), progress: nil, at: .now))
     // It can be run again.
     #expect(try texts() == 1)
     #expect(try await store.submitted(queued)?.config == .inline(#"{"a": 1.50}"#, name))

@@ -3,14 +3,20 @@ import GRDB
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// A transaction that moved a file and then fails at its commit, which is where SQLite finds the disk full.
 @Suite("A commit that fails")
 struct FailingCommitTests {
   private let folder: TemporaryFolder
-  private let database: Server.Database
+  private let database: SQLiteStore.Database
   private let data: DataFolder
   private let name = FileName("x.bin")!
 

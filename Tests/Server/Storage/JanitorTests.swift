@@ -5,6 +5,12 @@ import Synchronization
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("Retention")

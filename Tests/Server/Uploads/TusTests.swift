@@ -6,7 +6,13 @@ import Synchronization
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// Uploads in several requests, as tus 1.0.0 has them.
@@ -25,7 +31,7 @@ struct TusTests {
   private func patch(
     _ client: Client, _ url: String, at offset: Int, _ body: String, _ more: HTTPFields = [:]
   ) async throws -> Client.Answer {
-    let headers: HTTPFields = [.contentType: TusHeaders.contentType, .uploadOffset: String(offset)]
+    let headers: HTTPFields = [.contentType: TusProtocol.contentType, .uploadOffset: String(offset)]
     return try await client.send(.patch, url, headers: Self.version + headers + more, body: body)
   }
 
@@ -100,11 +106,11 @@ struct TusTests {
   func creations(_ setup: TestingSetup) async throws {
     try await ServiceHarness().test(setup) { client async throws in
       let whole = try await create(
-        client, [.uploadLength: "3", .contentType: TusHeaders.contentType], body: "abc")
+        client, [.uploadLength: "3", .contentType: TusProtocol.contentType], body: "abc")
       #expect(
         try await client.send(.get, whole)["sha256"]
           == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
-      let part = try await create(client, [.uploadLength: "3", .contentType: TusHeaders.contentType], body: "ab")
+      let part = try await create(client, [.uploadLength: "3", .contentType: TusProtocol.contentType], body: "ab")
       #expect(try await head(client, part).headers[.uploadOffset] == "2")
       let none = try await create(client, [.uploadLength: "0"])
       #expect(
@@ -159,9 +165,9 @@ struct TusTests {
       #expect(try await patch(client, url, at: 2, "cde").status == .contentTooLarge)
       let patches: [(HTTPFields, HTTPResponse.Status)] = [
         (Self.version + [.uploadOffset: "2"], .unsupportedMediaType),
-        (Self.version + [.contentType: TusHeaders.contentType], .badRequest),
-        (Self.version + [.contentType: TusHeaders.contentType, .uploadOffset: "0x2"], .badRequest),
-        ([.contentType: TusHeaders.contentType, .uploadOffset: "2"], .preconditionFailed),
+        (Self.version + [.contentType: TusProtocol.contentType], .badRequest),
+        (Self.version + [.contentType: TusProtocol.contentType, .uploadOffset: "0x2"], .badRequest),
+        ([.contentType: TusProtocol.contentType, .uploadOffset: "2"], .preconditionFailed),
       ]
       for (headers, status) in patches {
         #expect(try await client.send(.patch, url, headers: headers, body: "c").status == status, "\(headers)")
@@ -213,7 +219,7 @@ struct TusTests {
         try await client.send(.get, url)["sha256"]
           == "bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721")
       // A creation whose bytes are damaged leaves nothing behind.
-      let headers: HTTPFields = [.uploadLength: "3", .contentType: TusHeaders.contentType]
+      let headers: HTTPFields = [.uploadLength: "3", .contentType: TusProtocol.contentType]
       let creation = try await client.send(
         .post, "/v1/uploads", headers: Self.version + headers + header("abc"), body: "abd")
       #expect(creation.status.code == 460)
@@ -379,7 +385,7 @@ struct TusTests {
     try await ServiceHarness().test { client async throws in
       let url = try await create(client, [.uploadLength: "3"])
       let headers: HTTPFields = [
-        .methodOverride: "PATCH", .contentType: TusHeaders.contentType, .uploadOffset: "0",
+        .methodOverride: "PATCH", .contentType: TusProtocol.contentType, .uploadOffset: "0",
       ]
       #expect(try await client.send(.post, url, headers: Self.version + headers, body: "ab").status == .noContent)
       #expect(try await head(client, url).headers[.uploadOffset] == "2")

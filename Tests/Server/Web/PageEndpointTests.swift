@@ -4,6 +4,12 @@ import HummingbirdTesting
 import SystemPackage
 import Testing
 
+@testable import API
+@testable import APIClient
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("The page")

@@ -2,7 +2,13 @@ import Foundation
 import HTTPTypes
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 /// What every store of webhooks must do, together with the job store beside it.
@@ -36,14 +42,14 @@ struct WebhookStoreConformance {
     let time = Timestamp(milliseconds: 1_000_001)
     var job = Job(
       id: .generate(at: time), command: .convert, model: "gpt2", sourceFormat: "hf", targetFormat: "cs-1.8",
-      config: .inline("{}", FileName("config.json")!), checkpoint: [], options: ConversionOptions(), createdAt: time,
-      webhook: webhook)
+      config: .inline("{}", FileName("config.json")!), checkpoint: [], options: ConversionOptions(), createdAt: time)
+    job.webhook = webhook
     if end == .reused {
       job.fingerprint = "f"
-      let equal = Job(
+      var equal = Job(
         id: .generate(at: Timestamp(milliseconds: 999_999)), command: .convert, model: "gpt2", sourceFormat: "hf",
-        targetFormat: "cs-1.8", config: job.config, checkpoint: [], options: job.options, createdAt: time,
-        fingerprint: "f")
+        targetFormat: "cs-1.8", config: job.config, checkpoint: [], options: job.options, createdAt: time)
+      equal.fingerprint = "f"
       try await subject.jobs.insert(equal, bringing: [])
       let claim = try #require(try subject.claim())
       #expect(try subject.jobs.complete(claim.lease, with: result, at: Self.now) {})
@@ -58,7 +64,7 @@ struct WebhookStoreConformance {
         let claim = try #require(try subject.claim())
         #expect(claim.job.id == job.id)
         #expect(try due(subject) == nil)
-        let problem = Problem(.badGateway, ProblemCode(.fetchFailed), "no luck").document
+        let fault = Fault(.fetchFailed, "no luck")
         switch end {
         case .completed:
           #expect(throws: CancellationError.self) {
@@ -66,7 +72,7 @@ struct WebhookStoreConformance {
           }
           #expect(try due(subject) == nil, "an end that was rolled back")
           #expect(try subject.jobs.complete(claim.lease, with: result, at: Self.now) {})
-        case .failed: #expect(try subject.jobs.fail(claim.lease, with: problem, progress: nil, at: Self.now))
+        case .failed: #expect(try subject.jobs.fail(claim.lease, with: fault, progress: nil, at: Self.now))
         case .cancelledRunning: _ = try await subject.jobs.cancel(job.id, at: Self.now)
         case .givenUp:
           for _ in 0..<2 {
@@ -92,8 +98,8 @@ struct WebhookStoreConformance {
     let subject = try JobStoreConformance.Subject()
     let job = try await subject.add(webhook: try webhook())
     let claim = try #require(try subject.claim())
-    let problem = Problem(.badGateway, ProblemCode(.fetchFailed), "no luck").document
-    #expect(try subject.jobs.postpone(claim.lease, at: Self.now, until: Self.now, because: problem))
+    let fault = Fault(.fetchFailed, "no luck")
+    #expect(try subject.jobs.postpone(claim.lease, at: Self.now, until: Self.now, because: fault))
     #expect(try due(subject) == nil)
     #expect(try await subject.jobs.job(job.id)?.webhook?.state == .waiting)
   }

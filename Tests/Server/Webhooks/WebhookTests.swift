@@ -7,7 +7,13 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@testable import API
+@testable import APIClient
 @testable import Core
+@testable import HTTPService
+@testable import Inputs
+@testable import Jobs
+@testable import SQLiteStore
 @testable import Server
 
 @Suite("Webhook forms")
@@ -276,10 +282,12 @@ struct WebhookTests {
     let secret = try SecretVault().seal("whsec_x")
     func job(_ index: Int, _ owner: String?) throws -> Job {
       let url = try SourceURL("https://\(index).example.org")
-      return Job(
+      var job = Job(
         id: .generate(), command: .convert, model: "m", sourceFormat: "hf", targetFormat: "cs-1.8",
         config: .inline("{}", FileName("x")!), checkpoint: [], options: ConversionOptions(), createdAt: .now,
-        ownership: Ownership(owner: owner), webhook: Webhook(target: .init(id: .generate(), url: url, secret: secret)))
+        ownership: Ownership(owner: owner))
+      job.webhook = Webhook(target: .init(id: .generate(), url: url, secret: secret))
+      return job
     }
     let jobs = [try job(0, "ann"), try job(1, "ann"), try job(2, nil), try job(3, nil), try job(4, nil)]
     for (index, next) in jobs.enumerated() {

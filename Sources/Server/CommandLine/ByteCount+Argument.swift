@@ -1,0 +1,6 @@
+import API
+import ArgumentParser
+
+extension ByteCount: ExpressibleByArgument {
+  var defaultValueDescription: String { description }
+}
