@@ -19,7 +19,7 @@ import Testing
 
   @Test func namesAThousandMissingKeysAndSaysThatThereAreMore() throws {
     var findings: [Diagnostic] = []
-    try completeness(.always).check([], in: [:], &findings)
+    try completeness(.always).check([], in: StateDictPlanner.Entries(), &findings)
     #expect(findings.count == Completeness.mostMissing + 1)
     #expect(
       findings[0].message
@@ -31,7 +31,7 @@ import Testing
   /// What may be missing is not looked for in billions of layers.
   @Test(.timeLimit(.minutes(1))) func optionalKeysAreNotCounted() throws {
     var findings: [Diagnostic] = []
-    try completeness(.optional).check([], in: [:], &findings)
+    try completeness(.optional).check([], in: StateDictPlanner.Entries(), &findings)
     #expect(findings.isEmpty)
     #expect(try completeness(.optional).expected().isEmpty)
   }

@@ -71,7 +71,7 @@ struct SyntheticStateDict {
   private static func stacked(_ key: String, _ rule: Rule, _ hole: String, _ side: Side) -> [String] {
     guard side == .left, var binding = rule.left[0].match(key.split(separator: ".")) else { return [key] }
     return (0..<SmallConfigs.experts).map { number in
-      binding[hole] = Substring(String(number))
+      binding[hole] = String(number)
       return rule.left[0].fill(binding)
     }
   }

@@ -94,20 +94,26 @@ extension DiskReservation {
   /// Asks for room for what a conversion is going to write. Throws `.diskFull`.
   ///
   /// A disk that does not say what it has is no reason to refuse: writing shows whether there is room.
-  func reserve(_ costs: PreparedConversion.Costs) throws(ConversionError) {
+  package func reserve(_ costs: PreparedConversion.Costs) throws(ConversionError) {
     guard costs.diskBytes > 0, let shortage = try? reserve(costs.diskBytes) else { return }
     throw ConversionError(shortage, for: costs.scratchBytes > 0 ? "the outputs and what is spooled" : "the outputs")
   }
 }
 
 /// Passes everything on, and tells a reservation what a conversion has written.
-struct WritingMonitor: ConversionMonitor {
+package struct WritingMonitor: ConversionMonitor {
   let base: any ConversionMonitor
   let reservation: DiskReservation
 
-  var isCancelled: Bool { base.isCancelled }
+  /// `base` is told everything.
+  package init(base: any ConversionMonitor, reservation: DiskReservation) {
+    self.base = base
+    self.reservation = reservation
+  }
 
-  func report(_ progress: ConversionProgress) {
+  package var isCancelled: Bool { base.isCancelled }
+
+  package func report(_ progress: ConversionProgress) {
     if progress.phase == .converting { reservation.wrote(progress.bytesDone) }
     base.report(progress)
   }
