@@ -118,7 +118,7 @@ import Testing
     // Outputs that cannot be written.
     var good = request(model, try model.write(TorchZipWriter.self, as: "model.bin"))
     good.hidesFolders = true
-    good.outputDirectory = try model.folder.write([1], as: "file")
+    good.outputDirectory = try model.folder.write([1], as: "file") + "/out"
     #expect(try message(good).hasPrefix("The output folder cannot be created"))
     good.outputDirectory = folder
     try FileManager.default.createDirectory(
