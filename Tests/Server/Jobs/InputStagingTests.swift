@@ -90,6 +90,9 @@ struct InputStagingTests {
     costs.scratchBytes = 0
     let large = #expect(throws: ConversionError.self) { try full.reserve(costs) }
     #expect(large?.message.contains("the outputs take \(Int.max) bytes") == true)
+    // The command line asks before there is a folder for the outputs.
+    let missing = DiskReservation(FreeSpace(path: folder.path.appending("not/yet"), floor: floor))
+    #expect(throws: ConversionError.self) { try missing.reserve(costs) }
     // A config alone needs no room.
     try full.reserve(PreparedConversion.Costs())
   }

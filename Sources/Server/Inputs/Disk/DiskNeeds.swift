@@ -40,7 +40,7 @@ struct DiskNeeds: Sendable {
   }
 
   /// The file system of the nearest folder that exists.
-  private static func place(_ path: FilePath) throws(Errno) -> (path: FilePath, device: dev_t) {
+  static func place(_ path: FilePath) throws(Errno) -> (path: FilePath, device: dev_t) {
     var path = path.isEmpty ? "." : path
     var status = stat()
     while stat(path.string, &status) != 0 {

@@ -5,7 +5,7 @@ package import SystemPackage
 
 /// How much the disk of the data folder can still take.
 package struct FreeSpace: Sendable {
-  /// Any path on that disk.
+  /// Any path on that disk. It need not exist yet.
   package let path: FilePath
   /// Bytes that stay free whatever is asked: room for the database, logs and other tenants.
   package let floor: Int
@@ -27,7 +27,7 @@ package struct FreeSpace: Sendable {
   /// Bytes that an unprivileged process can still write. Throws `Errno`.
   package func available() throws(Errno) -> Int {
     var status = statvfs()
-    guard statvfs(path.string, &status) == 0 else { throw Errno(rawValue: errno) }
+    guard statvfs(try DiskNeeds.place(path).path.string, &status) == 0 else { throw Errno(rawValue: errno) }
     let (bytes, isTooMuch) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
     return isTooMuch ? .max : Int(clamping: bytes)
   }
