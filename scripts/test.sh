@@ -11,13 +11,11 @@ scripts/setup.sh test
 export ZOOPORT_PYTHON=$PWD/.venv/bin/python
 export ZOOPORT_BINARY=$PWD/.build/release/zooport
 
-say "2. Format, and the folders of Core: none uses one above it"
+say "2. Format and layers: no folder of Core uses one above it, no target imports what it does not declare"
 swift format lint --strict --recursive Package.swift Sources Tests benchmarks
 scripts/folder-matrix.py Sources/Core
-"$ZOOPORT_PYTHON" -m pytest -q Tests/Scripts
-
-say "2. Layers: each target imports what it declares and what is below it"
 "$ZOOPORT_PYTHON" scripts/check-layers.py --self-test
+"$ZOOPORT_PYTHON" -m pytest -q Tests/Scripts
 
 say "3. Release build, warnings are errors"
 swift build -c release

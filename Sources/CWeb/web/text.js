@@ -59,7 +59,7 @@ export function formatName(format) {
   return release ? `Model Zoo ${release[1]}${release[2].replaceAll('-', ' ')}` : format;
 }
 
-// How a transform of the plan is called here, and which kind it is.
+// Which kind of tensor of a plan this is.
 export const kindOf = tensor => (!tensor.sources.length ? 'new' : tensor.transform === 'copy' ? 'copied' : 'changed');
 
 export const KINDS = {

@@ -8,7 +8,7 @@ const SLICE = 32 << 20;
 const PATIENCE = 20;
 const TUS = { 'Tus-Resumable': '1.0.0' };
 const PASSING = new Set([0, 408, 409, 423, 425, 429, 460, 500, 502, 503, 504]);
-// What the service says to programs, for people.
+// What programs are told, for people.
 const WORDS = { locked: 'another tab or program is sending this file; it goes on when that ends', checksum_mismatch: 'a part arrived damaged; it is sent again' };
 
 const base64 = bytes => {
@@ -73,7 +73,7 @@ export class Upload {
         failures = 0;
         this.error = null;
       } catch (error) {
-        if (signal.aborted || !PASSING.has(error.status) || (failures += 1) > PATIENCE) throw error;
+        if (signal.aborted || !PASSING.has(error.status) || (failures += error.status !== 423) > PATIENCE) throw error;
         error.message = WORDS[error.code] ?? error.message;
         this.error = error;
         this.rate = 0;
