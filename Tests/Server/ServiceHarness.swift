@@ -50,6 +50,11 @@ struct ScriptedConversion: RunnableConversion {
     monitor.report(progress)
     switch request.model {
     case "endless", "most":
+      if request.model == "most" {
+        // All is still to be written.
+        (progress.bytesDone, progress.bytesTotal) = (0, costs.bytesWritten)
+        monitor.report(progress)
+      }
       while !monitor.isCancelled { Thread.sleep(forTimeInterval: 0.01) }
       throw ConversionError(.cancelled, "cancelled")
     case "broken":
