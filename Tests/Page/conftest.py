@@ -42,6 +42,9 @@ class Visit:
         page.on("console", lambda message: self.note(message))
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("request", lambda request: self.requests.append(request))
+        # From the beginning on: the browser learns that file choosers are watched a moment after the first listener is there,
+        # and a chooser that is opened within that moment is never heard of.
+        page.on("filechooser", lambda chooser: None)
         for end in ("requestfinished", "requestfailed"):
             page.on(end, lambda request: self.ended.append(request))
 
