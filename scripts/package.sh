@@ -98,6 +98,7 @@ say "3. Package"
 dist=${DIST:-dist}
 mkdir -p "$dist"
 package=$dist/zooport_${version}_$architecture.deb
-dpkg-deb --root-owner-group --build "$root" "$package"
+# gzip takes a fifth of the time of the default; the file is half as large again.
+dpkg-deb -Zgzip --root-owner-group --build "$root" "$package"
 echo
 echo "Install it:  sudo apt install $(realpath "$package")"
