@@ -87,8 +87,7 @@ def test_very_many_tensors(service, tmp_path, target, container):
             what=f"the end of an attempt {moment:.1f} s after planning began")
         longest = max(longest, time.monotonic() - start)
         assert not (service.folder / "outputs" / job["id"]).exists()
-    # A machine that was busier during the first run makes the later ones look quick.
-    assert planning >= 3, f"only {planning} of 6 moments were within planning"
+    assert planning >= 4, f"only {planning} of 6 moments were within planning"
     print(f"planning took {whole:.1f} s, cancelling at most {longest:.2f} s of {limit:.1f}")
 
 
