@@ -36,8 +36,8 @@ package struct ConversionRequest: Sendable {
   package var files = InputFiles.onDisk
   /// Paths of files on the disk that are published with the outputs as they are, under their names.
   package var companions: [String] = []
-  /// Messages call outputs by their names, as reports do, not by their paths: for whoever does not know the folders of this
-  /// machine. `files` says the same for inputs.
+  /// Messages name outputs without their folders, as reports do. Set where the reader has no access to the machine, such as a
+  /// client of the service. `files` says the same for inputs.
   package var hidesFolders = false
   /// What is told of memory that names and values of the inputs take; nil makes an account of `options.memoryBudget`.
   package var memory: MemoryAccount?

@@ -60,10 +60,10 @@ def test_very_many_tensors(service, tmp_path, target, container):
     body = checkpoints.job(
         {"upload": service.upload(model.config)}, {"upload": service.upload(model.weights)}, output_format=container)
     body["tgt_fmt"] = target
-    # An undisturbed run says how long this takes here and now. What has been built must be freed, which takes its share of
-    # the time that building took: on a slow machine more than a second.
-    phases = service.wait(service.submit(body)["id"], "succeeded", limit=300)["progress"]["phases"]
-    whole = (timestamp(phases["converting"]) - timestamp(phases["planning"])).total_seconds()
+    # Undisturbed runs say how long this takes here and now: the quicker of two, because one may have had a busy machine.
+    # What has been built must be freed, which takes its share of the time that building took: on a slow machine more than a
+    # second.
+    whole = min(planning_time(service, body) for _ in range(2))
     assert whole > 2 * LIMIT, f"planning takes {whole} s, which is too quick to test"
     limit = max(LIMIT, whole / 3)
     longest, planning = 0, 0
@@ -106,6 +106,12 @@ def test_shutdown_while_planning(models, tmp_path):
         # It may run again by now, for the first time as far as anybody counts.
         found = service.job(job["id"])
         assert found["attempt"] == (found["status"] == "running"), "the interrupted attempt was counted"
+
+
+def planning_time(service, body):
+    """Seconds from the beginning of planning to the first tensor, of a job that nobody disturbs."""
+    phases = service.wait(service.submit(body)["id"], "succeeded", limit=300)["progress"]["phases"]
+    return (timestamp(phases["converting"]) - timestamp(phases["planning"])).total_seconds()
 
 
 def timestamp(text):

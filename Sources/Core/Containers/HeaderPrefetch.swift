@@ -1,8 +1,8 @@
 extension InputFile {
-  /// Asks for what opening the checkpoint is going to read first, so that whoever has many files can have them asked for at
-  /// the same time. Nothing happens for a file on the disk.
+  /// Fetches the header of a remote checkpoint into the cache of the file. A caller with many shards does this for several at
+  /// the same time, and opens them afterwards. Does nothing for a file on the disk.
   ///
-  /// Throws when the bytes cannot be had. What is wrong with them, opening says.
+  /// Throws when the bytes cannot be fetched. A header that is malformed is reported when the checkpoint is opened.
   package func prefetchHeaders() throws(ConversionError) {
     guard isRemote else { return }
     do throws(ConversionError) {

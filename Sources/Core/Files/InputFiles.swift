@@ -14,7 +14,7 @@ package struct InputFiles: Sendable {
   /// Brings a file under the name by which a request refers to it.
   package mutating func bring(_ file: InputFile, as path: String) { brought[path] = file }
 
-  /// Makes messages call the file of a path by a name: for whoever does not know the folders of this machine.
+  /// Sets the name that messages use for the file at a path. A client of the service does not know the paths of the machine.
   package mutating func call(_ path: String, _ name: String) { names[path] = name }
 
   /// What messages call the file of a path.

@@ -21,8 +21,8 @@ package final class StagedFile: Sendable {
   /// False for a file that takes a free name only.
   private let replaces: Bool
 
-  /// Creates the hidden file in the folder of `path`, readable by whoever the umask allows. Messages call it `name`, or else
-  /// by its path. Unless it `replaces`, it is not published where a file stands already.
+  /// Creates the hidden file in the folder of `path`, with the permissions that the umask leaves. Messages call it `name`, or
+  /// its path when `name` is nil. Unless it `replaces`, it is not published where a file stands already.
   ///
   /// Throws `ConversionError` with `.outputFailed` when the folder cannot be written to.
   package init(path: String, name: String? = nil, replaces: Bool = true) throws(ConversionError) {

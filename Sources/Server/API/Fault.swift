@@ -1,7 +1,7 @@
 package import Core
 
-/// Why something was refused or has failed. Stores, admission, workers and webhooks throw and keep it; what a client of the
-/// REST API sees of it is made in `Fault`.
+/// Why something was refused or has failed. Stores, admission, workers and webhooks throw and keep it. The HTTP target
+/// makes of it what a client of the REST API sees.
 package struct Fault: Error, Hashable, Sendable {
   package let code: FaultCode
   /// What happened and what to do about it. Safe to show to a client.
@@ -10,7 +10,7 @@ package struct Fault: Error, Hashable, Sendable {
   package var findings: [Finding] = []
   /// The limit of the operator that stands in the way, if one does.
   package var limit: Limit?
-  /// How long nothing shall be tried again; nil when nobody knows.
+  /// How long to wait before the next attempt; nil when unknown.
   package var retryAfter: Duration?
   /// Detail for the log only, such as a path.
   package var cause: String?
@@ -60,8 +60,8 @@ extension Fault: CustomStringConvertible {
   package var description: String { "\(code.rawValue): \(message)" + (cause.map { " (\($0))" } ?? "") }
 }
 
-/// A record of a job holds a fault without `retryAfter`, which is for whoever waits now, and without `cause`, which is for the
-/// log.
+/// The stored error of a job leaves out two members: `retryAfter`, which concerns the current attempt only, and `cause`, which
+/// belongs in the log.
 extension Fault: Codable {
   private enum CodingKeys: String, CodingKey { case code, message, findings, limit }
 }

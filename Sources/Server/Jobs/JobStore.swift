@@ -321,7 +321,7 @@ extension Fault {
   /// What a job says whose record nobody can read.
   package static let unreadableJob = Fault(.internal, "the record of the job cannot be read; submit it again")
 
-  /// What a job says that was given up after so many interruptions while it ran alone.
+  /// The error of a job that was marked failed because the service stopped `times` times while it ran alone.
   package static func interrupted(times: Int) -> Fault {
     Fault(.internal, "the service stopped \(times) times while it ran this job alone; it was given up")
   }

@@ -27,7 +27,7 @@ package struct Webhook: Sendable, Hashable {
     case pending
     /// The receiver answered 2xx.
     case delivered
-    /// It was given up.
+    /// It was not accepted within all retries, and is not sent again.
     case failed
   }
 
