@@ -51,7 +51,7 @@ fuzz: setup ## Convert 5,000 files with random shapes, then fuzz every parser fo
 interop-cerebras: build ## Compare with cerebras_pytorch 2.10.0 and, in MODEL_ZOO, the vendor's classes (MODELS, FMT choose).
 	@MODEL_ZOO="$(MODEL_ZOO)" MODELS="$(MODELS)" FMT="$(FMT)" scripts/interop-cerebras.sh
 
-package: ## Make dist/zooport_VERSION_ARCH.deb, which installs on the same release of Debian without Swift.
+package: ## Make dist/zooport_VERSION_ARCH.deb, with the Swift runtime in the binary.
 	@scripts/setup.sh package
 	@scripts/package.sh
 

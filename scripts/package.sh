@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes dist/zooport_VERSION_ARCH.deb: the binary with the Swift runtime inside, the systemd unit, settings, man pages and
-# shell completions. It installs on a Debian of the same release without Swift.
+# shell completions.
 #   package.sh             builds the binary first
 #   package.sh BINARY      packs a binary that is there
 set -euo pipefail

@@ -90,8 +90,8 @@ package final class StagedFile: Sendable {
 
   /// Flushes the content to the disk.
   ///
-  /// One sync of a large file takes as long as the disk takes, and cannot be interrupted. So the pages are written out piece
-  /// by piece first, and `report` is told of the bytes of each. Throws `.cancelled` when the work of this thread is to end.
+  /// `fsync` of a large file cannot be interrupted. So the pages are written out in pieces first, and `report` gets the bytes
+  /// of each piece. Throws `.cancelled` between two pieces when the conversion was cancelled.
   package func synchronize(report: (_ bytes: Int) -> Void = { _ in }) throws(ConversionError) {
     let size = size
     for offset in stride(from: 0, to: size, by: Self.writeBack) {

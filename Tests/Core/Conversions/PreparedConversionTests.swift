@@ -4,7 +4,7 @@ import Testing
 
 @testable import Core
 
-/// Deciding and writing are two steps, and whoever stands between them knows what is going to be written.
+/// Preparing writes nothing, and says what executing is going to write.
 @Suite struct PreparedConversionTests {
   private func request(
     _ model: SmallGPT2, _ checkpoint: String, options: ConversionOptions = ConversionOptions()
